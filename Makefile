@@ -1,0 +1,57 @@
+# Parquill: one command does all the set-up it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Prefect's temporary server may start slowly on a busy machine, and should not phone home.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
+
+.PHONY: help demo test check bench chaos test-prefect test-real format lock clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/uv: requirements/bootstrap.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@touch $@
+
+# dev.lock holds all of run.lock, so the demo after the tests has nothing to take away again.
+.venv/.run: $(BIN)/uv requirements/run.lock pyproject.toml
+	@test -f .venv/.dev || $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/run.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: $(BIN)/uv requirements/dev.lock pyproject.toml
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/.run
+
+demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on the embedded emulator
+	$(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator
+
+test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
+	$(BIN)/python -m pytest
+
+check: .venv/.dev  ## ruff and mypy strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.dev  ## let ruff put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev  ## the benchmarks, with their ratios
+	$(BIN)/python -m benchmarks
+
+lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
+	echo 'uv==0.13.9' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/bootstrap.lock
+
+clean:  ## remove the environment and what runs left behind
+	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis

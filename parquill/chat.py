@@ -1,0 +1,191 @@
+"""The wire format, both ways, pure: what is asked, and what a chat completion says.
+
+A `ChatRequest` is what decides the answer: turns of text and pictures. `RequestBody` joins
+it with the settings that are the same for every row into the bytes of one request; equal
+requests give equal bytes (sorted by construction, so that a response cache can hit).
+`read_completion` takes a body that `replies.py` has accepted as a completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+import orjson
+
+PICO = 10**12
+"""Money inside the engine: integers of 10**-12 USD, the output's decimal128(18, 12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """One picture as it is sent: an http(s) URL or a data: URL."""
+
+    url: str
+    content_key: bytes | None = None
+    """16 bytes that name the picture's content; None for a URL that the endpoint fetches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: text parts (str) and pictures in the order they are sent."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | ImagePart, ...]
+
+    @property
+    def images(self) -> int:
+        """How many pictures the turn holds."""
+        return sum(isinstance(part, ImagePart) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What one row asks: at most one system turn, then user and assistant turns in turn."""
+
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and money as the endpoint counted them; `cost_pico` is None where it gave none."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    cost_pico: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function call in an answer; `arguments` is the raw JSON text."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCompletion:
+    """One answer as the endpoint gave it."""
+
+    generation_id: str | None
+    model: str | None
+    provider: str | None
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str | None
+    usage: Usage | None
+
+
+def turn_content(turn: Turn) -> str | list[dict[str, Any]]:
+    """Return a message's `content`: plain text where it has no picture, else parts.
+
+    Neighbouring text parts are merged by a newline: Gemma's template joins them with nothing.
+    """
+    merged: list[str | ImagePart] = []
+    for part in turn.parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] = f"{merged[-1]}\n{part}"
+        else:
+            merged.append(part)
+    if len(merged) == 1 and isinstance(merged[0], str):
+        return merged[0]
+    return [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image_url", "image_url": {"url": part.url}}
+        for part in merged
+    ]
+
+
+class RequestBody:
+    """Builds the bytes of requests: settings are serialised once, messages for each row."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """`settings`: every key of the body but `messages` (model, max_tokens, response_format…)."""
+        self._settings = orjson.dumps(dict(settings))[1:-1]
+
+    def build(self, request: ChatRequest, extra: Mapping[str, Any] | None = None) -> bytes:
+        """Return the body for one row; `extra` holds settings of this attempt only (a new seed)."""
+        messages = orjson.dumps([{"role": turn.role, "content": turn_content(turn)} for turn in request.turns])
+        more = b"," + orjson.dumps(dict(extra))[1:-1] if extra else b""
+        return b'{"messages":' + messages + b"," + self._settings + more + b"}"
+
+
+def read_completion(body: Mapping[str, Any]) -> ChatCompletion:
+    """Read a completion's fields; every one but `choices` may be missing or of another type."""
+    choice = _mapping(_first(body.get("choices")))
+    message = _mapping(choice.get("message"))
+    return ChatCompletion(
+        generation_id=_text(body.get("id")),
+        model=_text(body.get("model")),
+        provider=_text(body.get("provider")),
+        text=_content_text(message.get("content")),
+        tool_calls=_tool_calls(message.get("tool_calls")),
+        finish_reason=_text(choice.get("finish_reason")),
+        usage=read_usage(body.get("usage")),
+    )
+
+
+def read_usage(raw: object) -> Usage | None:
+    """Read `usage`; None where it is missing, not an object, negative or all zeros without a cost.
+
+    `cost` is in USD as a JSON number, sometimes in exponent form; DeepInfra calls it
+    `estimated_cost`. A float's shortest decimal form is exact to more digits than are billed.
+    """
+    usage = _mapping(raw)
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    cost = _cost(usage.get("cost", usage.get("estimated_cost")))
+    if prompt is None or completion is None or (prompt == completion == 0 and cost is None):
+        return None
+    cached = _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
+    return Usage(prompt, completion, cached, cost)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value != int(value):
+        return None
+    return int(value)
+
+
+def _cost(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        usd = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return int((usd * PICO).to_integral_value()) if usd.is_finite() and usd >= 0 else None
+
+
+def _content_text(content: object) -> str:
+    """Content is text, null, or a list of parts (servers differ)."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(_text(_mapping(part).get("text")) or "" for part in content)
+    return ""
+
+
+def _tool_calls(raw: object) -> tuple[ToolCall, ...]:
+    calls: Sequence[Any] = raw if isinstance(raw, list) else ()
+    functions = [_mapping(_mapping(call).get("function")) for call in calls]
+    return tuple(
+        ToolCall(name, arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+        for function in functions
+        if (name := _text(function.get("name"))) is not None and (arguments := function.get("arguments")) is not None
+    )

@@ -1,0 +1,51 @@
+"""Time as an argument: what rooms that pace, wait or date things are given.
+
+Pacing uses `monotonic` only; `wall` (unix seconds) serves resets and days that servers name
+by date. Tests hand in a clock that is turned by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """A callback that is due later."""
+
+    def cancel(self) -> None:
+        """Forget the callback; harmless when it has run."""
+
+
+class Clock(Protocol):
+    """Where time comes from."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump, from an arbitrary start."""
+
+    def wall(self) -> float:
+        """Seconds since 1970-01-01 UTC."""
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Run `callback` once, `seconds` from now, in the running event loop."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+
+
+class SystemClock:
+    """The machine's clock and the running event loop's timers."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.time()
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,136 @@
+"""What can go wrong, as types.
+
+The exception tree (everything Parquill raises on purpose):
+
+    ParquillError
+    ├── UsageError            exit 2, before anything is sent
+    │   ├── JobError          the job file or an override
+    │   ├── ManifestError     the manifest: missing column, repeated id, unreadable file
+    │   ├── SchemaError       output.schema or output.functions
+    │   ├── OutputError       in use, of another job, not writable, no room
+    │   └── EstimateAboveError  the estimate is above --max-usd
+    ├── EndpointRefusedError  exit 5: the endpoint refuses the run (key, credit, model)
+    ├── StorageFullError      exit 4: disk full while running; what came is kept
+    ├── StorageFaultError     exit 1: a write or sync failed
+    └── RowError              one row's fault: it becomes data and never leaves the row
+
+A row's fault is a value in the output (`ErrorKind`), a run's fault stops the run cleanly
+(`Stop`). The classifier that turns an endpoint's reply into one or the other is `replies.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorKind(StrEnum):
+    """Why a row failed: the values of the output column `error_kind`."""
+
+    BAD_ROW = "bad_row"
+    IMAGE_UNREACHABLE = "image_unreachable"
+    IMAGE_REFUSED = "image_refused"
+    IMAGE_INVALID = "image_invalid"
+    DOCUMENT_INVALID = "document_invalid"
+    CONTEXT_OVERFLOW = "context_overflow"
+    MODERATED = "moderated"
+    RATE_LIMITED = "rate_limited"
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    SERVER_ERROR = "server_error"
+    BAD_RESPONSE = "bad_response"
+    TRUNCATED = "truncated"
+    INVALID_ANSWER = "invalid_answer"
+    BAD_REQUEST = "bad_request"
+
+
+PASSING_KINDS = frozenset(
+    {
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.TIMEOUT,
+        ErrorKind.CONNECTION,
+        ErrorKind.SERVER_ERROR,
+        ErrorKind.BAD_RESPONSE,
+        ErrorKind.IMAGE_UNREACHABLE,
+    }
+)
+"""Faults that may have passed by the next run, which asks these rows again on its own."""
+
+
+class Stop(StrEnum):
+    """Why a run stopped before its last row."""
+
+    BUDGET = "budget"
+    DAILY_LIMIT = "daily_limit"
+    DEADLINE = "deadline"
+    ERROR_RATE = "error_rate"
+    COST_ALARM = "cost_alarm"
+    DISK_FULL = "disk_full"
+    REFUSED = "refused"
+    SIGINT = "sigint"
+    SIGTERM = "sigterm"
+
+
+EXIT_STATUS = {
+    Stop.BUDGET: 4,
+    Stop.DAILY_LIMIT: 4,
+    Stop.DEADLINE: 4,
+    Stop.ERROR_RATE: 4,
+    Stop.COST_ALARM: 4,
+    Stop.DISK_FULL: 4,
+    Stop.REFUSED: 5,
+    Stop.SIGINT: 130,
+    Stop.SIGTERM: 143,
+}
+"""Exit status of a run that stopped; one that went to its end exits 0, or 3 with failed rows."""
+
+
+class ParquillError(Exception):
+    """Base of all that Parquill raises on purpose; its text is written for people."""
+
+
+class UsageError(ParquillError):
+    """Wrong usage, job file or manifest: exit 2, before anything is sent."""
+
+
+class JobError(UsageError):
+    """The job file or an override is wrong."""
+
+
+class ManifestError(UsageError):
+    """The manifest cannot be used as it is."""
+
+
+class SchemaError(UsageError):
+    """`output.schema` or `output.functions` cannot be used."""
+
+
+class OutputError(UsageError):
+    """The output is in use, belongs to another job, or cannot be written."""
+
+
+class EstimateAboveError(UsageError):
+    """The estimate is above what `--max-usd` allows."""
+
+
+class EndpointRefusedError(ParquillError):
+    """The endpoint refuses the run as a whole: key, credit, unknown model, no endpoint."""
+
+
+class StorageFullError(ParquillError):
+    """No room is left on the disk that a running job writes to."""
+
+
+class StorageFaultError(ParquillError):
+    """A write or a sync failed: what was not yet acknowledged must not be trusted."""
+
+
+class RowError(ParquillError):
+    """One row cannot be asked, or its answer cannot be used.
+
+    Raised by rooms that work on one row's values, caught where the row's result is made.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
