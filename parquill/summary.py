@@ -1,0 +1,331 @@
+"""What a run did, as values: the counter it feeds, its summary, its record.
+
+- `Tally` is the one mutable thing here: a run adds each finished row, anyone may ask for a
+  `Progress` at any time.
+- `RunSummary` is what `run` returns, what `run --json` prints, and what decides the exit status.
+- `RunRecord` is the file a run leaves beside its output (`<output>.parquill/runs/<run_id>.json`):
+  the summary, the settings, the price it reckoned with, versions, and a thinned timeline. The
+  report compares one night with the one before by reading these.
+
+Pure: no file, clock or terminal is touched. Money is integer pico-USD inside and a decimal string
+outside. `RowCounts` always has `total == ok + failed + not_attempted`; `kept` and `reused` say
+where some of those rows came from. Rows that no price is known for are counted (`unpriced`), so a
+sum of nothing known reads "unknown" and not "free".
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from parquill.errors import EXIT_STATUS, Stop
+
+PICO = 10**12
+EXIT_DONE, EXIT_ROWS_FAILED = 0, 3
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def usd(pico: int) -> str:
+    """Return the exact amount as a decimal string for programs: no exponent, no idle zeros."""
+    text = format(Decimal(pico).scaleb(-12), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def dollars(pico: int) -> str:
+    """Return an amount for people: cents from a dollar up, two figures that count below a cent."""
+    sign, amount = "-" if pico < 0 else "", Decimal(abs(pico)).scaleb(-12)
+    if amount == 0 or amount >= 1:
+        return f"{sign}${amount:,.2f}"
+    places = 4 if amount >= Decimal("0.01") else 1 - amount.adjusted()
+    return f"{sign}${amount:.{places}f}"
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Rows of the manifest by how they ended; `total` is the sum of the three outcomes."""
+
+    total: int
+    ok: int = 0
+    failed: int = 0
+    not_attempted: int = 0
+    kept: int = 0
+    """Of the outcomes: stood in the output before this run, and were left as they are."""
+    reused: int = 0
+    """Of `ok`: taken from an equal row, the archive or another output, without a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens over all attempts, as the endpoint counted them."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A tally at one moment; `rows.not_attempted` are the rows without an outcome so far."""
+
+    rows: RowCounts
+    requests: int = 0
+    tokens: TokenCounts = TokenCounts()
+    cost_pico: int = 0
+    unpriced: int = 0
+    """Rows that were sent and whose cost nobody knows; `cost_pico` is without them."""
+    errors_by_kind: Mapping[str, int] = field(default_factory=dict)
+
+
+class Counted(Protocol):
+    """What a tally reads of a finished row."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def error_kind(self) -> str | None: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def prompt_tokens(self) -> int | None: ...
+    @property
+    def completion_tokens(self) -> int | None: ...
+    @property
+    def cost_pico(self) -> int | None: ...
+    @property
+    def cost_source(self) -> str | None: ...
+
+
+class Tally:
+    """Counts a run's rows as they end; adding one costs well under a microsecond.
+
+    Not for several threads: a run adds from its one event loop.
+    """
+
+    __slots__ = (
+        "_attempts", "_completion", "_cost", "_errors", "_kept", "_prompt",
+        "_reused", "_statuses", "_total", "_unpriced",
+    )  # fmt: skip
+
+    def __init__(self, total: int, *, kept_ok: int = 0, kept_errors: Mapping[str, int] = _EMPTY) -> None:
+        """`total` rows in all; of them `kept_ok`, and failures by kind, stand from earlier runs."""
+        kept_failed = sum(kept_errors.values())
+        self._total, self._kept = total, kept_ok + kept_failed
+        self._statuses = {"ok": kept_ok, "failed": kept_failed, "not_attempted": 0}
+        self._errors: dict[str, int] = {str(kind): count for kind, count in kept_errors.items()}
+        self._attempts = self._prompt = self._completion = self._cost = self._unpriced = self._reused = 0
+
+    def add(self, result: Counted) -> None:
+        """Count one row of this run."""
+        self._statuses[result.status] += 1
+        attempts, cost = result.attempts, result.cost_pico
+        self._attempts += attempts
+        self._prompt += result.prompt_tokens or 0
+        self._completion += result.completion_tokens or 0
+        if cost is not None:
+            self._cost += cost
+        elif attempts:
+            self._unpriced += 1
+        if (kind := result.error_kind) is not None:
+            self._errors[kind] = self._errors.get(kind, 0) + 1
+        elif result.cost_source == "reused":
+            self._reused += 1
+
+    def snapshot(self) -> Progress:
+        """Return the counts so far."""
+        ok, failed = self._statuses["ok"], self._statuses["failed"]
+        rows = RowCounts(self._total, ok, failed, self._total - ok - failed, self._kept, self._reused)
+        tokens = TokenCounts(self._prompt, self._completion)
+        errors = {str(kind): count for kind, count in self._errors.items()}
+        return Progress(rows, self._attempts, tokens, self._cost, self._unpriced, errors)
+
+
+@dataclass(frozen=True, slots=True)
+class CostRange:
+    """What an estimate promised, in pico-USD: the expected cost and its 95 % range."""
+
+    expected_pico: int
+    low_pico: int
+    high_pico: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run from start to end or stop, as `run` returns it."""
+
+    job: str
+    run_id: str
+    started_at: dt.datetime
+    rows: RowCounts
+    output: str
+    seconds: float = 0.0
+    requests: int = 0
+    cost_pico: int = 0
+    in_doubt_pico: int = 0
+    unpriced: int = 0
+    tokens: TokenCounts = TokenCounts()
+    stopped_by: Stop | None = None
+    stop_message: str | None = None
+    errors_by_kind: Mapping[str, int] = field(default_factory=dict)
+    estimate: CostRange | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """0 all answered, 3 some failed, else what stopped the run (4, 5, 130, 143)."""
+        if self.stopped_by is not None:
+            return EXIT_STATUS[self.stopped_by]
+        return EXIT_ROWS_FAILED if self.rows.failed else EXIT_DONE
+
+    @property
+    def cost_known(self) -> bool:
+        """False where rows were sent and not one of them has a price."""
+        return self.cost_pico > 0 or self.unpriced == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `run --json` prints; money as decimal strings, `cost_usd` null if unknown."""
+        return {
+            "rows": asdict(self.rows),
+            "requests": self.requests,
+            "cost_usd": usd(self.cost_pico) if self.cost_known else None,
+            "in_doubt_usd": usd(self.in_doubt_pico),
+            "tokens": asdict(self.tokens),
+            "seconds": round(self.seconds, 3),
+            "stopped_by": self.stopped_by.value if self.stopped_by else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineSample:
+    """One look at a running job, `t` seconds after its start; counts are sums since the start."""
+
+    t: float
+    rows: int
+    cost_pico: int
+    tokens: int
+    in_flight: int
+    limit: int | None = None
+    """Requests that may be in flight at that moment, where there is such a limit."""
+    binds: str | None = None
+    """The limit that held the run back then, in words ("requests/min"); None if none did."""
+
+
+class Timeline:
+    """Samples of a run of any length in bounded memory: when full, every second one goes."""
+
+    __slots__ = ("_every", "_latest", "_most", "_samples")
+
+    def __init__(self, most: int = 480, every: float = 1.0) -> None:
+        """Keep about `most` samples, at first `every` seconds apart."""
+        self._most, self._every = most, every
+        self._samples: list[TimelineSample] = []
+        self._latest: TimelineSample | None = None
+
+    def add(self, sample: TimelineSample) -> None:
+        """Take the sample; one too near to the last is kept only for as long as it is the newest."""
+        self._latest = sample
+        if self._samples and sample.t - self._samples[-1].t < self._every:
+            return
+        self._samples.append(sample)
+        if len(self._samples) > self._most:
+            self._samples = self._samples[::2]
+            self._every *= 2
+
+    def samples(self) -> tuple[TimelineSample, ...]:
+        """Return what is kept, oldest first; the newest is always there."""
+        newest = () if self._latest is None or self._latest in self._samples[-1:] else (self._latest,)
+        return (*self._samples, *newest)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The file a run leaves behind; `dump` and `load` are each other's inverse, less secrets."""
+
+    summary: RunSummary
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The job as it ran, in the job file's form."""
+    price: Mapping[str, Any] = field(default_factory=dict)
+    """The price snapshot: where it came from, when, and USD per token as decimal strings."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    timeline: tuple[TimelineSample, ...] = ()
+
+    def dump(self) -> bytes:
+        """Return the record as JSON; the webhook and passwords inside URLs are left out."""
+        summary = self.summary
+        data = {
+            "job": summary.job,
+            "run_id": summary.run_id,
+            "started_at": summary.started_at.isoformat(),
+            "output": summary.output,
+            **summary.to_json(),
+            "unpriced": summary.unpriced,
+            "stop_message": summary.stop_message,
+            "errors_by_kind": dict(summary.errors_by_kind),
+            "estimate": asdict(summary.estimate) if summary.estimate else None,
+            "notices": summary.notices,
+            "settings": without_secrets(self.settings),
+            "price": dict(self.price),
+            "versions": dict(self.versions),
+            "timeline": [asdict(sample) for sample in self.timeline],
+        }
+        return json.dumps(data, ensure_ascii=False, indent=1, default=str).encode()
+
+    @classmethod
+    def load(cls, raw: bytes) -> RunRecord:
+        """Read a record; raises `ValueError` where it is not one."""
+        try:
+            data = json.loads(raw)
+            return cls(
+                summary=_read_summary(data),
+                settings=data["settings"],
+                price=data["price"],
+                versions=data["versions"],
+                timeline=tuple(TimelineSample(**sample) for sample in data["timeline"]),
+            )
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+            raise ValueError(f"this is no run record: {error!r}") from error
+
+
+def _read_summary(data: Mapping[str, Any]) -> RunSummary:
+    return RunSummary(
+        job=data["job"],
+        run_id=data["run_id"],
+        started_at=dt.datetime.fromisoformat(data["started_at"]),
+        rows=RowCounts(**data["rows"]),
+        output=data["output"],
+        seconds=data["seconds"],
+        requests=data["requests"],
+        cost_pico=_pico(data["cost_usd"] or "0"),
+        in_doubt_pico=_pico(data["in_doubt_usd"]),
+        unpriced=data["unpriced"],
+        tokens=TokenCounts(**data["tokens"]),
+        stopped_by=Stop(data["stopped_by"]) if data["stopped_by"] else None,
+        stop_message=data["stop_message"],
+        errors_by_kind=data["errors_by_kind"],
+        estimate=CostRange(**data["estimate"]) if data["estimate"] else None,
+        notices=tuple(data["notices"]),
+    )
+
+
+def _pico(text: str) -> int:
+    return int(Decimal(text).scaleb(12))
+
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+_SECRET_KEYS = frozenset({"webhook"})
+
+
+def without_secrets(value: Any) -> Any:
+    """Return settings as they may be shown: no webhook address, no user or password in a URL."""
+    if isinstance(value, Mapping):
+        return {
+            str(key): "(not shown)" if key in _SECRET_KEYS and item else without_secrets(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(item) for item in value]
+    return _USERINFO.sub("***@", value) if isinstance(value, str) else value
