@@ -1,0 +1,35 @@
+"""What a request costs: exact prices, where they come from, and the worst they can be.
+
+- `money.py`: `Rates` and `Price`, integers of 10**-18 USD per token; costs in pico-USD.
+- `offers.py`: what an endpoint's `/models/{name}/endpoints` and `/models` say, read only.
+- `table.py`: the dated table in `data/prices.json`, and the same work at other prices.
+- `choice.py`: which of these holds, in the contract's order, and the worst that may be billed.
+
+Invariants: money is never a float; `worst_pico` is never below `cost_pico` of the same tokens at
+any provider the request may reach. The look-up over HTTP is the client's; nothing here waits.
+"""
+
+from parquill.prices.choice import choose_price, max_price, with_fallbacks
+from parquill.prices.money import Price, PriceSource, Rates, Tier
+from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
+from parquill.prices.table import STALE_DAYS, CostRow, compare, read_table, staleness, table_price
+
+__all__ = [
+    "STALE_DAYS",
+    "CostRow",
+    "EndpointOffer",
+    "Price",
+    "PriceSource",
+    "Rates",
+    "Tier",
+    "allowed_offers",
+    "choose_price",
+    "compare",
+    "max_price",
+    "parse_endpoints",
+    "parse_models",
+    "read_table",
+    "staleness",
+    "table_price",
+    "with_fallbacks",
+]
