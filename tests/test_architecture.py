@@ -1,0 +1,327 @@
+"""The rules of the house that a machine can hold: who imports whom, one door a library, sizes, names.
+
+Every rule is a pure function from sources to offences, so that it is itself tested: below each
+one that reads the tree stands one that feeds it a fault.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+LAYERS: tuple[frozenset[str], ...] = tuple(
+    frozenset(names.split())
+    for names in (
+        "errors clock",
+        "job",
+        "chat index storage advice",
+        "answers prices prompts replies tokens",
+        "budget client fetch ledger limits results retry summary",
+        "documents images manifest progress gate",
+        "emulator",
+        "batch estimate verify",
+        "report",
+        "cli",
+    )
+)
+"""Rooms from the ground up: a room imports only from layers below its own."""
+
+SIDEWAYS = frozenset({("limits", "budget"), ("documents", "images"), ("images", "fetch")})
+"""Pairs that may import within a layer, the first the second."""
+
+DOORS: Mapping[str, frozenset[str]] = {
+    library: frozenset(rooms.split())
+    for library, rooms in {
+        "prefect": "flows tasks",
+        "prefect_dask": "flows tasks",
+        "prefect_ray": "flows tasks",
+        "tenacity": "retry",
+        "aiohttp": "client fetch emulator",
+        "pyarrow": "manifest results storage answers",
+        "sqlite3": "ledger",
+        "yaml": "job",
+        "PIL": "images emulator",
+        "pypdfium2": "documents",
+        "jinja2": "prompts report",
+        "jsonschema": "answers",
+        "jsonschema_rs": "answers",
+        "json_repair": "answers",
+        "tokenizers": "tokens",
+        "pandas": "summary report cli",
+        "rich": "progress cli",
+        "typer": "cli",
+    }.items()
+}
+"""One library, one door: the only rooms that may import it."""
+
+TIMELESS = frozenset({"limits", "budget", "retry", "ledger", "summary"})
+"""Rooms that are told the time (`parquill.clock.Clock`) and never look for themselves."""
+
+MODULE_LINES = 350
+FUNCTION_LINES = 60
+MEDIAN_LINES = 12
+VAGUE = re.compile(r"manager|handler|helper|processor|service|utils", re.IGNORECASE)
+
+Sources = Mapping[str, str]
+"""Dotted module name -> its source."""
+
+
+def _sources(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            found[name] = path.read_text(encoding="utf-8")
+    return found
+
+
+@pytest.fixture(scope="module")
+def engine() -> dict[str, str]:
+    return _sources("parquill")
+
+
+@pytest.fixture(scope="module")
+def program() -> dict[str, str]:
+    return _sources("parquill", "flows", "tasks")
+
+
+def _room(module: str) -> str:
+    """`parquill.limits.gate` -> limits, `flows.batch` -> flows, `parquill` -> parquill."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "parquill" and len(parts) > 1 else parts[0]
+
+
+def _imports(source: str) -> Iterator[str]:
+    """Every module that `source` names, wherever the import stands; `from a import b` gives a.b."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: write imports in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _level(room: str) -> int | None:
+    return next((level for level, rooms in enumerate(LAYERS) if room in rooms), None)
+
+
+def upward(sources: Sources) -> list[str]:
+    """Return the imports that do not go down; `parquill` itself, the public list, stands above all rooms."""
+    faults = []
+    for module, source in sources.items():
+        room = _room(module)
+        if room in {"parquill", "__main__"}:
+            continue
+        for name in _imports(source):
+            other = _room(name)
+            if not name.startswith("parquill") or other == room or (room, other) in SIDEWAYS:
+                continue
+            mine, theirs = _level(room), _level(other)
+            if mine is None or theirs is None or theirs >= mine:
+                faults.append(f"{module} imports {name}")
+    return faults
+
+
+def wrong_doors(sources: Sources) -> list[str]:
+    """Return the imports of a library from a room that is not its door."""
+    return [
+        f"{module} imports {name}"
+        for module, source in sources.items()
+        for name in _imports(source)
+        if _room(module) not in DOORS.get(name.partition(".")[0], {_room(module)})
+    ]
+
+
+def environment_readers(sources: Sources) -> list[str]:
+    """Return the modules that read the environment."""
+    names = {"os.environ", "os.environb", "os.getenv"}
+    faults = []
+    for module, source in sources.items():
+        used = {ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+        if names & (used | set(_imports(source))):
+            faults.append(module)
+    return faults
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def _functions(source: str) -> Iterator[Function]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, Function):
+            yield node
+
+
+def _length(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def too_long(sources: Sources) -> list[str]:
+    """Return the modules and functions that do not fit."""
+    faults = []
+    for module, source in sources.items():
+        lines = len(source.splitlines())
+        if lines > MODULE_LINES:
+            faults.append(f"{module}: {lines} lines")
+        faults += [
+            f"{module}.{function.name}: {_length(function)} lines"
+            for function in _functions(source)
+            if _length(function) > FUNCTION_LINES
+        ]
+    return faults
+
+
+def vague_names(sources: Sources) -> list[str]:
+    """Return modules, classes and functions named after nothing in particular."""
+    faults = [module for module in sources if VAGUE.search(module)]
+    for module, source in sources.items():
+        definitions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, Function | ast.ClassDef)]
+        faults += [f"{module}.{node.name}" for node in definitions if VAGUE.search(node.name)]
+    return faults
+
+
+def sleepers(sources: Sources) -> list[str]:
+    """Return the calls that wait for real time; `asyncio.sleep(0)` only lets others run."""
+    faults = []
+    for module, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) not in {"time.sleep", "asyncio.sleep"}:
+                continue
+            if [ast.unparse(argument) for argument in node.args] != ["0"]:
+                faults.append(f"{module}, line {node.lineno}")
+    return faults
+
+
+def test_every_room_has_a_layer(engine: Sources) -> None:
+    known = frozenset().union(*LAYERS)
+    rooms = {_room(module) for module in engine} - {"parquill", "__main__"}
+    assert not rooms - known, "give these rooms a place in LAYERS"
+
+
+def test_no_room_has_two_layers() -> None:
+    assert sum(map(len, LAYERS)) == len(frozenset().union(*LAYERS))
+
+
+def test_rooms_import_only_from_layers_below(engine: Sources) -> None:
+    assert upward(engine) == []
+
+
+def test_an_import_that_goes_up_or_sideways_is_found() -> None:
+    assert upward({"parquill.chat": "from parquill.batch import run_batch"})
+    assert upward({"parquill.ledger": "def f():\n    import parquill.results"})
+    assert upward({"parquill.ledger.groups": "from parquill import results"})
+    assert upward({"parquill.attic": "from parquill.errors import Stop"})
+    assert not upward({"parquill.ledger.groups": "from parquill.ledger.rows import Row\nimport parquill.errors"})
+
+
+def test_the_engine_knows_nothing_of_what_stands_on_it(engine: Sources) -> None:
+    above = {"flows", "tasks", "tests", "benchmarks"}
+    assert [f"{m}: {n}" for m, source in engine.items() for n in _imports(source) if n.split(".")[0] in above] == []
+
+
+def test_tasks_do_not_import_flows() -> None:
+    assert [f"{m}: {n}" for m, s in _sources("tasks").items() for n in _imports(s) if n.split(".")[0] == "flows"] == []
+
+
+def test_a_library_is_imported_at_its_door_only(program: Sources) -> None:
+    assert wrong_doors(program) == []
+
+
+def test_a_library_at_the_wrong_door_is_found() -> None:
+    assert wrong_doors({"parquill.batch": "import aiohttp"})
+    assert wrong_doors({"parquill.images.sandbox.child": "from pyarrow.parquet import read_table"})
+    assert wrong_doors({"flows.batch": "def f():\n    import tenacity"})
+    assert not wrong_doors({"flows.batch": "from prefect import flow", "parquill.fetch.session": "import aiohttp"})
+
+
+def test_only_the_job_reads_the_environment(program: Sources) -> None:
+    assert environment_readers({module: source for module, source in program.items() if _room(module) != "job"}) == []
+
+
+def test_a_reader_of_the_environment_is_found() -> None:
+    assert environment_readers({"parquill.cli": "import os\nkey = os.environ['KEY']"})
+    assert environment_readers({"parquill.cli": "from os import getenv"})
+    assert not environment_readers({"parquill.job": "def load(environ): return environ"})
+
+
+def test_rooms_about_money_and_waiting_are_told_the_time(engine: Sources) -> None:
+    timeless = {module: source for module, source in engine.items() if _room(module) in TIMELESS}
+    assert [f"{m}: {n}" for m, source in timeless.items() for n in _imports(source) if n.split(".")[0] == "time"] == []
+
+
+def test_modules_and_functions_fit(program: Sources) -> None:
+    assert too_long(program) == []
+
+
+def test_a_module_and_a_function_that_do_not_fit_are_found() -> None:
+    body = "\n".join("    x = 1" for _ in range(FUNCTION_LINES))
+    assert too_long({"parquill.m": f"def f():\n{body}"})
+    assert too_long({"parquill.m": "\n" * (MODULE_LINES + 1)})
+
+
+def test_half_of_all_functions_are_short(program: Sources) -> None:
+    lengths = [_length(function) for source in program.values() for function in _functions(source)]
+    assert statistics.median(lengths) < MEDIAN_LINES
+
+
+def test_names_say_what_a_thing_is(program: Sources) -> None:
+    assert vague_names(program) == []
+
+
+def test_a_vague_name_is_found() -> None:
+    assert vague_names({"parquill.m": "class RowManager: ..."})
+    assert vague_names({"parquill.utils": ""})
+
+
+def test_every_module_says_what_it_is_for(program: Sources) -> None:
+    bare = [module for module, source in program.items() if source.strip() and not ast.get_docstring(ast.parse(source))]
+    assert bare == []
+
+
+def test_no_test_sleeps_and_none_replaces_our_own_code() -> None:
+    tests = _sources("tests")
+    assert sleepers(tests) == []
+    assert [
+        m for m, source in tests.items() for n in _imports(source) if n.startswith(("unittest.mock", "mock."))
+    ] == []
+
+
+def test_a_sleeper_is_found() -> None:
+    assert sleepers({"tests.test_m": "import time\ntime.sleep(0.1)"})
+    assert not sleepers({"tests.test_m": "await asyncio.sleep(0)\nawait clock.sleep(5)"})
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (ROOT / "parquill" / "py.typed").is_file()
+
+
+TEXTS = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".lock", ".html", ".txt", ".cfg", ""}
+BUILT = {"out", "build", "dist", "node_modules", "__pycache__"}
+FOREIGN = ("../" + "shared", "/work" + "/", "pypi" + ".org", "files.python" + "hosted", "registry.npm" + "js")
+"""What a clone elsewhere cannot follow: places beside the repository, download addresses."""
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith(".") and path.name != ".ci"
+        if hidden or path.name in BUILT or path.name.endswith(".egg-info"):
+            continue
+        if path.is_dir():
+            yield from _texts(path)
+        elif path.suffix in TEXTS:
+            yield path
+
+
+def test_nothing_points_outside_the_repository() -> None:
+    faults = []
+    for path in _texts(ROOT):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        faults += [f"{path.relative_to(ROOT)}: {place}" for place in FOREIGN if place in text]
+    assert faults == []
