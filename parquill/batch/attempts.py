@@ -1,0 +1,221 @@
+"""One row's attempts: money, intent, rate and slot, wire, books.
+
+The order holds the laws. Money is reserved first (first come, first served), then the intent
+is made durable, then the gate lets the request go at the very moment it is sent. An intent is
+withdrawn only when the request was certainly not sent; whatever else ends without a receipt
+keeps its worst case in the books.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from parquill.batch.account import Account, Booking, book
+from parquill.client import Client
+from parquill.clock import Clock
+from parquill.errors import ErrorKind
+from parquill.ledger import Ledger
+from parquill.limits import Gate, Need, Outcome, Reply, Scope, Ticket, wait_seconds
+from parquill.prices import Price
+from parquill.replies import Exchange, Verdict, classify
+from parquill.retry import THROTTLES_PER_ATTEMPT, RetryPolicy, again
+
+LONGEST_ATTEMPT = 120.0
+"""Seconds one attempt may take, of a row that has longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in the ledger."""
+
+    slice_id: int
+    row: int
+    fingerprint: bytes
+
+
+class Asked:
+    """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
+
+    __slots__ = ("account", "first_sent", "gate_seconds", "last_latency_ms", "place", "throttles", "tries", "unsettled")
+
+    def __init__(self, place: Place, account: Account) -> None:
+        self.place = place
+        self.account = account
+        self.first_sent: float | None = None
+        self.gate_seconds = 0.0
+        self.tries = 0
+        self.throttles = 0
+        self.last_latency_ms: int | None = None
+        self.unsettled: tuple[int, Booking] | None = None
+        """An attempt whose outcome goes to the ledger together with the row's."""
+
+
+class Attempts:
+    """Sends rows' requests and books them; one for a run."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        ledger: Ledger,
+        client: Client,
+        *,
+        run: int,
+        price: Price | None,
+        policy: RetryPolicy,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._gate = gate
+        self._ledger = ledger
+        self._client = client
+        self._run = run
+        self._price = price
+        self._policy = policy
+        self._clock = clock
+        self._rng = rng
+
+    async def ask(self, asked: Asked, body: bytes, need: Need, *, images: int) -> Verdict:
+        """Send a body until there is an answer, a final fault, or no attempt left.
+
+        A verdict with a completion leaves the attempt unsettled: its outcome is written with the
+        row's. Raises `GateClosed` when the run takes no more requests.
+        """
+
+        async def attempt() -> Verdict:
+            return await self._attempt(asked, body, need, images)
+
+        verdict = await attempt()
+        if not verdict.retry:
+            return verdict
+        return await again(
+            attempt,
+            verdict,
+            wants=lambda last: last.retry,
+            may=lambda: self._may_try(asked),
+            throttled=lambda last: last.throttled,
+            clock=self._clock,
+            rng=self._rng,
+        )
+
+    def settle(self, asked: Asked, *, error_kind: str | None) -> None:
+        """Write the unsettled attempt's outcome alone: the row goes on, or stops here."""
+        if asked.unsettled is None:
+            return
+        attempt, booking = asked.unsettled
+        asked.unsettled = None
+        self._ledger.settle(
+            attempt,
+            cost_pico=booking.cost_pico or 0,
+            cost_source=booking.source,
+            prompt_tokens=booking.prompt_tokens,
+            completion_tokens=booking.completion_tokens,
+            cached_tokens=booking.cached_tokens,
+            error_kind=error_kind,
+        )
+
+    def _may_try(self, asked: Asked) -> bool:
+        policy = self._policy
+        return (
+            asked.tries - asked.throttles < policy.max_attempts
+            and asked.throttles <= policy.max_attempts * THROTTLES_PER_ATTEMPT
+            and self._left(asked) > 0
+        )
+
+    def _left(self, asked: Asked) -> float:
+        """Seconds the row has left; waiting at the gate does not count."""
+        if asked.first_sent is None:
+            return self._policy.deadline_seconds
+        return self._policy.deadline_seconds - (self._clock.monotonic() - asked.first_sent - asked.gate_seconds)
+
+    def _attempt_seconds(self, asked: Asked) -> float:
+        """A stalled attempt must leave time for another."""
+        share = max(1.0, self._policy.deadline_seconds / 3)
+        return max(0.05, min(LONGEST_ATTEMPT, share, self._left(asked)))
+
+    async def _attempt(self, asked: Asked, body: bytes, need: Need, images: int) -> Verdict:
+        ticket, attempt = await self._through_the_gate(asked, need)
+        seconds = self._attempt_seconds(asked)
+        exchange: Exchange | None = None
+        try:
+            exchange = await self._client.complete(
+                body, seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
+            )
+        finally:
+            # Also when the run is cut off while waiting: maybe billed, and no receipt.
+            verdict = classify(exchange) if exchange else _CUT_OFF
+            booking = book(verdict, self._price, worst_pico=need.worst_pico, images=images)
+            asked.account.add(booking)
+            asked.unsettled = (attempt, booking)
+            asked.last_latency_ms = exchange.latency_ms if exchange else None
+            self._gate.settle(
+                ticket,
+                cost_pico=booking.cost_pico or 0,
+                tokens=booking.tokens if booking.tokens is not None else (need.worst_tokens if verdict.lost else 0),
+                reply=_reply_of(verdict, exchange, self._clock.wall()),
+            )
+            if verdict.completion is None:
+                self.settle(asked, error_kind=verdict.kind)
+        asked.throttles += verdict.throttled
+        return verdict
+
+    async def _through_the_gate(self, asked: Asked, need: Need) -> tuple[Ticket, int]:
+        """Reserve the money, make the intent durable, and pass; return when it is time to send."""
+        entered = self._clock.monotonic()
+        ticket = await self._gate.reserve(need, retry=asked.tries > 0)
+        attempt: int | None = None
+        try:
+            attempt, durable = self._ledger.intend(
+                run=self._run,
+                slice_id=asked.place.slice_id,
+                row=asked.place.row,
+                number=asked.account.attempts + 1,
+                fingerprint=asked.place.fingerprint,
+                worst_pico=need.worst_pico,
+                worst_tokens=need.worst_tokens,
+                sent_at=int(self._clock.wall() * 1_000_000),
+            )
+            await durable
+            await self._gate.admit(ticket)
+        except BaseException:
+            self._gate.release(ticket)
+            if attempt is not None:
+                self._ledger.withdraw(attempt)
+            raise
+        now = self._clock.monotonic()
+        if asked.first_sent is None:
+            asked.first_sent = now
+        else:
+            asked.gate_seconds += now - entered
+        asked.tries += 1
+        return ticket, attempt
+
+
+_CUT_OFF = classify(
+    Exchange(0, {}, b"", 0, "connection", sent=True, detail="the run was cut off while waiting for the reply")
+)
+
+
+_OUTCOMES = {
+    ErrorKind.TIMEOUT: Outcome.TIMEOUT,
+    ErrorKind.CONNECTION: Outcome.CONNECTION,
+    ErrorKind.SERVER_ERROR: Outcome.SERVER_FAULT,
+}
+
+
+def _reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Reply:
+    """Tell the gate what came back, and how long the endpoint asked to wait."""
+    if verdict.completion is not None:
+        return _OK
+    wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange else None
+    if verdict.daily:
+        return Reply(Outcome.THROTTLED, wait.full if wait else None, Scope.DAILY)
+    seconds = wait.seconds if wait else None
+    if verdict.throttled:
+        scope = Scope.IN_FLIGHT_MONEY if verdict.in_flight_money else Scope.UNCLEAR
+        return Reply(Outcome.THROTTLED, seconds, scope)
+    kind = verdict.kind
+    return Reply(_OUTCOMES.get(kind, Outcome.OTHER) if kind else Outcome.OTHER, seconds)
+
+
+_OK = Reply(Outcome.OK)

@@ -1,0 +1,120 @@
+"""What the endpoint says of itself before the first row is sent: price, limits, abilities.
+
+OpenRouter's `/models/{name}/endpoints` answers it all; other servers know at best `/models`,
+and many nothing: then the price is unknown and the abilities are found while running.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parquill.client import Client
+from parquill.job import Job
+from parquill.prices import (
+    EndpointOffer,
+    Price,
+    allowed_offers,
+    choose_price,
+    parse_endpoints,
+    parse_models,
+    staleness,
+    table_price,
+    with_fallbacks,
+)
+
+EMULATOR = "emulator"
+"""The provider's name in every reply of the emulator."""
+
+PRICE_TABLE = Path(__file__).resolve().parents[2] / "data" / "prices.json"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFacts:
+    """One endpoint as this run sees it; None means that it did not say."""
+
+    base_url: str
+    price: Price | None
+    parameters: frozenset[str] | None
+    """Names of the request parameters that it takes."""
+    emulated: bool = False
+    """Its answers are simulated: a realm of their own."""
+    reachable: bool = True
+    openrouter: bool = False
+    """It speaks OpenRouter's dialect: `provider`, `models` and `require_parameters` are understood."""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that prompt and answer may have together."""
+        return self.price.context_length if self.price else None
+
+    @property
+    def max_completion_tokens(self) -> int | None:
+        """Tokens that an answer may have."""
+        return self.price.max_completion_tokens if self.price else None
+
+
+async def look_up(client: Client, base_url: str, job: Job, *, today: dt.date) -> EndpointFacts:
+    """Ask the endpoint for its offers; in the contract's order: job, endpoint, table, unknown."""
+    model = job.model
+    status, body = await client.get_json(f"/models/{model.name}/endpoints")
+    offers = parse_endpoints(body) if status == 200 else []
+    entry: EndpointOffer | None = None
+    listed = body
+    if not offers and status:
+        status, listed = await client.get_json("/models")
+        entry = parse_models(listed, model.name) if status == 200 else None
+    openrouter = model.endpoint == "openrouter"
+    price = choose_price(
+        model.price,
+        offers,
+        entry,
+        table_price(PRICE_TABLE, model.name) if openrouter else None,
+        endpoint_is_openrouter=openrouter,
+        provider=model.provider,
+    )
+    if price is not None and model.fallback_models and model.price is None:
+        price = with_fallbacks(
+            price, [other for name in model.fallback_models if (other := await _price_of(client, name, model.provider))]
+        )
+    old = staleness(price, today) if price is not None else None
+    return EndpointFacts(
+        base_url=base_url,
+        price=price,
+        parameters=_parameters(body, listed, model.name, model.provider),
+        emulated=any(offer.provider == EMULATOR for offer in offers),
+        reachable=status != 0,
+        openrouter=openrouter or bool(offers),
+        notices=(old,) if old else (),
+    )
+
+
+async def _price_of(client: Client, name: str, provider: Mapping[str, Any]) -> Price | None:
+    status, body = await client.get_json(f"/models/{name}/endpoints")
+    offers = parse_endpoints(body) if status == 200 else []
+    return choose_price(None, offers, None, None, endpoint_is_openrouter=False, provider=provider)
+
+
+def _parameters(endpoints: Any, models: Any, name: str, provider: Mapping[str, Any]) -> frozenset[str] | None:
+    """Parameters that at least one allowed provider takes: routing sends the request there."""
+    data = endpoints.get("data") if isinstance(endpoints, dict) else None
+    entries = data.get("endpoints") if isinstance(data, dict) else None
+    if not isinstance(entries, list):
+        listed = models.get("data") if isinstance(models, dict) else None
+        entries = (
+            [one for one in listed if isinstance(one, dict) and one.get("id") == name]
+            if isinstance(listed, list)
+            else []
+        )
+    else:
+        entries = [one for one in entries if allowed_offers(parse_endpoints({"data": {"endpoints": [one]}}), provider)]
+    sets = [
+        one["supported_parameters"]
+        for one in entries
+        if isinstance(one, dict) and isinstance(one.get("supported_parameters"), list)
+    ]
+    return frozenset(str(item) for one in sets for item in one) if sets else None

@@ -1,0 +1,133 @@
+"""The endpoint's client: one aiohttp session, and `complete`, which makes exactly one attempt.
+
+It never retries, never raises for what the wire does (the `Exchange` says it), and knows
+nothing of limits or money. Connections are as many as the gate lets in flight: aiohttp's own
+limit of 100 would cut more without a word. The key lives in the session's default headers
+only; cookies, redirects and environment proxies are off, so it is sent to this one host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import orjson
+import yarl
+
+from parquill.job import Secret
+from parquill.replies import Exchange
+
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "HTTP-Referer": "https://parquill.dev",
+    "X-Title": "Parquill",
+    "User-Agent": "Parquill",
+}
+_CONNECT_SECONDS = 15.0
+_MAX_REPLY_BYTES = 32 * 2**20
+
+
+class Client:
+    """Talks to one OpenAI-compatible base URL; an async context manager."""
+
+    def __init__(self, base_url: str, key: Secret | None) -> None:
+        self._base = base_url.rstrip("/")
+        self._chat = yarl.URL(self._base + "/chat/completions", encoded=True)
+        self._key = key
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        authorization = {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
+            headers={**_HEADERS, **authorization},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            raise_for_status=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def complete(self, body: bytes, *, seconds: float, on_id: Callable[[str], object]) -> Exchange:
+        """Send one chat completion and read the reply whole, in at most `seconds`.
+
+        `on_id` is told the generation's id when headers came and the body is still on its way.
+        """
+        assert self._session is not None
+        started = time.perf_counter()
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.post(self._chat, data=body, allow_redirects=False) as reply,
+            ):
+                if not reply.content.is_eof() and (generation := reply.headers.get("X-Generation-Id")):
+                    on_id(generation)
+                content = await _read(reply)
+                return Exchange(reply.status, reply.headers, content, _since(started))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            return _broken(error, _since(started), seconds)
+
+    async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
+        """GET a path below the base URL; return status and JSON, (0, None) where there is no reply.
+
+        A body that is not JSON gives None: what such a server says about models is not for us.
+        """
+        assert self._session is not None
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.get(yarl.URL(self._base + path, encoded=True), allow_redirects=False) as reply,
+            ):
+                raw = await _read(reply)
+                return reply.status, orjson.loads(raw)
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return 0, None
+        except orjson.JSONDecodeError:
+            return reply.status, None
+
+
+async def _read(reply: aiohttp.ClientResponse) -> bytes:
+    """Read a body whole, but not without bound: a hostile or broken server could send for ever."""
+    declared = reply.content_length
+    if declared is not None and declared <= _MAX_REPLY_BYTES:
+        return await reply.read()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in reply.content.iter_any():
+        size += len(chunk)
+        if size > _MAX_REPLY_BYTES:
+            raise aiohttp.ClientPayloadError(f"the reply is longer than {_MAX_REPLY_BYTES >> 20} MiB")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _since(started: float) -> int:
+    return int((time.perf_counter() - started) * 1000)
+
+
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+def _broken(error: Exception, latency_ms: int, seconds: float) -> Exchange:
+    unsent = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+    if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
+        return Exchange(0, _NO_HEADERS, b"", latency_ms, "certificate", sent=False, detail=_said(error))
+    if isinstance(error, TimeoutError):
+        detail = "no connection in time" if unsent else f"no whole reply within {seconds:g} s"
+        return Exchange(0, _NO_HEADERS, b"", latency_ms, "timeout", sent=not unsent, detail=detail)
+    return Exchange(0, _NO_HEADERS, b"", latency_ms, "connection", sent=not unsent, detail=_said(error))
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:200]

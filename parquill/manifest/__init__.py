@@ -1,0 +1,15 @@
+"""The manifest: files of prompts and pictures, checked whole before anything is sent.
+
+    files.py    which files a path, folder or glob names, in their order
+    columns.py  which columns a job needs of them, and whether these will do
+    reading.py  rows in order, chunk by chunk, never more than some megabytes at once
+
+A manifest is cut into slices: `rows_per_part` neighbouring rows of one file. A slice is the
+unit that becomes one part of the output.
+"""
+
+from parquill.manifest.columns import Columns
+from parquill.manifest.files import Slice, SourceFile
+from parquill.manifest.reading import Manifest, open_manifest
+
+__all__ = ["Columns", "Manifest", "Slice", "SourceFile", "open_manifest"]

@@ -1,0 +1,157 @@
+"""Which columns a job needs of its manifest, and whether those the files have will do.
+
+Everything wrong is found here, before the first request: a missing column, one of the wrong
+type, one that two files disagree about, a kept column named like one of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from parquill.errors import ManifestError
+from parquill.job import ManifestSettings
+from parquill.manifest.files import SourceFile
+from parquill.results import RESULT_COLUMNS
+
+ROW_COLUMN = "row"
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The manifest's columns by use. `schema` is what all its files agree on."""
+
+    schema: pa.Schema
+    key: pa.Field
+    """The id column, or `row` (int64) where the job names none."""
+    has_id: bool
+    kept: tuple[pa.Field, ...]
+    images: tuple[str, ...]
+    documents: tuple[str, ...]
+
+    def needed(self, prompt: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the columns a run reads; `prompt`: those its text is made of."""
+        names = [*([self.key.name] if self.has_id else []), *prompt, *self.images, *self.documents]
+        return tuple(dict.fromkeys([*names, *(field.name for field in self.kept)]))
+
+
+def choose_columns(settings: ManifestSettings, schema: pa.Schema) -> Columns:
+    """Match the job's columns with the manifest's; raises `ManifestError` for what does not fit."""
+    key = pa.field(ROW_COLUMN, pa.int64(), nullable=False)
+    if settings.id_column is not None:
+        key = _field(schema, settings.id_column, "manifest.id_column")
+        if not _is_key(key.type):
+            raise ManifestError(
+                f"manifest.id_column: column {key.name!r} has type {key.type}; an id is a string, integer, "
+                "binary or date"
+            )
+    for name in settings.image_columns:
+        _check_values(_field(schema, name, "manifest.image_columns"), "manifest.image_columns", "pictures")
+    for name in settings.document_columns:
+        _check_values(_field(schema, name, "manifest.document_columns"), "manifest.document_columns", "documents")
+    return Columns(
+        schema=schema,
+        key=key,
+        has_id=settings.id_column is not None,
+        kept=_kept(settings, schema, key.name),
+        images=settings.image_columns,
+        documents=settings.document_columns,
+    )
+
+
+def unify(schemas: Mapping[SourceFile, pa.Schema]) -> pa.Schema:
+    """Return the one schema of all files; raises `ManifestError` naming file, column and types."""
+    merged: dict[str, tuple[pa.Field, SourceFile]] = {}
+    for source, schema in schemas.items():
+        _refuse_repeated(source, schema)
+        for field in schema:
+            known = merged.get(field.name)
+            if known is None or pt.is_null(known[0].type):
+                merged[field.name] = (field.with_nullable(True), source)
+            elif not (pt.is_null(field.type) or field.type.equals(known[0].type)):
+                raise ManifestError(
+                    f"{source.label}: column {field.name!r} has type {field.type}, "
+                    f"but {known[0].type} in {known[1].label}"
+                )
+    return pa.schema([field for field, _ in merged.values()])
+
+
+def require(columns: Sequence[str], schemas: Mapping[SourceFile, pa.Schema]) -> None:
+    """Raise `ManifestError` naming the first file that lacks one of `columns`."""
+    for source, schema in schemas.items():
+        for name in columns:
+            if name not in schema.names and name not in source.partitions:
+                raise ManifestError(
+                    f"{source.label}: the column {name!r} is missing; other files of the manifest have it"
+                )
+
+
+def _refuse_repeated(source: SourceFile, schema: pa.Schema) -> None:
+    for name in schema.names:
+        if schema.names.count(name) > 1:
+            raise ManifestError(f"{source.label}: the column {name!r} stands more than once")
+
+
+def _field(schema: pa.Schema, name: str, key: str) -> pa.Field:
+    if name in schema.names:
+        return schema.field(name)
+    near = difflib.get_close_matches(name, schema.names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(map(repr, schema.names))}"
+    raise ManifestError(f"{key}: the manifest has no column {name!r}; {hint}")
+
+
+def _kept(settings: ManifestSettings, schema: pa.Schema, key: str) -> tuple[pa.Field, ...]:
+    names = schema.names if settings.keep_columns == "all" else list(settings.keep_columns)
+    kept = tuple(_field(schema, name, "manifest.keep_columns") for name in dict.fromkeys(names) if name != key)
+    if settings.id_column is None and ROW_COLUMN in names:
+        raise ManifestError(
+            f"column {ROW_COLUMN!r} would stand beside the output's own column {ROW_COLUMN!r}: name an "
+            "id_column, or list keep_columns without it"
+        )
+    clashing = [field.name for field in kept if field.name in RESULT_COLUMNS]
+    clashing += [key] if key in RESULT_COLUMNS else []
+    if clashing:
+        raise ManifestError(
+            f"the manifest's column{'s' if len(clashing) > 1 else ''} {', '.join(map(repr, clashing))} would clash "
+            "with the output's own: rename it in the manifest, or list manifest.keep_columns without it"
+        )
+    return kept
+
+
+def _is_key(kind: pa.DataType) -> bool:
+    return bool(
+        pt.is_integer(kind)
+        or _is_text(kind)
+        or pt.is_binary(kind)
+        or pt.is_large_binary(kind)
+        or pt.is_fixed_size_binary(kind)
+        or pt.is_date(kind)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
+
+
+def _check_values(field: pa.Field, key: str, what: str) -> None:
+    if not _holds_values(field.type):
+        raise ManifestError(
+            f"{key}: column {field.name!r} has type {field.type}; {what} are strings (URL, path, data: URL), "
+            "binary, struct{bytes, path}, or lists of these"
+        )
+
+
+def _holds_values(kind: pa.DataType) -> bool:
+    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind) or pt.is_list_view(kind):
+        return _holds_values(kind.value_type)
+    if pt.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    if pt.is_struct(kind):
+        return {"bytes", "path"} & {field.name for field in kind} != set()
+    return bool(
+        _is_text(kind) or pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind) or pt.is_null(kind)
+    )

@@ -1,0 +1,181 @@
+"""From a manifest row to what is asked: templates, few-shot turns, and the fingerprint.
+
+Templates are Jinja2, sandboxed, over the row's columns. A name that is no column is an error
+before anything is sent; a null where a text is wanted is that row's fault, never the word
+"None" in a paid prompt.
+
+The fingerprint is a hash of all that decides the answer: model and fallback models, the
+messages before a mode is chosen, picture values, schema or functions, max_tokens and the
+sampling settings. Never the id, the endpoint's address, the mode, the key or the limits.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import jinja2
+import jinja2.meta
+import jinja2.sandbox
+import orjson
+
+from parquill.chat import ChatRequest, ImagePart, Turn
+from parquill.errors import ErrorKind, JobError, RowError
+from parquill.job import Job
+
+FINGERPRINT_BYTES = 16
+"""128 bits: among ten million rows the chance of two equal ones is below 10**-24."""
+
+
+def _no_null(value: object) -> object:
+    if value is None:
+        raise RowError(ErrorKind.BAD_ROW, "a column that the prompt uses is null")
+    return value
+
+
+class UserText:
+    """The user's text of a row: a compiled template, or a column as it is."""
+
+    def __init__(self, job: Job, columns: Sequence[str]) -> None:
+        """`columns`: the manifest's. Raises `JobError` naming an unknown column or a bad template."""
+        self._column = job.prompt.user_column
+        self._template: jinja2.Template | None = None
+        if job.prompt.user is not None:
+            self._template, used = _compile(job.prompt.user, columns)
+        else:
+            used = _known(str(self._column), columns, "prompt.user_column")
+        self.columns: tuple[str, ...] = used
+        """The columns that the text is made of."""
+
+    def render(self, row: Mapping[str, Any]) -> str:
+        """Return the text for one row; raises `RowError` (bad_row) where it cannot be made."""
+        if self._template is None:
+            return _column_text(str(self._column), row[str(self._column)])
+        try:
+            text = self._template.render(row)
+        except RowError:
+            nulls = [name for name in self.columns if row[name] is None]
+            raise RowError(ErrorKind.BAD_ROW, _null_message(nulls)) from None
+        except Exception as error:
+            raise RowError(
+                ErrorKind.BAD_ROW, f"prompt.user cannot be rendered for this row: {type(error).__name__}: {error}"
+            ) from None
+        if not text.strip():
+            raise RowError(ErrorKind.BAD_ROW, "prompt.user gives an empty text for this row")
+        return text
+
+
+def _column_text(column: str, value: object) -> str:
+    if value is None:
+        raise RowError(ErrorKind.BAD_ROW, f"the prompt is null (column {column!r})")
+    if not isinstance(value, str):
+        raise RowError(ErrorKind.BAD_ROW, f"the prompt is no text (column {column!r} holds {type(value).__name__})")
+    if not value.strip():
+        raise RowError(ErrorKind.BAD_ROW, f"the prompt is empty (column {column!r})")
+    return value
+
+
+def _null_message(columns: Sequence[str]) -> str:
+    name = columns[0] if columns else "column"
+    return f"column {name!r} is null in this row; write {{{{ {name} or '' }}}} in prompt.user where it may be"
+
+
+def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template, tuple[str, ...]]:
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, finalize=_no_null, keep_trailing_newline=True, autoescape=False
+    )
+    environment.globals.clear()
+    try:
+        names = jinja2.meta.find_undeclared_variables(environment.parse(source))
+        template = environment.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise JobError(f"prompt.user: line {error.lineno}: not a valid template: {error.message}") from None
+    used: list[str] = []
+    for name in sorted(names):
+        used += _known(name, columns, "prompt.user")
+    return template, tuple(used)
+
+
+def _known(name: str, columns: Sequence[str], key: str) -> tuple[str, ...]:
+    if name in columns:
+        return (name,)
+    near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"its columns are {', '.join(map(repr, columns))}"
+    raise JobError(f"{key}: the manifest has no column {name!r}; {hint}")
+
+
+class Asking:
+    """What is the same for every row of a job, ready to be joined with a row's own text and pictures."""
+
+    def __init__(self, job: Job, *, shape_digest: bytes, examples: Sequence[Turn] = ()) -> None:
+        """`shape_digest`: canonical bytes of schema or functions; `examples`: few-shot turns."""
+        self._before: tuple[Turn, ...] = (
+            *((Turn("system", (job.prompt.system,)),) if job.prompt.system else ()),
+            *examples,
+        )
+        self._images_first = job.prompt.images_first
+        self._labels = job.images.labels
+        self._base = hashlib.blake2b(_static_part(job, shape_digest, self._before), digest_size=FINGERPRINT_BYTES)
+
+    @property
+    def settings_digest(self) -> str:
+        """32 hex digits over everything of the job that decides answers, rows aside."""
+        return self._base.hexdigest()
+
+    def fingerprint(self, text: str, pictures: Iterable[bytes]) -> bytes:
+        """Return a row's 16 bytes; `pictures` are the identities of its picture values, in order."""
+        state = self._base.copy()
+        raw = text.encode("utf-8", "surrogatepass")
+        state.update(b"%d:" % len(raw))
+        state.update(raw)
+        for picture in pictures:
+            state.update(b"%d:" % len(picture))
+            state.update(picture)
+        return state.digest()
+
+    def request(self, text: str, parts: Sequence[str | ImagePart] = (), instruction: str | None = None) -> ChatRequest:
+        """Join a row's text and its pictures (and pages) into a request.
+
+        `instruction` is the schema's own text where the endpoint does not enforce it.
+        """
+        said = f"{text}\n\n{instruction}" if instruction else text
+        pictures = _labelled(parts) if self._labels and len(parts) > 1 else tuple(parts)
+        turn = Turn("user", (*pictures, said) if self._images_first else (said, *pictures))
+        return ChatRequest((*self._before, turn))
+
+
+def _labelled(parts: Sequence[str | ImagePart]) -> tuple[str | ImagePart, ...]:
+    labelled: list[str | ImagePart] = []
+    number = 0
+    for part in parts:
+        if isinstance(part, ImagePart):
+            number += 1
+            labelled.append(f"Image {number}:")
+        labelled.append(part)
+    return tuple(labelled)
+
+
+def _static_part(job: Job, shape_digest: bytes, before: Sequence[Turn]) -> bytes:
+    model = job.model
+    settings: dict[str, Any] = {
+        "model": model.name,
+        "fallback_models": model.fallback_models,
+        "max_tokens": model.max_tokens,
+        "temperature": model.temperature,
+        "top_p": model.top_p,
+        "top_k": model.top_k,
+        "seed": model.seed,
+        "stop": model.stop,
+        "images_first": job.prompt.images_first,
+        "labels": job.images.labels,
+        "max_chars": job.output.max_chars,
+    }
+    if job.manifest.document_columns:
+        settings["documents"] = job.documents.model_dump()
+    turns = [
+        [turn.role, *(part if isinstance(part, str) else {"image": part.url} for part in turn.parts)] for turn in before
+    ]
+    static = orjson.dumps({"settings": settings, "turns": turns}, option=orjson.OPT_SORT_KEYS)
+    return b"%d:%b%d:%b" % (len(static), static, len(shape_digest), shape_digest)

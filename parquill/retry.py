@@ -1,0 +1,75 @@
+"""One level of retry in the whole program, and the only import of tenacity.
+
+A retryer is made afresh for each row: one that is shared between tasks mixes their states.
+The first attempt does not pass through tenacity (most rows need no second), so a run without
+faults pays nothing for it. How long the whole gate pauses is the gate's matter; here a row
+only waits for its own next turn: full jitter, doubling, at most half a minute.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tenacity
+
+from parquill.clock import Clock
+
+T = TypeVar("T")
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+THROTTLES_PER_ATTEMPT = 10
+"""A 429 is no fault of the row: it may be told to wait this many times for each attempt it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often one row is sent, and for how long after its first send (gate time apart)."""
+
+    max_attempts: int
+    deadline_seconds: float
+
+
+async def again(
+    attempt: Callable[[], Awaitable[T]],
+    last: T,
+    *,
+    wants: Callable[[T], bool],
+    may: Callable[[], bool],
+    throttled: Callable[[T], bool],
+    clock: Clock,
+    rng: random.Random,
+) -> T:
+    """Repeat `attempt` while its result `wants` it and the row `may`; return the last result.
+
+    `last` is what the first attempt gave. A `throttled` result backs off from the start: the
+    gate itself decides when it lets the row through.
+    """
+    tries = 0
+
+    def pause() -> float:
+        nonlocal tries
+        if throttled(last):
+            return 0.0
+        tries += 1
+        return rng.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**tries))
+
+    async def next_attempt() -> T:
+        nonlocal last
+        last = await attempt()
+        return last
+
+    if not (wants(last) and may()):
+        return last
+    await clock.sleep(pause())
+    retrying = tenacity.AsyncRetrying(
+        sleep=clock.sleep,
+        wait=lambda _: pause(),
+        stop=lambda _: not may(),
+        retry=tenacity.retry_if_result(wants),
+        retry_error_callback=lambda _: last,
+    )
+    return await retrying(next_attempt)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parquill.batch.index import FingerprintIndex
+
+
+def fingerprint(number: int) -> bytes:
+    return hashlib.blake2b(b"%d" % number, digest_size=16).digest()
+
+
+@given(st.lists(st.integers(0, 60), max_size=120))
+def test_the_first_place_that_claims_a_fingerprint_keeps_it(numbers: list[int]) -> None:
+    index = FingerprintIndex(len(set(numbers)))
+    first: dict[int, tuple[int, int]] = {}
+    for row, number in enumerate(numbers):
+        place = (row // 7, row % 7)
+        assert index.claim(fingerprint(number), *place) == first.get(number)
+        first.setdefault(number, place)
+    for number in range(61):
+        assert index.find(fingerprint(number)) == first.get(number)
+
+
+def test_fingerprints_that_share_their_slot_do_not_hide_each_other() -> None:
+    index = FingerprintIndex(20)
+    size = 31
+    alike = [(5 + size * i).to_bytes(8, "little") + bytes(8) for i in range(1, 8)]
+    for row, one in enumerate(alike):
+        assert index.claim(one, 0, row) is None
+    assert [index.find(one) for one in alike] == [(0, row) for row in range(7)]
+
+
+def test_a_fingerprint_of_zeros_has_a_place_like_any_other() -> None:
+    index = FingerprintIndex(2)
+    assert index.find(bytes(16)) is None
+    assert index.claim(bytes(16), 3, 4) is None
+    assert index.claim(bytes(16), 5, 6) == (3, 4)
