@@ -1,0 +1,49 @@
+"""An OpenRouter that runs here: a rehearsal of everything but the words.
+
+The map, along a request's way:
+
+    server       the life of the emulator, its routes, the knobs for tests
+    completions  one chat request, from key to bytes
+    asked        the body, checked        catalogue  models, routing, prices
+    pictures     served and checked       account    key, credit, holds
+    limits       rates                    misbehaviour, oddities  what goes wrong, and how
+    answers      what is said (schemas, patterns, prose, tokens)
+    wire, delivery, refusals              the bytes of replies
+    billing      the log of what was received and charged
+
+Invariants: every chat request leaves one line on the bill before a byte of its reply; the
+same body and seed give the same answer and the same fates, in whatever order requests come;
+every answer says that it is simulated; no connection is ever opened from here.
+
+Accepted: pieces of text stand in for the tokenizer; the bill is written when a request is
+accepted, so a generation counts in full even if its reader left; what comes from memory
+(generations, how often a body was seen, spent credit) is forgotten when it ends.
+"""
+
+from parquill.emulator.billing import LogEntry, LogTotals, iter_log, read_log
+from parquill.emulator.misbehaviour import Misbehaviour
+from parquill.emulator.server import Emulator, serve
+from parquill.emulator.settings import (
+    GEMMA_PARAMETERS,
+    PROFILES,
+    TOOL_PARAMETERS,
+    EmulatorSettings,
+    Spread,
+)
+from parquill.emulator.world import EmulatorStats
+
+__all__ = [
+    "GEMMA_PARAMETERS",
+    "PROFILES",
+    "TOOL_PARAMETERS",
+    "Emulator",
+    "EmulatorSettings",
+    "EmulatorStats",
+    "LogEntry",
+    "LogTotals",
+    "Misbehaviour",
+    "Spread",
+    "iter_log",
+    "read_log",
+    "serve",
+]

@@ -1,0 +1,216 @@
+"""One chat request's way: who asks, what, at which price, with which fate, and the reply.
+
+The order of checks is OpenRouter's: key, body, money, model, pictures, context, rates,
+concurrency. Nothing waits between the checks of rates and money and the booking, so no two
+requests pass on the same room. The bill is written when a request is accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from parquill.emulator import delivery, oddities, wire
+from parquill.emulator.answers import Answer, sample, write_answer
+from parquill.emulator.asked import Asked, read_request
+from parquill.emulator.billing import LogEntry, usd
+from parquill.emulator.catalogue import prices, route
+from parquill.emulator.misbehaviour import BILLED, FAIR, Fate, Misbehaviour
+from parquill.emulator.pictures import check_images
+from parquill.emulator.refusals import Refusal, classic, upstream_limit
+from parquill.emulator.settings import EmulatorSettings, pico
+from parquill.emulator.wire import Charge
+from parquill.emulator.world import World
+
+MAX_BODY = 30 * 10**6
+"""Bytes of a request body that OpenRouter takes."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what has become of it so far."""
+
+    generation_id: str
+    key: str = ""
+    digest: bytes = b""
+    model: str = ""
+    last: str = ""
+    fate: Fate = FAIR
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request that will be answered, well or not."""
+
+    asked: Asked
+    answer: Answer
+    charge: Charge
+
+
+async def read_body(http: web.BaseRequest) -> bytes:
+    """Return the request's body; raises the 413 `Refusal` for one above 30 MB."""
+    body = bytearray()
+    too_large = (http.content_length or 0) > MAX_BODY
+    while not too_large and (block := await http.content.readany()):
+        body += block
+        too_large = len(body) > MAX_BODY
+    if too_large:
+        raise classic(413, "Request payload too large", error_type="payload_too_large")
+    return bytes(body)
+
+
+class Completions:
+    """The route POST /chat/completions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def serve(self, http: web.BaseRequest, generation_id: str) -> web.StreamResponse:
+        """Answer one chat request; every one leaves exactly one line on the bill."""
+        world, exchange = self._world, Exchange(generation_id)
+        world.enter()
+        try:
+            try:
+                accepted = await self._accept(http, exchange)
+            except Refusal as refusal:
+                self._book(exchange, refusal.status, Charge(0, 0, 0, 0))
+                return delivery.refused(refusal, generation_id)
+            return await self._reply(http, exchange, accepted)
+        finally:
+            world.account.release(exchange.held)
+            world.leave()
+
+    async def _accept(self, http: web.BaseRequest, exchange: Exchange) -> Accepted:
+        world, settings = self._world, self._world.settings
+        exchange.key = world.account.authorize(http.headers.get("Authorization"))
+        body = await read_body(http)
+        exchange.digest = hashlib.sha256(body).digest()
+        asked = read_request(body, settings.models[0])
+        exchange.last, exchange.model = asked.last, asked.models[0]
+        world.account.check_funds()
+        exchange.model = route(asked, settings)
+        if asked.images:
+            await check_images(asked.images, world.origins, fetches_urls=settings.fetches_urls)
+            settings = world.settings
+        max_tokens = output_cap(asked, settings)
+        answer = write_answer(asked, settings, exchange.digest, max_tokens)
+        return self._admitted(exchange, asked, answer, max_tokens)
+
+    def _admitted(self, exchange: Exchange, asked: Asked, answer: Answer, max_tokens: int) -> Accepted:
+        """Check rates and money, draw the fate and count the request: without a pause."""
+        world, settings, model = self._world, self._world.settings, exchange.model
+        worst = charge_of(model, settings, asked.prompt_tokens, max_tokens)
+        counts_worst = settings.tokens_counted == "worst"
+        weight = asked.prompt_tokens + (max_tokens if counts_worst else answer.completion_tokens)
+        world.limits.check(settings, model, weight)
+        if settings.max_concurrent is not None and world.running > settings.max_concurrent:
+            raise upstream_limit(model, None)
+        exchange.held = world.account.hold(worst)
+        fate = world.fates.decide(exchange.digest, settings.misbehaviour)
+        if fate.kind is not None and oddities.applies(fate, answer):
+            exchange.fate = fate
+            answer = oddities.spoilt_answer(fate, answer, max_tokens)
+            if not counts_worst:
+                weight = asked.prompt_tokens + answer.completion_tokens
+        world.limits.count(settings, model, weight)
+        return Accepted(asked, answer, charge_of(model, settings, asked.prompt_tokens, answer.completion_tokens))
+
+    async def _reply(self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted) -> web.StreamResponse:
+        world, kind = self._world, exchange.fate.kind
+        refusal = oddities.refusal(exchange.fate, exchange.model, exchange.last) if kind else None
+        status = refusal.status if refusal else 0 if kind in (Misbehaviour.RESET_EARLY, Misbehaviour.STALL) else 200
+        billed = kind is None or kind in BILLED
+        entry = self._book(exchange, status, accepted.charge if billed else Charge(0, 0, 0, 0))
+        if kind == Misbehaviour.RESET_EARLY:
+            return delivery.reset(http)
+        if billed:
+            world.remember(entry, accepted.answer.finish_reason, streamed=accepted.asked.stream)
+        if world.settings.latency.median:
+            rng = random.Random(exchange.digest[8:16])  # noqa: S311 - repeatable on purpose
+            await world.clock.sleep(sample(rng, world.settings.latency))
+        if refusal is not None:
+            return delivery.refused(refusal, exchange.generation_id)
+        return await self._answer(http, exchange, accepted, int(entry.time))
+
+    async def _answer(
+        self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted, created: int
+    ) -> web.StreamResponse:
+        generation_id, fate = exchange.generation_id, exchange.fate
+        if fate.kind == Misbehaviour.STALL:
+            await self._world.clock.sleep(self._world.settings.stall_seconds)
+            return delivery.reset(http)
+        body = wire.completion(generation_id, created, exchange.model, accepted.answer, accepted.charge)
+        if fate.kind is not None:
+            body = oddities.spoilt_body(fate, body)
+        if accepted.asked.stream:
+            return await self._stream(http, exchange, body)
+        data = oddities.encoded(fate, body)
+        if fate.kind not in (Misbehaviour.SLOW_DRIP, Misbehaviour.RESET_LATE):
+            return delivery.whole(data, generation_id)
+        step = -(-len(data) // 20)
+        parts = [data[at : at + step] for at in range(0, len(data), step)]
+        return await self._in_parts(http, exchange, parts, events=False)
+
+    async def _stream(self, http: web.BaseRequest, exchange: Exchange, body: object) -> web.StreamResponse:
+        events = wire.events(body)
+        if exchange.fate.kind == Misbehaviour.TRUNCATED_BODY:
+            events = events[: len(events) // 2]
+        return await self._in_parts(http, exchange, events, events=True)
+
+    async def _in_parts(
+        self, http: web.BaseRequest, exchange: Exchange, parts: list[bytes], *, events: bool
+    ) -> web.StreamResponse:
+        slow = exchange.fate.kind == Misbehaviour.SLOW_DRIP
+        return await delivery.in_parts(
+            http,
+            parts,
+            exchange.generation_id,
+            events=events,
+            clock=self._world.clock,
+            seconds=self._world.settings.drip_seconds if slow else 0.0,
+            break_off=exchange.fate.kind == Misbehaviour.RESET_LATE,
+        )
+
+    def _book(self, exchange: Exchange, status: int, charge: Charge) -> LogEntry:
+        entry = LogEntry(
+            time=self._world.clock.wall(),
+            generation_id=exchange.generation_id,
+            status=status,
+            kind=exchange.fate.kind,
+            model=exchange.model,
+            body=exchange.digest[:8].hex(),
+            text=hashlib.sha256(exchange.last.encode()).hexdigest()[:8],
+            prompt_tokens=charge.prompt_tokens,
+            completion_tokens=charge.completion_tokens,
+            cost_pico=charge.pico,
+            cost_usd=usd(charge.pico),
+            key=exchange.key,
+        )
+        self._world.book(entry)
+        return entry
+
+
+def output_cap(asked: Asked, settings: EmulatorSettings) -> int:
+    """Return how many tokens the answer may have; raises the 400 `Refusal` of a prompt that is too long."""
+    wanted = asked.max_tokens or 0
+    if asked.prompt_tokens + wanted > settings.context_length:
+        raise classic(
+            400,
+            f"This endpoint's maximum context length is {settings.context_length} tokens. However, you requested about "
+            f"{asked.prompt_tokens + wanted} tokens ({asked.prompt_tokens} of text input, {wanted} in the output). "
+            "Please reduce the length of either one.",
+            error_type="context_length_exceeded",
+            metadata={"provider_name": None},
+        )
+    room = settings.context_length - asked.prompt_tokens
+    return min(asked.max_tokens or settings.max_completion_tokens, settings.max_completion_tokens, max(1, room))
+
+
+def charge_of(model: str, settings: EmulatorSettings, prompt_tokens: int, completion_tokens: int) -> Charge:
+    """Return what a completion of that size costs."""
+    prompt, completion = prices(model, settings)
+    return Charge(prompt_tokens, completion_tokens, prompt_tokens * pico(prompt), completion_tokens * pico(completion))

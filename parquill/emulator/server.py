@@ -1,0 +1,256 @@
+"""The emulator as a server: its life, its routes, and the knobs that tests turn."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from parquill.clock import Clock, SystemClock
+from parquill.emulator import delivery
+from parquill.emulator.account import midnight
+from parquill.emulator.catalogue import endpoints_entry, model_entry
+from parquill.emulator.completions import Completions
+from parquill.emulator.misbehaviour import Misbehaviour
+from parquill.emulator.pictures import PREFIX, serve_picture
+from parquill.emulator.refusals import Refusal, classic
+from parquill.emulator.settings import EmulatorSettings
+from parquill.emulator.world import EmulatorStats, World
+from parquill.errors import UsageError
+
+API = "/api/v1"
+ALIAS = "/v1"
+"""The same API, for clients that were told a base URL ending in /v1."""
+
+Route = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
+
+
+class Emulator:
+    """An OpenRouter that runs here.
+
+    Use it as an async context manager, or call `start` and `close`. Everything happens in
+    the event loop that started it. Limits and dates follow `clock`.
+    """
+
+    def __init__(self, settings: EmulatorSettings | None = None, clock: Clock | None = None) -> None:
+        self._world = World(settings or EmulatorSettings(), clock or SystemClock())
+        self._completions = Completions(self._world)
+        self._server: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._origin = ""
+
+    async def start(self) -> None:
+        """Listen; raises `UsageError` where the port is taken."""
+        settings = self._world.settings
+        loop = asyncio.get_running_loop()
+        self._server = web.Server(self._handle, access_log=None, keepalive_timeout=600.0)
+        try:
+            self._listener = await loop.create_server(self._server, settings.host, settings.port, backlog=2_048)
+        except OSError as error:
+            raise UsageError(f"emulator: cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+        port = self._listener.sockets[0].getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self._origin = f"http://{host}:{port}"
+        self._world.origins = (self._origin, f"http://localhost:{port}")
+
+    async def close(self) -> None:
+        """Stop listening and end open connections; what was accepted stays on the bill."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if self._server is not None:
+            await self._server.shutdown(timeout=0.05)
+            self._server = None
+        self._world.log.close()
+
+    async def __aenter__(self) -> Emulator:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def base_url(self) -> str:
+        """The API's base URL, for instance http://127.0.0.1:40123/api/v1."""
+        return self._origin + API
+
+    @property
+    def pictures_url(self) -> str:
+        """Where its pictures are, with a slash at the end."""
+        return self._origin + PREFIX
+
+    @property
+    def api_key(self) -> str:
+        """A key that it accepts until `revoke_key`."""
+        return self._world.account.api_key
+
+    @property
+    def settings(self) -> EmulatorSettings:
+        """The settings as they are now."""
+        return self._world.settings
+
+    def stats(self) -> EmulatorStats:
+        """Return what was done so far."""
+        return self._world.stats()
+
+    def revoke_key(self) -> None:
+        """Answer 401 to every key from now on."""
+        self._world.account.revoke()
+
+    def set_credit(self, usd: Decimal | None) -> None:
+        """Set the credits that were bought in all, what is spent already included; None: endless."""
+        self.change(credit_usd=usd)
+
+    def set_limits(self, **limits: int | None) -> None:
+        """Set requests_per_minute, tokens_per_minute or max_concurrent; others stay."""
+        unknown = limits.keys() - {"requests_per_minute", "tokens_per_minute", "max_concurrent"}
+        if unknown:
+            raise UsageError(f"emulator: no limit is called {', '.join(sorted(unknown))}")
+        self.change(**limits)
+
+    def set_parameters(self, *supported: str) -> None:
+        """Set `supported_parameters`: what is not among them is ignored or refused."""
+        self.change(supported_parameters=supported)
+
+    def set_misbehaviour(self, odds: Mapping[Misbehaviour, float]) -> None:
+        """Set the probability of each kind."""
+        self.change(misbehaviour=odds)
+
+    def plan(self, *kinds: Misbehaviour | None) -> None:
+        """Give the next accepted chat requests these fates, in order of arrival; None: a good reply."""
+        self._world.fates.plan(kinds)
+
+    def change(self, **changes: Any) -> None:
+        """Replace settings while running; what was counted and spent stays."""
+        self._world.settings = dataclasses.replace(self._world.settings, **changes)
+
+    async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
+        generation_id = self._world.new_id()
+        path = http.raw_path.partition("?")[0]
+        if path.startswith(PREFIX):
+            return await self._picture(path[len(PREFIX) :], generation_id)
+        for prefix in (API, ALIAS):
+            if path.startswith(prefix + "/"):
+                path = path[len(prefix) :]
+                break
+        else:
+            path = ""
+        try:
+            if path == "/chat/completions" and http.method == "POST":
+                return await self._completions.serve(http, generation_id)
+            return delivery.plain(200, {"data": self._read(http, path)}, generation_id)
+        except Refusal as refusal:
+            return delivery.refused(refusal, generation_id)
+
+    def _read(self, http: web.BaseRequest, path: str) -> Any:
+        """Return the `data` of a GET; raises the 404 `Refusal` of an unknown path."""
+        settings = self._world.settings
+        if http.method == "GET" and path in ("/models", "/models/user"):
+            return [model_entry(model, settings) for model in settings.models]
+        if http.method == "GET" and path.startswith("/models/") and path.endswith("/endpoints"):
+            return endpoints_entry(self._known(path[len("/models/") : -len("/endpoints")]), settings)
+        if http.method == "GET" and path.startswith("/model/"):
+            return model_entry(self._known(path[len("/model/") :]), settings)
+        if http.method == "GET" and path in ("/key", "/credits", "/generation"):
+            label = self._world.account.authorize(http.headers.get("Authorization"))
+            if path == "/key":
+                return self._key(label)
+            return self._credits() if path == "/credits" else self._generation(http.query.get("id", ""))
+        raise classic(404, f"No such route: {http.method} {http.raw_path.partition('?')[0]}", error_type="not_found")
+
+    def _known(self, model: str) -> str:
+        model = model.replace("%2F", "/").replace("%3A", ":")
+        if model not in self._world.settings.models:
+            raise classic(404, f"Model {model} not found", error_type="not_found")
+        return model
+
+    def _key(self, label: str) -> dict[str, Any]:
+        world, settings = self._world, self._world.settings
+        used = world.account.used_pico / 10**12
+        limit = settings.key_limit_usd
+        free_limit = settings.free_requests_per_day
+        free_used = world.limits.free_used_today()
+        return {
+            "label": label,
+            "limit": None if limit is None else float(limit),
+            "limit_remaining": None if limit is None else world.account.remaining(limit) / 10**12,
+            "limit_reset": None,
+            "include_byok_in_limit": False,
+            "usage": used,
+            "usage_daily": used,
+            "usage_weekly": used,
+            "usage_monthly": used,
+            "byok_usage": 0,
+            "is_free_tier": False,
+            "is_management_key": settings.management_key,
+            "is_provisioning_key": settings.management_key,
+            "expires_at": None,
+            "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
+            "free_model_daily_requests": {
+                "used": free_used,
+                "limit": free_limit,
+                "remaining": None if free_limit is None else max(0, free_limit - free_used),
+            },
+            "budgets": [],
+            "effective_budget": self._budget(),
+        }
+
+    def _budget(self) -> dict[str, Any] | None:
+        world, limit = self._world, self._world.settings.guardrail_usd
+        if limit is None:
+            return None
+        return {
+            "scope": "guardrail",
+            "limit_usd": float(limit),
+            "spend_usd": world.account.used_pico / 10**12,
+            "remaining_usd": world.account.remaining(limit) / 10**12,
+            "reset_interval": "daily",
+            "resets_at": midnight(world.clock.wall()),
+        }
+
+    def _credits(self) -> dict[str, Any]:
+        settings = self._world.settings
+        if not settings.management_key:
+            raise classic(403, "Only management keys can perform this operation", error_type="permission_denied")
+        total = None if settings.credit_usd is None else float(settings.credit_usd)
+        return {"total_credits": total, "total_usage": self._world.account.used_pico / 10**12}
+
+    def _generation(self, generation_id: str) -> dict[str, Any]:
+        world = self._world
+        born, data = world.generations.get(generation_id, (0.0, None))
+        if data is None or world.clock.monotonic() - born < world.settings.generation_delay:
+            raise classic(404, f"Generation {generation_id} not found", error_type="not_found")
+        return data
+
+    async def _picture(self, name: str, generation_id: str) -> web.StreamResponse:
+        served = await asyncio.to_thread(serve_picture, name)
+        if served.seconds:
+            await self._world.clock.sleep(served.seconds)
+        headers = {delivery.GENERATION: generation_id, "Content-Type": served.content_type}
+        if served.location is not None:
+            headers["Location"] = served.location
+        return web.Response(status=served.status, body=served.body, headers=headers)
+
+
+async def serve(settings: EmulatorSettings, announce: Callable[[str], None]) -> None:
+    """Run an emulator until SIGINT or SIGTERM; `announce` is given the base URL once it listens."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        async with Emulator(settings) as emulator:
+            announce(emulator.base_url)
+            await stop.wait()
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
