@@ -1,0 +1,37 @@
+"""Where files lie: a folder, on this machine or in an object store, and whole-file writes.
+
+`disk.py`     the seam to a local disk: create, write, sync, rename, remove. Whatever must
+              survive a power cut goes through it, so that a test can put a disk in its place
+              that dies, fills up or forgets at any step.
+`location.py` what a user writes (`out/x`, `s3://bucket/x`) -> a filesystem and a path in it.
+`patterns.py` wildcards in file names.
+`folder.py`   `Storage`, the folder itself: list, glob, open, write whole, remove.
+
+What holds: under its final name a file is whole or absent. Locally it is written under a
+hidden name in the same folder, synced, read back, renamed, and the folder synced; on an
+object store it is one put. Foreign errors leave with the path in their message: wrong usage
+as the class the caller names (`OutputError`, `ManifestError`), no room as `StorageFullError`,
+anything else while writing as `StorageFaultError`. Credentials in a URI are never shown.
+
+Trade-offs: a file for an object store is built in memory first, since closing a half-written
+stream would publish the half; and object stores have no lock, so two machines that write to
+one remote output are not kept apart.
+"""
+
+from parquill.storage.disk import Disk, storage_fault
+from parquill.storage.folder import ByteSink, FileEntry, Storage, Written, is_leftover
+from parquill.storage.location import is_remote, shown
+from parquill.storage.patterns import split_glob
+
+__all__ = [
+    "ByteSink",
+    "Disk",
+    "FileEntry",
+    "Storage",
+    "Written",
+    "is_leftover",
+    "is_remote",
+    "shown",
+    "split_glob",
+    "storage_fault",
+]

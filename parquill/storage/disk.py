@@ -1,0 +1,78 @@
+"""The seam to a local disk: every step whose order decides what a power cut leaves behind."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from parquill.errors import ParquillError, StorageFaultError, StorageFullError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Disk:
+    """The machine's own disk. Tests hand in others; nothing else in Parquill calls fsync."""
+
+    def create(self, path: Path) -> BinaryIO:
+        """Open a new file for writing, unbuffered; one of that name must not exist."""
+        return path.open("xb", buffering=0)
+
+    def write(self, file: BinaryIO, data: bytes) -> None:
+        """Write all of `data`: a raw file may take less at once when the disk runs full."""
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
+
+    def sync(self, file: BinaryIO) -> None:
+        """Return when the file's content would survive a power cut."""
+        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: fsync stops at the drive's cache
+            fcntl.fcntl(file.fileno(), fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(file.fileno())
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Put `source` in the place of `target`; a reader sees the one or the other."""
+        source.replace(target)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; harmless when there is none."""
+        path.unlink(missing_ok=True)
+
+    def sync_folder(self, path: Path) -> None:
+        """Return when the folder's names would survive a power cut."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def make_folder(self, path: Path) -> None:
+        """Create a folder and those above it, each durable before the next."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            self.sync_folder(folder.parent)
+
+    def free_bytes(self, path: Path) -> int:
+        """Room left where `path` is, or will be."""
+        while not path.exists():
+            path = path.parent
+        return shutil.disk_usage(path).free
+
+
+def storage_fault(error: OSError, path: object, doing: str) -> ParquillError:
+    """Say in a person's words what the system refused while writing `path`."""
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        return StorageFullError(
+            f"{path}: no room left on the disk while {doing}. What is written is kept; free some space, "
+            "then start the same command again"
+        )
+    return StorageFaultError(f"{path}: {doing} failed: {reason}")

@@ -1,0 +1,276 @@
+"""`Storage`: one folder, local or remote."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+from pyarrow import fs
+
+from parquill.errors import OutputError, StorageFaultError, UsageError
+from parquill.storage.disk import Disk, storage_fault
+from parquill.storage.location import is_remote, local_path, open_remote, shown
+from parquill.storage.patterns import glob_regex
+
+Check = Callable[[Any], object]
+"""Reads a `pyarrow.NativeFile` back and raises when it is not what was meant."""
+
+_LEFTOVER = re.compile(r"^\.part-[0-9a-f]{32}\.tmp$")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file in a folder: its name relative to the folder, with `/` between the steps."""
+
+    name: str
+    size: int
+    modified_us: int | None
+    """Microseconds since 1970 UTC; None where the store does not say."""
+
+
+class ByteSink(Protocol):
+    """What a file is written to."""
+
+    def write(self, data: Any, /) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a whole write left: the file's length and the SHA-256 of its content, in hex."""
+
+    bytes: int
+    sha256: str
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a name is one that a write uses before its file is whole."""
+    return bool(_LEFTOVER.match(name))
+
+
+class Storage:
+    """A folder of files, local or in an object store; names are relative to it, with `/`.
+
+    Methods that read raise the `fault` class given to `at` (what a user named cannot be
+    read); methods that write raise `StorageFullError` or `StorageFaultError`.
+    """
+
+    def __init__(self, label: str, filesystem: Any, root: str, disk: Disk | None, fault: type[UsageError]) -> None:
+        self.label = label
+        """The folder as it may be shown: without credentials."""
+        self._filesystem = filesystem
+        self._root = root
+        self._disk = disk
+        self._fault = fault
+
+    @classmethod
+    def at(cls, location: str | Path, *, disk: Disk | None = None, fault: type[UsageError] = OutputError) -> Storage:
+        """Return the folder at a local path, s3://, gs:// or az:// URI; it need not exist yet.
+
+        `disk` stands for the local disk in tests. Raises `fault` for a place that cannot be.
+        """
+        if not is_remote(str(location)):
+            path = local_path(str(location))
+            return cls(str(path), fs.LocalFileSystem(), str(path.absolute()), disk or Disk(), fault)
+        filesystem, root = open_remote(str(location), fault)
+        return cls(shown(str(location)).partition("?")[0].rstrip("/"), filesystem, root, None, fault)
+
+    @property
+    def is_local(self) -> bool:
+        return self._disk is not None
+
+    @property
+    def local_path(self) -> Path | None:
+        """The folder on this machine, or None for an object store."""
+        return Path(self._root) if self._disk else None
+
+    def where(self, name: str) -> str:
+        """A file's place as it may be shown."""
+        return f"{self.label}/{name}"
+
+    def free_bytes(self) -> int | None:
+        """Room left on the disk, or None for an object store."""
+        return self._disk.free_bytes(Path(self._root)) if self._disk else None
+
+    def files(self) -> list[FileEntry]:
+        """The files directly in the folder, sorted by name; none when the folder is not there."""
+        return self._entries(recursive=False)
+
+    def glob(self, pattern: str) -> list[FileEntry]:
+        """The files whose name fits, sorted: `*` and `?` stay in one step, `**/` takes any number."""
+        fits = glob_regex(pattern).fullmatch
+        return [entry for entry in self._entries(recursive="/" in pattern) if fits(entry.name)]
+
+    def exists(self, name: str) -> bool:
+        with self._reading(name):
+            return bool(self._filesystem.get_file_info(self._path(name)).type == fs.FileType.File)
+
+    def open(self, name: str) -> Any:
+        """Open a file for reading at any place: a `pyarrow.NativeFile`, to be closed."""
+        with self._reading(name):
+            return self._filesystem.open_input_file(self._path(name))
+
+    def read_bytes(self, name: str) -> bytes:
+        with self._reading(name), self._filesystem.open_input_file(self._path(name)) as file:
+            return bytes(file.read())
+
+    def checksum(self, name: str) -> str:
+        """SHA-256 of a file's content, in hex, read piece by piece."""
+        digest = hashlib.sha256()
+        with self._reading(name), self._filesystem.open_input_stream(self._path(name)) as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+        return digest.hexdigest()
+
+    def make_ready(self) -> None:
+        """Create the folder where it is missing, see that it can be written to, remove leftovers.
+
+        Raises `OutputError` with the reason. An object store is tried by its first write.
+        """
+        if self._disk is None:
+            return
+        folder, probe = Path(self._root), Path(self._root) / _temporary_name()
+        try:
+            self._disk.make_folder(folder)
+            self._disk.create(probe).close()
+            self._disk.remove(probe)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(f"{self.label}: this folder cannot be written to: {reason}") from error
+        self.remove_leftovers()
+
+    def remove_leftovers(self) -> int:
+        """Remove what interrupted writes left; returns how many files went. Object stores have none."""
+        left = [entry.name for entry in self.files() if is_leftover(entry.name)] if self._disk else []
+        for name in left:
+            self.remove(name)
+        return len(left)
+
+    def remove(self, name: str) -> None:
+        """Remove a file for good; harmless when there is none."""
+        with self._writing(name, "removing it"):
+            if self._disk:
+                self._disk.remove(Path(self._path(name)))
+                self._disk.sync_folder(Path(self._path(name)).parent)
+            elif self.exists(name):
+                self._filesystem.delete_file(self._path(name))
+
+    def write_whole(self, name: str, write: Callable[[ByteSink], object], check: Check | None = None) -> Written:
+        """Write a file that appears under its name only when whole and durable.
+
+        `write` fills a binary stream. `check` reads the file back before it appears (on an
+        object store: right after) and raises when it is not what was meant.
+        """
+        with self._writing(name, "writing it"):
+            return self._write_local(name, write, check) if self._disk else self._write_remote(name, write, check)
+
+    def _write_local(self, name: str, write: Callable[[ByteSink], object], check: Check | None) -> Written:
+        disk, target = self._disk, Path(self._path(name))
+        assert disk is not None
+        temporary = target.with_name(_temporary_name())
+        try:
+            with disk.create(temporary) as raw:
+                sink = _Sink(disk, raw)
+                write(sink)
+                disk.sync(raw)
+            if check:
+                with self._filesystem.open_input_file(str(temporary)) as file:
+                    check(file)
+            disk.rename(temporary, target)
+        except Exception:
+            _remove_quietly(disk, temporary)
+            raise
+        disk.sync_folder(target.parent)
+        return Written(sink.bytes, sink.digest.hexdigest())
+
+    def _write_remote(self, name: str, write: Callable[[ByteSink], object], check: Check | None) -> Written:
+        buffer = io.BytesIO()
+        write(buffer)
+        data = buffer.getbuffer()
+        with self._filesystem.open_output_stream(self._path(name)) as stream:
+            stream.write(data)
+        with self._filesystem.open_input_file(self._path(name)) as file:
+            if file.size() != len(data):
+                raise StorageFaultError(f"{self.where(name)}: {len(data)} bytes were put, {file.size()} stand there")
+            if check:
+                check(file)
+        return Written(len(data), hashlib.sha256(data).hexdigest())
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _entries(self, *, recursive: bool) -> list[FileEntry]:
+        selector = fs.FileSelector(self._root, allow_not_found=True, recursive=recursive)
+        with self._reading(""):
+            infos = self._filesystem.get_file_info(selector)
+        cut = len(self._root) + 1
+        return sorted(
+            (_entry(info, cut) for info in infos if info.type == fs.FileType.File), key=lambda entry: entry.name
+        )
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        where = self.where(name) if name else self.label
+        try:
+            yield
+        except FileNotFoundError:
+            raise self._fault(f"{where}: there is no such file") from None
+        except (OSError, pa.ArrowException) as error:
+            reason = getattr(error, "strerror", None) or shown(str(error))
+            raise self._fault(f"{where}: cannot be read: {reason}") from error
+
+    @contextmanager
+    def _writing(self, name: str, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise storage_fault(error, self.where(name), doing) from error
+        except pa.ArrowException as error:
+            raise StorageFaultError(f"{self.where(name)}: {doing} failed: {shown(str(error))}") from error
+
+
+class _Sink(io.RawIOBase):
+    """Counts and digests what goes to a new file."""
+
+    def __init__(self, disk: Disk, raw: BinaryIO) -> None:
+        self._disk = disk
+        self._raw = raw
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self._disk.write(self._raw, piece)
+        self.digest.update(piece)
+        self.bytes += len(piece)
+        return len(piece)
+
+
+def _temporary_name() -> str:
+    return f".part-{uuid.uuid4().hex}.tmp"
+
+
+def _remove_quietly(disk: Disk, path: Path) -> None:
+    """The write's own fault is what the caller must hear; a leftover goes at the next start."""
+    try:
+        disk.remove(path)
+    except OSError:
+        return
+
+
+def _entry(info: Any, cut: int) -> FileEntry:
+    modified = info.mtime_ns // 1000 if info.mtime_ns is not None else None
+    return FileEntry(info.path[cut:], int(info.size), modified)
