@@ -1,0 +1,191 @@
+"""What may still be spent: reserve the worst case, settle what it was, release what was not sent.
+
+Integers only: money in pico-USD (10**-12 USD), tokens beside it; either cap may be absent.
+Invariants, for every interleaving of calls:
+
+- `spent + reserved <= cap` after each `reserve`; a reservation that does not fit is refused.
+- `settle` and `release` take back exactly what `reserve` took, so when nothing is outstanding
+  the reserved sums are zero.
+- What was really spent is booked in full, even above the reservation: that sets `alarm`, since
+  only a wrong worst case can carry spending past the cap.
+
+A cap per day starts anew at local midnight. A reservation held over midnight counts in the new
+day and is booked there: the cap of either day holds, at the price of a little unused room.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Literal
+
+from parquill.errors import ParquillError
+from parquill.job import BudgetSettings, zone
+
+PICO = 10**12
+
+
+class BudgetExhausted(ParquillError):  # noqa: N818 - a state of the budget that callers wait out or stop on
+    """A reservation does not fit under the cap."""
+
+
+class Budget:
+    """Caps, what is spent and what is reserved. Not thread-safe; one event loop owns it."""
+
+    __slots__ = (
+        "_day_ends",
+        "_per",
+        "_zone",
+        "alarm",
+        "cap_pico",
+        "cap_tokens",
+        "outstanding",
+        "reserved_pico",
+        "reserved_tokens",
+        "spent_pico",
+        "spent_tokens",
+    )
+
+    def __init__(
+        self,
+        *,
+        cap_pico: int | None = None,
+        cap_tokens: int | None = None,
+        spent_pico: int = 0,
+        spent_tokens: int = 0,
+        per: Literal["run", "day"] = "run",
+        timezone: str = "UTC",
+    ) -> None:
+        """Go on with what the run (or, `per` day, today) has spent already.
+
+        Raises `ValueError` for a negative sum.
+        """
+        if min(cap_pico or 0, cap_tokens or 0, spent_pico, spent_tokens) < 0:
+            raise ValueError("caps and spent sums are not negative")
+        self.cap_pico = cap_pico
+        self.cap_tokens = cap_tokens
+        self.spent_pico = spent_pico
+        self.spent_tokens = spent_tokens
+        self.reserved_pico = 0
+        self.reserved_tokens = 0
+        self.outstanding = 0
+        self.alarm: str | None = None
+        self._per = per
+        self._zone = zone(timezone)
+        self._day_ends: float | None = None
+
+    @classmethod
+    def from_settings(cls, settings: BudgetSettings, *, spent_pico: int = 0, spent_tokens: int = 0) -> Budget:
+        """Make the budget of a job; fractions of a pico-dollar in the cap are cut off."""
+        return cls(
+            cap_pico=None if settings.usd is None else int(settings.usd * PICO),
+            cap_tokens=settings.tokens,
+            spent_pico=spent_pico,
+            spent_tokens=spent_tokens,
+            per=settings.per,
+            timezone=settings.timezone,
+        )
+
+    @property
+    def daily(self) -> bool:
+        """Whether a cap starts anew each day."""
+        return self._per == "day" and (self.cap_pico is not None or self.cap_tokens is not None)
+
+    @property
+    def free_pico(self) -> int | None:
+        """Money neither spent nor reserved; None without a cap, never below zero."""
+        return None if self.cap_pico is None else max(0, self.cap_pico - self.spent_pico - self.reserved_pico)
+
+    @property
+    def free_tokens(self) -> int | None:
+        """Tokens neither spent nor reserved; None without a cap, never below zero."""
+        return None if self.cap_tokens is None else max(0, self.cap_tokens - self.spent_tokens - self.reserved_tokens)
+
+    def fits(self, pico: int, tokens: int) -> bool:
+        """Say whether a worst case of `pico` and `tokens` fits beside what is spent and reserved."""
+        if self.cap_pico is not None and self.spent_pico + self.reserved_pico + pico > self.cap_pico:
+            return False
+        return self.cap_tokens is None or self.spent_tokens + self.reserved_tokens + tokens <= self.cap_tokens
+
+    def reserve(self, pico: int, tokens: int) -> None:
+        """Hold a worst case until it is settled or released.
+
+        Raises `BudgetExhausted` when it does not fit, `ValueError` for a negative one.
+        """
+        if pico < 0 or tokens < 0:
+            raise ValueError("a worst case is not negative")
+        if not self.fits(pico, tokens):
+            raise BudgetExhausted(self.refusal(pico, tokens))
+        self.reserved_pico += pico
+        self.reserved_tokens += tokens
+        self.outstanding += 1
+
+    def release(self, pico: int, tokens: int) -> None:
+        """Give a reservation back: its request was not sent."""
+        if not self.outstanding or pico > self.reserved_pico or tokens > self.reserved_tokens:
+            raise ValueError("more is given back than was reserved")
+        self.reserved_pico -= pico
+        self.reserved_tokens -= tokens
+        self.outstanding -= 1
+
+    def settle(self, pico: int, tokens: int, *, cost_pico: int, used_tokens: int) -> None:
+        """Turn the reservation of `pico` and `tokens` into what the request really took.
+
+        A cost above a reservation under a cap is booked too, and sets `alarm` for good.
+        """
+        if cost_pico < 0 or used_tokens < 0:
+            raise ValueError("a cost is not negative")
+        self.release(pico, tokens)
+        self.spent_pico += cost_pico
+        self.spent_tokens += used_tokens
+        if self.alarm is None:
+            if self.cap_pico is not None and cost_pico > pico:
+                self.alarm = (
+                    f"a request cost {usd(cost_pico)} though at most {usd(pico)} was expected: "
+                    "check the price and the model's limits before going on"
+                )
+            elif self.cap_tokens is not None and used_tokens > tokens:
+                self.alarm = (
+                    f"a request took {used_tokens} tokens though at most {tokens} were expected: "
+                    "check the token estimate before going on"
+                )
+
+    def refusal(self, pico: int, tokens: int) -> str:
+        """Say in words why a worst case of `pico` and `tokens` does not fit."""
+        parts = []
+        if self.cap_pico is not None:
+            parts.append(
+                f"cap {usd(self.cap_pico)}, spent {usd(self.spent_pico)}, reserved {usd(self.reserved_pico)}, "
+                f"the next row's worst case {usd(pico)}"
+            )
+        if self.cap_tokens is not None:
+            parts.append(
+                f"cap {self.cap_tokens} tokens, spent {self.spent_tokens}, reserved {self.reserved_tokens}, "
+                f"the next row's worst case {tokens}"
+            )
+        when = " of the day" if self._per == "day" else ""
+        return f"the budget{when} is used up: {'; '.join(parts)}"
+
+    def turn_day(self, wall: float) -> float | None:
+        """Start anew when local midnight has passed by `wall` (unix seconds).
+
+        Returns when the present day ends (unix seconds); None without a cap per day.
+        """
+        if not self.daily:
+            return None
+        if self._day_ends is None or wall >= self._day_ends:
+            if self._day_ends is not None:
+                self.spent_pico = 0
+                self.spent_tokens = 0
+            self._day_ends = self._midnight_after(wall)
+        return self._day_ends
+
+    def _midnight_after(self, wall: float) -> float:
+        today = dt.datetime.fromtimestamp(wall, self._zone).date()
+        tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), self._zone)
+        return tomorrow.timestamp()
+
+
+def usd(pico: int) -> str:
+    """Write pico-USD as dollars, every digit: 1_500_000 -> '$0.0000015'."""
+    return f"${Decimal(pico).scaleb(-12).normalize():f}"

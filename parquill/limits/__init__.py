@@ -1,0 +1,43 @@
+"""Limits filled to the brim and never passed.
+
+The map, from policy to shell; only the last one waits, and only it reads a clock:
+
+    window.py    a known limit per minute: held in every window of 60 s, used evenly
+    search.py    an unknown one: a bracket search, for a rate and for the number in flight
+    throttle.py  what a refusal does: one pause and one cut for each episode
+    breaker.py   faults: rows wait while the endpoint is ill; retries are kept to a share
+    step.py      step(state, now, event) -> (state, decisions): all of it, with the budget
+    gate.py      futures and one timer around `step`
+    resets.py    how long a server asks to wait, in the many ways servers write it
+
+Invariants: requests and tokens of the last 60 s, the day's requests, requests in flight and
+money are within their caps after every event; they are taken together or not at all, first in
+first out with retries first; when nothing is under way nothing is held.
+"""
+
+from parquill.limits.gate import Gate
+from parquill.limits.resets import Wait, wait_seconds
+from parquill.limits.values import (
+    Binding,
+    GateClosed,
+    GateStatistics,
+    Need,
+    Outcome,
+    Reply,
+    Scope,
+    Ticket,
+)
+
+__all__ = [
+    "Binding",
+    "Gate",
+    "GateClosed",
+    "GateStatistics",
+    "Need",
+    "Outcome",
+    "Reply",
+    "Scope",
+    "Ticket",
+    "Wait",
+    "wait_seconds",
+]

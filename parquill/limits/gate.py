@@ -1,0 +1,154 @@
+"""The gate: the shell that waits. All decisions are `step`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from parquill.budget import Budget
+from parquill.clock import Clock, Timer
+from parquill.errors import Stop
+from parquill.job import LimitSettings
+from parquill.limits.step import Admit, Close, Event, Release, Reserve, Settle, Tick, fits, new_state, step
+from parquill.limits.values import GateClosed, GateStatistics, Need, Phase, Reply, Ticket
+
+
+class Gate:
+    """Admits attempts: money first, then rates, the day and a slot in flight at once.
+
+    One event loop owns it. At most one timer is set at any time; waiting attempts are futures.
+    """
+
+    def __init__(self, limits: LimitSettings, budget: Budget, clock: Clock, *, day_used: int = 0) -> None:
+        """Open; `day_used` is how many requests this UTC day has seen already."""
+        self._clock = clock
+        self._state = new_state(limits, budget, clock.monotonic(), clock.wall(), day_used=day_used)
+        self._timer: Timer | None = None
+        self._wake_at = math.inf
+
+    async def reserve(self, need: Need, *, retry: bool = False) -> Ticket:
+        """Hold the worst case of one attempt; waits its turn while it may still fit.
+
+        Raises `GateClosed` when the run is stopping or the budget is used up.
+        """
+        ticket = Ticket(need, retry=retry)
+        self._apply(Reserve(ticket))
+        if ticket.phase is not Phase.RESERVED:
+            await self._wait(ticket)
+        return ticket
+
+    async def admit(self, ticket: Ticket) -> None:
+        """Wait until the attempt may be sent; return at the instant it should be.
+
+        Raises `GateClosed` when the run is stopping. When it raises, or is cancelled, all that
+        the ticket held has been given back.
+        """
+        self._apply(Admit(ticket))
+        if ticket.phase is not Phase.ADMITTED:
+            await self._wait(ticket)
+
+    def settle(self, ticket: Ticket, *, cost_pico: int, tokens: int | None, reply: Reply) -> None:
+        """Book what a sent attempt took, free its slot, and learn from its reply.
+
+        `tokens` as the endpoint counted them; None, when it did not say, books the worst case
+        and keeps the estimate for the rate. Exactly once for each admitted ticket.
+        """
+        self._apply(Settle(ticket, cost_pico, tokens, reply))
+
+    def release(self, ticket: Ticket) -> None:
+        """Give everything back: the attempt is not sent. Harmless when that is done already."""
+        self._apply(Release(ticket))
+
+    def close(self, stop: Stop, message: str) -> None:
+        """Admit nothing more; all who wait get `GateClosed` at once. The first reason stands."""
+        self._apply(Close(stop, message))
+
+    def fits(self, need: Need) -> str | None:
+        """Say in words why a request can never pass the rates, for its row's error; None when it can.
+
+        A worst case above the whole budget is not the row's fault: `reserve` then closes the
+        gate with `Stop.BUDGET`.
+        """
+        return fits(self._state, need)
+
+    @property
+    def closed(self) -> GateClosed | None:
+        """Why the gate is closed; None while it is open."""
+        return None if self._state.closed is None else GateClosed(*self._state.closed)
+
+    def statistics(self) -> GateStatistics:
+        """Return what is used, free and waiting, and which limit binds, at this moment."""
+        state, now = self._state, self._clock.monotonic()
+        budget, throttle = state.budget, state.throttle
+        return GateStatistics(
+            waiting_for_budget=state.money.count,
+            waiting=state.line.count,
+            waiting_retries=sum(ticket.waiting for ticket in state.line.retries),
+            in_flight=state.in_flight,
+            in_flight_limit=throttle.slots_at(now),
+            requests_last_minute=round(state.requests.used(now)),
+            requests_per_minute=None if state.requests.limit == math.inf else state.requests.limit,
+            tokens_last_minute=0 if state.tokens is None else round(state.tokens.used(now)),
+            tokens_per_minute=None if state.tokens is None else state.tokens.limit,
+            day_used=state.day_used,
+            day_limit=state.day_limit,
+            binding=state.binding,
+            binding_since=None if state.binding is None else state.binding_since,
+            sent=state.sent,
+            throttled=throttle.throttled,
+            pauses=throttle.pauses,
+            paused_until=throttle.until,
+            breaker_open=state.breaker.is_open,
+            breaker_trips=state.breaker.trips,
+            spent_pico=budget.spent_pico,
+            reserved_pico=budget.reserved_pico,
+            free_pico=budget.free_pico,
+            spent_tokens=budget.spent_tokens,
+            reserved_tokens=budget.reserved_tokens,
+            free_tokens=budget.free_tokens,
+            stop=None if state.closed is None else state.closed[0],
+        )
+
+    def _apply(self, event: Event) -> None:
+        now = self._clock.monotonic()
+        self._state, decisions = step(self._state, now, event)
+        for ticket in decisions.granted:
+            _wake(ticket)
+        for ticket in decisions.refused:
+            _wake(ticket)
+        if decisions.wake_at != math.inf:
+            self._wake_by(now, decisions.wake_at)
+
+    async def _wait(self, ticket: Ticket) -> None:
+        """Wait for the decision about `ticket`; cancelled, give back what it holds by then."""
+        if ticket.phase is not Phase.GONE:
+            ticket.waiter = asyncio.get_running_loop().create_future()
+            try:
+                await ticket.waiter
+            except asyncio.CancelledError:
+                self._apply(Release(ticket))
+                raise
+            finally:
+                ticket.waiter = None
+        if ticket.phase is Phase.GONE:
+            assert self._state.closed is not None
+            raise GateClosed(*self._state.closed)
+
+    def _wake_by(self, now: float, when: float) -> None:
+        """Keep one timer, set to the earliest moment asked for."""
+        if self._timer is not None:
+            if self._wake_at <= when:
+                return
+            self._timer.cancel()
+        self._wake_at = when
+        self._timer = self._clock.call_later(max(0.0, when - now), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._wake_at = math.inf
+        self._apply(Tick(self._clock.wall() - self._clock.monotonic()))
+
+
+def _wake(ticket: Ticket) -> None:
+    if ticket.waiter is not None and not ticket.waiter.done():
+        ticket.waiter.set_result(None)
