@@ -79,6 +79,8 @@ class Progress:
     unpriced: int = 0
     """Rows that were sent and whose cost nobody knows; `cost_pico` is without them."""
     errors_by_kind: Mapping[str, int] = field(default_factory=dict)
+    last_errors: Mapping[str, str] = field(default_factory=dict)
+    """For each kind that occurred in this run, its latest message."""
 
 
 class Counted(Protocol):
@@ -88,6 +90,8 @@ class Counted(Protocol):
     def status(self) -> str: ...
     @property
     def error_kind(self) -> str | None: ...
+    @property
+    def error_message(self) -> str | None: ...
     @property
     def attempts(self) -> int: ...
     @property
@@ -107,8 +111,8 @@ class Tally:
     """
 
     __slots__ = (
-        "_attempts", "_completion", "_cost", "_errors", "_kept", "_prompt",
-        "_reused", "_statuses", "_total", "_unpriced",
+        "_attempts", "_completion", "_cost", "_errors", "_kept", "_messages",
+        "_prompt", "_reused", "_statuses", "_total", "_unpriced",
     )  # fmt: skip
 
     def __init__(self, total: int, *, kept_ok: int = 0, kept_errors: Mapping[str, int] = _EMPTY) -> None:
@@ -117,6 +121,7 @@ class Tally:
         self._total, self._kept = total, kept_ok + kept_failed
         self._statuses = {"ok": kept_ok, "failed": kept_failed, "not_attempted": 0}
         self._errors: dict[str, int] = {str(kind): count for kind, count in kept_errors.items()}
+        self._messages: dict[str, str] = {}
         self._attempts = self._prompt = self._completion = self._cost = self._unpriced = self._reused = 0
 
     def add(self, result: Counted) -> None:
@@ -132,6 +137,7 @@ class Tally:
             self._unpriced += 1
         if (kind := result.error_kind) is not None:
             self._errors[kind] = self._errors.get(kind, 0) + 1
+            self._messages[kind] = result.error_message or ""
         elif result.cost_source == "reused":
             self._reused += 1
 
@@ -141,7 +147,8 @@ class Tally:
         rows = RowCounts(self._total, ok, failed, self._total - ok - failed, self._kept, self._reused)
         tokens = TokenCounts(self._prompt, self._completion)
         errors = {str(kind): count for kind, count in self._errors.items()}
-        return Progress(rows, self._attempts, tokens, self._cost, self._unpriced, errors)
+        messages = {str(kind): message for kind, message in self._messages.items()}
+        return Progress(rows, self._attempts, tokens, self._cost, self._unpriced, errors, messages)
 
 
 @dataclass(frozen=True, slots=True)

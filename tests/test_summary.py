@@ -32,6 +32,7 @@ from parquill.summary import (
 class Row:
     status: str = "ok"
     error_kind: str | None = None
+    error_message: str | None = None
     attempts: int = 1
     prompt_tokens: int | None = 300
     completion_tokens: int | None = 40
@@ -91,12 +92,13 @@ def test_a_tally_counts_rows_requests_tokens_money_and_faults() -> None:
     tally = Tally(6, kept_ok=1, kept_errors={"moderated": 1})
     tally.add(Row())
     tally.add(Row(cost_source="reused", attempts=0, prompt_tokens=None, completion_tokens=None, cost_pico=0))
-    tally.add(Row("failed", ErrorKind.TIMEOUT, attempts=6, cost_pico=42))
+    tally.add(Row("failed", ErrorKind.TIMEOUT, "no reply", attempts=6, cost_pico=42))
     seen = tally.snapshot()
     assert seen.rows == RowCounts(6, ok=3, failed=2, not_attempted=1, kept=2, reused=1)
     assert (seen.requests, seen.cost_pico, seen.unpriced) == (7, 7_000_042, 0)
     assert seen.tokens == TokenCounts(600, 80)
     assert seen.errors_by_kind == {"moderated": 1, "timeout": 1}
+    assert seen.last_errors == {"timeout": "no reply"}
 
 
 @given(st.lists(st.sampled_from(["ok", "failed", "not_attempted"]), max_size=30), st.integers(0, 5))

@@ -1,0 +1,31 @@
+"""Showing people how a run goes: while it runs, and when it has ended.
+
+    state.py    RunState: what a run tells of itself, a frozen value
+    rates.py    rows and tokens a second over the last ten seconds
+    words.py    numbers, durations and untrusted text, written for a terminal
+    view.py     RunState -> what is drawn: three widths, or one line, or one JSON object
+    show.py     when it is drawn: the styles, their pace, and log lines beside them
+    closing.py  the table that closes a run
+
+The view asks (`state()`), it is never told: a run does not know whether anyone looks. Everything
+goes to the console it is given, which is standard error; standard output belongs to `--json`. A
+display that fails or cannot be written to is given up or skipped, and never holds up the run.
+"""
+
+from parquill.progress.closing import render_summary
+from parquill.progress.rates import RateWindow
+from parquill.progress.show import Style, choose_style, show
+from parquill.progress.state import LimitUse, RunState, Stages
+from parquill.progress.words import printable
+
+__all__ = [
+    "LimitUse",
+    "RateWindow",
+    "RunState",
+    "Stages",
+    "Style",
+    "choose_style",
+    "printable",
+    "render_summary",
+    "show",
+]

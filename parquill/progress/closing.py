@@ -1,0 +1,106 @@
+"""The table that closes a run: what was done, what it cost, what failed, how to go on."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from parquill import advice
+from parquill.progress.words import count, duration, printable
+from parquill.summary import RunSummary, dollars
+
+
+def render_summary(summary: RunSummary, console: Console) -> None:
+    """Print the closing table; every text of foreign origin is made harmless first."""
+    blocks: list[RenderableType] = [_headline(summary), _figures(summary)]
+    if summary.errors_by_kind:
+        blocks.append(_failures(summary))
+    blocks.append(_next_steps(summary))
+    console.print(Padding(Group(*(Padding(block, (0, 0, 1, 0)) for block in blocks)), (1, 1, 0, 1)))
+
+
+def _headline(summary: RunSummary) -> Text:
+    rows = summary.rows
+    if summary.stopped_by is not None:
+        word, style = f"stopped: {advice.why_stopped(summary.stopped_by)}", "yellow"
+    elif rows.failed:
+        word, style = f"finished, {count(rows.failed)} of {count(rows.total)} rows failed", "yellow"
+    else:
+        word, style = "finished", "green"
+    return Text.assemble(
+        (printable(summary.job), "bold"), "  ", (word, style), ("  after " + duration(summary.seconds), "dim")
+    )
+
+
+def _grid(lines: list[tuple[str, str, str]]) -> Table:
+    """Lay out (label, figure, remark), figures flush right."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="dim", overflow="fold")
+    for label, figure, remark in lines:
+        grid.add_row(label, figure, Text(remark))
+    return grid
+
+
+def _figures(summary: RunSummary) -> Table:
+    rows = summary.rows
+    lines = [
+        ("answered", count(rows.ok), _origins(summary)),
+        ("failed", count(rows.failed), ""),
+        ("not attempted", count(rows.not_attempted), ""),
+        ("requests", count(summary.requests), ""),
+        ("tokens in", count(summary.tokens.prompt), ""),
+        ("tokens out", count(summary.tokens.completion), ""),
+        ("cost", dollars(summary.cost_pico) if summary.cost_known else "unknown", _against_estimate(summary)),
+        ("in doubt", dollars(summary.in_doubt_pico), "booked at worst case: the replies were lost"),
+    ]
+    idle = {"failed", "not attempted"} if not (rows.failed or rows.not_attempted) else set()
+    if not summary.in_doubt_pico:
+        idle.add("in doubt")
+    return _grid([line for line in lines if line[0] not in idle])
+
+
+def _origins(summary: RunSummary) -> str:
+    rows = summary.rows
+    parts = [(rows.kept, "stood from earlier runs"), (rows.reused, "reused")]
+    return ", ".join(f"{count(number)} {text}" for number, text in parts if number)
+
+
+def _against_estimate(summary: RunSummary) -> str:
+    if summary.unpriced:
+        return f"{count(summary.unpriced)} rows have no known price"
+    if (estimate := summary.estimate) is None:
+        return ""
+    if summary.stopped_by is not None:
+        return f"of about {dollars(estimate.expected_pico)} estimated for all rows"
+    told = f"estimate {dollars(estimate.expected_pico)} ({dollars(estimate.low_pico)} to {dollars(estimate.high_pico)})"
+    if summary.cost_pico > estimate.high_pico:
+        return f"{told}: more than promised"
+    return f"{told}: less than promised" if summary.cost_pico < estimate.low_pico else told
+
+
+def _failures(summary: RunSummary) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="red", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for kind, number in sorted(summary.errors_by_kind.items(), key=lambda item: -item[1]):
+        again = "The next run asks again." if advice.asked_again(kind) else ""
+        grid.add_row(printable(kind), count(number), Text(f"{advice.what_to_do(kind)} {again}".strip()))
+    return grid
+
+
+def _next_steps(summary: RunSummary) -> Text:
+    lines: list[str] = []
+    if summary.stop_message:
+        lines.append(printable(summary.stop_message, most=600))
+    if summary.stopped_by is not None:
+        lines.append(advice.how_to_go_on(summary.stopped_by))
+    if (option := advice.retry_option(summary.errors_by_kind)) is not None:
+        lines.append(f"To ask again also for the failures that would stay, add {option}")
+    lines.extend(printable(notice, most=600) for notice in summary.notices)
+    lines.append(f"Output: {printable(summary.output)}")
+    return Text("\n".join(lines))

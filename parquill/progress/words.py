@@ -1,0 +1,61 @@
+"""Numbers, durations and untrusted text, written for a terminal."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
+_UNPRINTABLE = re.compile(f"(?:{_ESCAPES}|[\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}\ud800-\udfff\U000e0000-\U000e007f])+")
+
+
+def printable(text: str, most: int = 300) -> str:
+    """Return text that may come from anywhere as one line that cannot steer a terminal.
+
+    Escape sequences, control characters, line ends, and marks that turn the direction of reading become
+    a space; what is longer than `most` characters ends in an ellipsis.
+    """
+    line = _UNPRINTABLE.sub(" ", unicodedata.normalize("NFC", text[: 4 * most])).strip()
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def count(number: float) -> str:
+    """Return a count with thousands set apart: 12,345."""
+    return f"{number:,.0f}"
+
+
+def rate(per_second: float) -> str:
+    """Return a rate with the figures that count: 0.12, 8.3, 120."""
+    if per_second >= 100 or per_second == 0:
+        return f"{per_second:,.0f}"
+    return f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as whole per cent; 100 only when it is all, 0 only when it is nothing."""
+    whole = round(100 * share)
+    if whole == 100 and share < 1:
+        whole = 99
+    return f"{max(whole, 1) if share > 0 else whole} %"
+
+
+def stopwatch(seconds: float) -> str:
+    """Return a time that runs: 0:00:09, 12:34:56."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as people say it: 45 s, 8 min, 2 h 5 min, 3 days 4 h."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"
