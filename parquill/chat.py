@@ -9,7 +9,7 @@ requests give equal bytes (sorted by construction, so that a response cache can 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -20,12 +20,27 @@ PICO = 10**12
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFigures:
+    """What a picture that was opened here weighs."""
+
+    bytes_fetched: int
+    """The file as it was read or downloaded."""
+    bytes_sent: int
+    """The data: URL in the request."""
+    width: int
+    height: int
+    """Pixels before it was shrunk, upright; for a page, as it was drawn."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImagePart:
     """One picture as it is sent: an http(s) URL or a data: URL."""
 
     url: str
     content_key: bytes | None = None
     """16 bytes that name the picture's content; None for a URL that the endpoint fetches."""
+    figures: ImageFigures | None = field(default=None, compare=False)
+    """None for a URL that the endpoint fetches."""
 
 
 @dataclass(frozen=True, slots=True)

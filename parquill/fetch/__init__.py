@@ -1,0 +1,16 @@
+"""The guarded fetcher: the only code that opens a URL found in a manifest.
+
+* `addresses` — which IP addresses may be reached: pure.
+* `urls` — which URLs may be opened or passed on: pure.
+* `guard` — the resolver and socket factory that hold the address rules for every connection.
+* `hosts` — slots, pauses and a breaker for each host.
+* `session` — the session, hops, time-outs, byte counts and retries.
+
+Invariant: no byte is sent to an address that `addresses.address_fault` refuses, whatever URL,
+redirect or name's answer leads to it. The tests keep a canary on loopback to hold it.
+"""
+
+from parquill.fetch.session import CAP_BYTES, Fetcher, Lease, Validators
+from parquill.fetch.urls import UrlRules, check_url, shown
+
+__all__ = ["CAP_BYTES", "Fetcher", "Lease", "UrlRules", "Validators", "check_url", "shown"]

@@ -1,0 +1,123 @@
+"""Which URLs a manifest may hold: pure, and quick enough for every row.
+
+`check_url` parses once; what it returns is what is connected to, so that no second parser can
+read another host out of the same text. It refuses what is dangerous wherever the URL is opened
+(here or by the endpoint): schemes but http and https, user names, literal addresses that are
+not on the public internet, names that only mean something inside a network. The port rule is
+for our own fetches only. No name is looked up here: that is the guard's part.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from yarl import URL
+
+from parquill.errors import ErrorKind, RowError
+from parquill.fetch.addresses import PRIVATE, AddressSpellingError, Network, address_fault, host_address
+from parquill.job import ImageSettings
+
+LONGEST_URL = 8000
+"""Characters; servers commonly refuse request lines above 8 kB."""
+
+_CONFUSING = re.compile(r"[\x00-\x1f\x7f\\\ufeff\u200b-\u200f\u2028-\u202e]|^[^/]*//[^/?#]*[ ]")
+_USER_INFO = re.compile(r"[^/]*//[^/?#]*@")
+_LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlRules:
+    """What a URL must keep to. Hosts are exact names, or `.name` for it and all below it."""
+
+    allow_hosts: tuple[str, ...] = ()
+    deny_hosts: tuple[str, ...] = ()
+    ports: frozenset[int] = frozenset({80, 443})
+    opened: tuple[Network, ...] = ()
+    """Networks opened beyond the public internet."""
+
+    @staticmethod
+    def of(settings: ImageSettings) -> UrlRules:
+        """Return the rules of a job."""
+        return UrlRules(
+            allow_hosts=tuple(host.lower() for host in settings.allow_hosts),
+            deny_hosts=tuple(host.lower() for host in settings.deny_hosts),
+            ports=frozenset(settings.allow_ports),
+            opened=PRIVATE if settings.allow_private else (),
+        )
+
+
+def shown(url: str) -> str:
+    """Return `url` as it may be shown: no query (it may be signed), no user info, 120 characters."""
+    bare = re.sub(r"//[^/@\s]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
+    return ascii(bare if len(bare) <= 120 else f"{bare[:117]}...")[1:-1]
+
+
+def check_url(text: str, rules: UrlRules) -> URL:
+    """Return `text` parsed, or raise `RowError`: `bad_row` for no URL, `image_refused` for a broken rule."""
+    if len(text) > LONGEST_URL:
+        raise _refused(text, f"it is longer than {LONGEST_URL} characters")
+    if _CONFUSING.search(text):
+        raise _refused(text, "it holds a backslash, an invisible character, or a space in the host")
+    try:
+        url = URL(text)
+        host, port = url.raw_host, url.port
+    except ValueError as error:
+        raise RowError(ErrorKind.BAD_ROW, f"{shown(text)} is no URL: {error}") from None
+    if url.scheme not in ("http", "https"):
+        raise _refused(text, f"the scheme {url.scheme!r} is not http or https")
+    if not host or not port:
+        raise RowError(ErrorKind.BAD_ROW, f"{shown(text)} is no URL: it names no host")
+    if _USER_INFO.match(text):
+        raise _refused(text, "it holds a user name or password")
+    fault = _host_fault(host.lower(), rules)
+    if fault:
+        raise _refused(text, fault)
+    return url
+
+
+def check_port(url: URL, rules: UrlRules) -> None:
+    """Raise `RowError(image_refused)` for a port that is not in `images.allow_ports`."""
+    if url.port not in rules.ports:
+        raise _refused(str(url), f"port {url.port} is not in images.allow_ports")
+
+
+@functools.lru_cache(maxsize=4096)
+def _host_fault(host: str, rules: UrlRules) -> str | None:
+    try:
+        address = host_address(host)
+    except AddressSpellingError as error:
+        return f"its address is in an unusual spelling ({error})"
+    if address is not None:
+        fault = address_fault(address, rules.opened)
+        if fault:
+            return f"{host} is {fault}"
+    else:
+        name = host.removesuffix(".")
+        if not _NAME.fullmatch(name) or len(name) > 253:
+            return "its host is not a valid name"
+        if not rules.opened and ("." not in name or any(_below(name, local) for local in _LOCAL_NAMES)):
+            return f"{name} is a name inside a network, not on the public internet"
+    return _list_fault(host.removesuffix("."), rules)
+
+
+def _list_fault(name: str, rules: UrlRules) -> str | None:
+    if any(_matches(name, pattern) for pattern in rules.deny_hosts):
+        return f"{name} is in images.deny_hosts"
+    if rules.allow_hosts and not any(_matches(name, pattern) for pattern in rules.allow_hosts):
+        return f"{name} is not in images.allow_hosts"
+    return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return _below(name, pattern[1:]) if pattern.startswith(".") else name == pattern
+
+
+def _below(name: str, parent: str) -> bool:
+    return name == parent or name.endswith("." + parent)
+
+
+def _refused(url: str, why: str) -> RowError:
+    return RowError(ErrorKind.IMAGE_REFUSED, f"{shown(url)} is refused: {why}")

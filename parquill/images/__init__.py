@@ -1,0 +1,17 @@
+"""Pictures and documents: from a manifest cell to a part of a request.
+
+* `values` — cells as typed values, and what stands for them in a fingerprint: pure.
+* `kinds` — what a file is, by its first bytes: pure.
+* `sources`, `files` — where the bytes come from: web, disk, bucket, the manifest itself.
+* `memory` — how many bytes of files all rows hold together.
+* `pool`, `sandbox` — worker processes that decode; the only code that reads hostile pixels.
+* `room` — `ImageRoom`, which joins them.
+
+Invariants: planning opens nothing; what is sent has no metadata; a broken or hostile file is a
+`RowError` of its row, never more; memory is bounded in bytes, whatever the manifest lists.
+"""
+
+from parquill.images.room import ImageRoom
+from parquill.images.values import PictureValue, identity
+
+__all__ = ["ImageRoom", "PictureValue", "identity"]

@@ -1,0 +1,76 @@
+"""Files that a manifest names by path: only regular ones below the root, only after a second look.
+
+The resolved path is checked before it is opened, so that nothing outside is even touched, and
+again on what was really opened, so that a link swapped in between leads nowhere either.
+Opening never blocks on a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from parquill.errors import ErrorKind, RowError
+
+CAP_BYTES = 64 * 10**6
+"""A local file may be larger than a downloaded one: nobody else's line is used for it."""
+
+
+class LocalRoot:
+    """The folder that local paths must stay in."""
+
+    def __init__(self, folder: str) -> None:
+        self._root = Path(folder).resolve()
+
+    def stat(self, path: str) -> tuple[int, int]:
+        """Return size in bytes and mtime in ns of a path below the root; raises `OSError`."""
+        found = (self._root / path).stat()
+        return found.st_size, found.st_mtime_ns
+
+    def expected_size(self, path: str) -> int:
+        """Return about how many bytes `read` will hold."""
+        try:
+            return min(self.stat(path)[0], CAP_BYTES)
+        except (OSError, ValueError):
+            return 0
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; blocking.
+
+        Raises `RowError`: `image_refused` for what lies outside the root or is no regular file,
+        `image_unreachable` for what is not there, `image_invalid` for an empty file.
+        """
+        self._judge(path, (self._root / path).resolve())
+        try:
+            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError as error:
+            raise _absent(path, error) from None
+        with os.fdopen(descriptor, "rb") as file:
+            self._judge(path, _opened_path(descriptor, self._root / path))
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _refused(path, "it is not a regular file")
+            data = file.read(CAP_BYTES + 1)
+        if len(data) > CAP_BYTES:
+            raise _refused(path, f"it is larger than {CAP_BYTES // 10**6} MB")
+        if not data:
+            raise RowError(ErrorKind.IMAGE_INVALID, f"{path}: the file is empty")
+        return data
+
+    def _judge(self, path: str, real: Path) -> None:
+        if not real.is_relative_to(self._root):
+            raise _refused(path, f"it leads out of images.root, {self._root}")
+
+
+def _opened_path(descriptor: int, name: Path) -> Path:
+    """Return the path of what was opened, links followed: Linux tells it, elsewhere the name is resolved again."""
+    told = Path(f"/proc/self/fd/{descriptor}")
+    return told.readlink() if told.is_symlink() else name.resolve()
+
+
+def _absent(path: str, error: OSError) -> RowError:
+    return RowError(ErrorKind.IMAGE_UNREACHABLE, f"{ascii(path)[1:-1]}: {error.strerror or 'it cannot be opened'}")
+
+
+def _refused(path: str, why: str) -> RowError:
+    return RowError(ErrorKind.IMAGE_REFUSED, f"the path {ascii(path)[1:-1]} is refused: {why}")

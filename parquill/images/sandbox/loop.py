@@ -1,0 +1,85 @@
+"""A worker's main loop: one request after the other, under limits that the kernel holds.
+
+The worker ends when its parent closes the socket, or dies. A request that takes too long kills
+the worker by SIGALRM, which the parent reports; a decoder that crashes kills it too.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from parquill.errors import ErrorKind, RowError
+from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, pack_pieces
+
+ADDRESS_SPACE = 1 << 30
+"""Bytes: 40 megapixels of RGBA, a premultiplied copy, a file of 64 MB, the libraries, and room."""
+SECONDS_A_FILE = 30
+
+
+def _picture(data: bytearray, **options: Any) -> list[Piece]:
+    from parquill.images.sandbox.pictures import shrink  # noqa: PLC0415 - only what a worker is asked for is loaded
+
+    return [shrink(data, **options)]
+
+
+OPERATIONS: dict[str, Callable[..., list[Piece]]] = {"picture": _picture}
+
+
+def main() -> None:
+    """Serve the socket that stands on file descriptor 0."""
+    _limit()
+    with socket.socket(fileno=0) as parent:
+        while (request := _read(parent)) is not None:
+            parent.sendall(_answer(*request))
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+
+
+def _answer(head: dict[str, Any], data: bytearray) -> bytes:
+    signal.alarm(SECONDS_A_FILE)
+    try:
+        return pack_pieces(OPERATIONS[head["op"]](data, **head["options"]))
+    except RowError as error:
+        return _fault(error.kind, error.message)
+    except MemoryError:
+        return _fault(head["fault"], "it needs more memory to open than one file may take")
+    except Exception as error:  # decoders raise anything for broken files
+        text = ascii(f"{error}")[1:-1][:200] or type(error).__name__
+        return _fault(head["fault"], f"the file is broken: {text}")
+    finally:
+        signal.alarm(0)
+
+
+def _fault(kind: ErrorKind | str, message: str) -> bytes:
+    return pack_head({"kind": str(kind), "message": message}, 0)
+
+
+def _read(parent: socket.socket) -> tuple[dict[str, Any], bytearray] | None:
+    lengths = _exactly(parent, LENGTHS.size)
+    if lengths is None:
+        return None
+    head_size, data_size = LENGTHS.unpack(lengths)
+    head, data = _exactly(parent, head_size), _exactly(parent, data_size)
+    return None if head is None or data is None else (json.loads(head), data)
+
+
+def _exactly(parent: socket.socket, size: int) -> bytearray | None:
+    """Return the next `size` bytes, or None when the parent is gone."""
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        count = parent.recv_into(view)
+        if not count:
+            return None
+        view = view[count:]
+    return data

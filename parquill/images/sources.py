@@ -1,0 +1,94 @@
+"""Where a picture's bytes come from, whatever its form; memory is taken before they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import posixpath
+from collections.abc import Callable
+from typing import Any
+
+from parquill.errors import ErrorKind, RowError, UsageError
+from parquill.fetch import Fetcher, shown
+from parquill.images.files import CAP_BYTES, LocalRoot
+from parquill.images.memory import ByteLease
+from parquill.images.values import (
+    BytesPicture,
+    DataPicture,
+    PathPicture,
+    PictureValue,
+    StoredPicture,
+    WebPicture,
+    decode_data_url,
+)
+from parquill.storage import Storage, is_remote
+
+
+class Sources:
+    """Reads the bytes of picture values. `root` is a local folder or a place in an object store."""
+
+    def __init__(self, root: str, fetcher: Fetcher) -> None:
+        self._fetcher = fetcher
+        self._local = None if is_remote(root) else LocalRoot(root)
+        self._root = root
+        self._bucket = functools.lru_cache(maxsize=64)(self._open_bucket)
+
+    def stat(self, path: str) -> tuple[int, int]:
+        """Return size and mtime (ns) of a path below a local root; raises `OSError` for any other."""
+        if self._local is None:
+            raise FileNotFoundError(path)
+        return self._local.stat(path)
+
+    async def read(self, value: PictureValue, lease: ByteLease) -> bytes | bytearray:
+        """Return a value's bytes while `lease` holds their size; raises `RowError`."""
+        match value:
+            case WebPicture(url):
+                return await self._fetcher.get(url, lease)
+            case BytesPicture(data):
+                await lease.hold(len(data))
+                return data
+            case DataPicture(url):
+                await lease.hold(len(url))
+                return decode_data_url(url)
+            case StoredPicture(uri):
+                scheme, _, rest = uri.partition("://")
+                bucket, _, key = rest.partition("/")
+                return await self._stored(functools.partial(self._bucket, f"{scheme}://{bucket}"), key, uri, lease)
+            case PathPicture(path):
+                return await self._path(path, lease)
+
+    async def _path(self, path: str, lease: ByteLease) -> bytes:
+        if self._local is not None:
+            await lease.hold(self._local.expected_size(path))
+            return await asyncio.to_thread(self._local.read, path)
+        clean = posixpath.normpath(path)
+        if clean.startswith(("/", "..")):
+            raise RowError(ErrorKind.IMAGE_REFUSED, f"the path {path} is refused: it leads out of {shown(self._root)}")
+        return await self._stored(functools.partial(self._bucket, self._root), clean, path, lease)
+
+    async def _stored(self, folder: Callable[[], Storage], key: str, name: str, lease: ByteLease) -> bytes:
+        try:
+            file, size = await asyncio.to_thread(_open_stored, folder, key)
+        except (UsageError, OSError) as error:
+            raise RowError(ErrorKind.IMAGE_UNREACHABLE, f"{shown(name)}: {error}") from None
+        with file:
+            if size > CAP_BYTES:
+                raise RowError(
+                    ErrorKind.IMAGE_REFUSED, f"{shown(name)} is refused: it is larger than {CAP_BYTES // 10**6} MB"
+                )
+            await lease.hold(size)
+            try:
+                return await asyncio.to_thread(lambda: bytes(file.read(size)))
+            except OSError as error:
+                raise RowError(ErrorKind.IMAGE_UNREACHABLE, f"{shown(name)}: {error}") from None
+
+    def _open_bucket(self, place: str) -> Storage:
+        """The options a user wrote at the root (an endpoint, a region) hold for its scheme's other buckets."""
+        _, mark, options = self._root.partition("?")
+        same = self._root.partition("://")[0] == place.partition("://")[0]
+        return Storage.at(f"{place}?{options}" if mark and same and "?" not in place else place, fault=UsageError)
+
+
+def _open_stored(folder: Callable[[], Storage], key: str) -> tuple[Any, int]:
+    file = folder().open(key)
+    return file, file.size()

@@ -1,0 +1,186 @@
+"""Manifest cells as typed picture values: pure, quick, nothing opened.
+
+A cell is None, a string (http(s) URL, data: URL, s3:// gs:// az:// object, path), binary, the
+datasets struct {bytes, path}, or a list of these. None and "" are no picture, also in a list.
+`read_cell` turns it into values in order, or raises `RowError` for what can never be a picture:
+`bad_row` (not one of these forms), `image_refused` (a safety rule), `image_invalid` (bytes of
+something else). Documents come in the same forms; only what their bytes must be differs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from parquill.errors import ErrorKind, RowError
+from parquill.fetch import UrlRules, check_url, shown
+from parquill.images.kinds import is_pdf, looks_like, picture_kind
+
+Wanted = Literal["picture", "document"]
+
+
+@dataclass(frozen=True, slots=True)
+class WebPicture:
+    """An http(s) URL, checked by the job's URL rules."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataPicture:
+    """A data: URL; decoded when it is needed."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class BytesPicture:
+    """The file's own bytes, from a binary column."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PathPicture:
+    """A path as the manifest writes it; resolved under `images.root` when it is opened."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """An object in a bucket: s3://BUCKET/KEY, gs://BUCKET/KEY or az://ACCOUNT@CONTAINER/KEY, nothing else."""
+
+    uri: str
+
+
+PictureValue = WebPicture | DataPicture | BytesPicture | PathPicture | StoredPicture
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_STORED = re.compile(r"(s3://|gs://|az://[a-z0-9]{3,24}@)[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^?#\\\x00-\x1f]+")
+_DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]+)*?)(;base64)?,", re.IGNORECASE)
+
+
+def read_cell(cell: Any, rules: UrlRules, wanted: Wanted = "picture") -> tuple[PictureValue, ...]:
+    """Return a cell's picture values in order. Raises `RowError` as the module says."""
+    if isinstance(cell, str):  # the common case first
+        value = _read_text(cell, rules)
+        return () if value is None else (value,)
+    if isinstance(cell, (list, tuple)):
+        return tuple(value for item in cell if (value := _read_item(item, rules, wanted)) is not None)
+    value = _read_item(cell, rules, wanted)
+    return () if value is None else (value,)
+
+
+def _read_item(item: Any, rules: UrlRules, wanted: Wanted) -> PictureValue | None:
+    if item is None:
+        return None
+    if isinstance(item, str):
+        return _read_text(item, rules)
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return _read_bytes(bytes(item), wanted)
+    if isinstance(item, dict) and item.keys() <= {"bytes", "path"}:
+        return _read_item(item.get("bytes") if item.get("bytes") is not None else item.get("path"), rules, wanted)
+    raise RowError(
+        ErrorKind.BAD_ROW,
+        f"a {type(item).__name__} cannot be a {wanted}: a URL, a path, bytes or a struct of bytes and path is wanted",
+    )
+
+
+def _read_bytes(data: bytes, wanted: Wanted) -> BytesPicture:
+    if wanted == "document":
+        if not is_pdf(data):
+            raise RowError(ErrorKind.DOCUMENT_INVALID, f"the bytes are no PDF but {looks_like(data)}")
+    elif picture_kind(data) is None:
+        raise RowError(ErrorKind.IMAGE_INVALID, f"the bytes are {looks_like(data)}")
+    return BytesPicture(data)
+
+
+def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
+    text = text.strip()
+    if not text:
+        return None
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return _read_path(text)
+    name = scheme[1].lower()
+    if name in ("http", "https"):
+        check_url(text, rules)
+        return WebPicture(text)
+    if name == "data":
+        return _read_data_url(text)
+    if name in ("s3", "gs", "az"):
+        return _read_stored(text)
+    raise RowError(
+        ErrorKind.IMAGE_REFUSED,
+        f"{shown(text)} is refused: the scheme {name!r} is none of http, https, data, s3, gs, az"
+        " (a file name with a colon is written ./name)",
+    )
+
+
+def _read_path(text: str) -> PathPicture:
+    if "\x00" in text:
+        raise RowError(ErrorKind.IMAGE_REFUSED, f"the path {shown(text)} is refused: it holds a NUL character")
+    return PathPicture(text)
+
+
+def _read_stored(text: str) -> StoredPicture:
+    """A query may redirect the filesystem layer to any server, so there is none (Arrow: `endpoint_override`)."""
+    if not _STORED.fullmatch(text) or "/../" in text or text.endswith("/.."):
+        raise RowError(ErrorKind.IMAGE_REFUSED, f"{shown(text)} is refused: only bucket and key may stand in it")
+    return StoredPicture(text)
+
+
+def _read_data_url(text: str) -> DataPicture:
+    if _DATA_URL.match(text) is None:
+        raise RowError(ErrorKind.BAD_ROW, "a data: URL is not well formed; it looks like data:image/png;base64,…")
+    return DataPicture(text)
+
+
+def decode_data_url(url: str) -> bytes:
+    """Return a data: URL's bytes (RFC 2397); blanks and missing padding are forgiven.
+
+    Raises `RowError(image_invalid)` for what is not base64.
+    """
+    head = _DATA_URL.match(url)
+    assert head is not None  # read_cell saw to it
+    body = url[head.end() :]
+    if not head[3]:
+        return urllib.parse.unquote_to_bytes(body)
+    packed = re.sub(r"\s+", "", urllib.parse.unquote(body) if "%" in body else body).rstrip("=")
+    try:
+        return base64.b64decode(
+            packed + "=" * (-len(packed) % 4), altchars=b"-_" if "-" in packed or "_" in packed else None, validate=True
+        )
+    except (binascii.Error, ValueError):
+        raise RowError(ErrorKind.IMAGE_INVALID, "a data: URL does not hold valid base64") from None
+
+
+def identity(value: PictureValue, stat: Callable[[str], tuple[int, int]]) -> bytes:
+    """Return 16 bytes that stand for a value in a fingerprint, without opening it.
+
+    A URL or object: its text. Bytes and data: URLs: their digest. A path: its text, and size
+    (bytes) and mtime (ns) as `stat` gives them; a path that cannot be looked at counts as
+    absent, so that planning goes on and the row fails for itself.
+    """
+    match value:
+        case WebPicture(text) | DataPicture(text) | StoredPicture(text):
+            return _digest(type(value).__name__.encode(), text.encode("utf-8", "surrogatepass"))
+        case BytesPicture(data):
+            return _digest(b"BytesPicture", data)
+        case PathPicture(path):
+            try:
+                size, mtime_ns = stat(path)
+            except OSError:
+                size, mtime_ns = -1, -1
+            return _digest(b"PathPicture", f"{size} {mtime_ns} ".encode() + path.encode("utf-8", "surrogatepass"))
+
+
+def _digest(form: bytes, content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16, person=form).digest()
