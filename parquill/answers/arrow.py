@@ -1,0 +1,74 @@
+"""From a schema's node to its Arrow type, and from plain JSON values to an Arrow array.
+
+| schema | Arrow |
+|---|---|
+| object | struct |
+| array | list |
+| string, also with format uuid | string |
+| integer, number, boolean | int64, double, bool |
+| string with format date, date-time | date32, timestamp[us, UTC] |
+| enum or const of strings | dictionary<int32, string> |
+| other unions, objects with any keys, enums of mixed types | JSON text in a string |
+
+The type comes from the schema alone, so it is the same in every part, also where all is null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from parquill.answers.nodes import JSON_TEXT, Kind, Node
+
+Lowering = Callable[[Any], Any]
+"""Turns one plain JSON value (not null) into what pyarrow takes for its type."""
+
+_SCALARS: dict[Kind, pa.DataType] = {
+    Kind.STRING: pa.string(),
+    Kind.INTEGER: pa.int64(),
+    Kind.NUMBER: pa.float64(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.DATE: pa.date32(),
+    Kind.DATETIME: pa.timestamp("us", tz="UTC"),
+    Kind.ENUM: pa.dictionary(pa.int32(), pa.string()),
+}
+
+
+def arrow_type(node: Node) -> pa.DataType:
+    """Return the column type of a node."""
+    if node.kind is Kind.OBJECT:
+        return pa.struct([pa.field(child.name, arrow_type(child.node)) for child in node.fields])
+    if node.kind is Kind.ARRAY and node.item is not None:
+        return pa.list_(arrow_type(node.item))
+    return pa.string() if node.kind in JSON_TEXT else _SCALARS[node.kind]
+
+
+def lowering(node: Node) -> Lowering | None:
+    """Return what has to be done to a node's values before pyarrow takes them; None for nothing."""
+    if node.kind in JSON_TEXT:
+        return lambda value: orjson.dumps(value).decode()
+    if node.kind is Kind.DATE:
+        return dt.date.fromisoformat
+    if node.kind is Kind.DATETIME:
+        return dt.datetime.fromisoformat
+    if node.kind is Kind.OBJECT:
+        inner = {child.name: step for child in node.fields if (step := lowering(child.node)) is not None}
+        return _lower_object(inner) if inner else None
+    step = lowering(node.item) if node.item is not None else None
+    return _lower_array(step) if step else None
+
+
+def _lower_object(inner: dict[str, Lowering]) -> Lowering:
+    def lower(value: dict[str, Any]) -> dict[str, Any]:
+        changed = {name: step(value[name]) for name, step in inner.items() if value.get(name) is not None}
+        return value | changed
+
+    return lower
+
+
+def _lower_array(step: Lowering) -> Lowering:
+    return lambda value: [None if item is None else step(item) for item in value]

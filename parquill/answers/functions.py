@@ -1,0 +1,249 @@
+"""Function calls: several functions of which the model calls one.
+
+The answer is a struct that readers take by name, `answer.arguments.get_weather.city`:
+
+    struct<name: dictionary<int32, string>, arguments: struct<get_weather: struct<…>, …>>
+
+with one field for each function, null for those that were not called. A map or a union would
+keep the arguments' types from the readers. A function without parameters holds `{}` as text.
+
+Calls come as native `tool_calls`, in Gemma's prompt style `[get_weather(city="Paris")]`, or as
+JSON: `{"name": "get_weather", "parameters": {"city": "Paris"}}`, whichever the rung.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from parquill.answers.compact import sketch
+from parquill.answers.nodes import Field, Kind, Node, request_schema
+from parquill.answers.repair import read_objects
+from parquill.answers.schema import Place, Walk, read_node
+from parquill.answers.source import check_document
+from parquill.chat import ToolCall
+from parquill.errors import SchemaError
+from parquill.job import FunctionSettings
+
+MAX_CALL_CHARS = 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function the model may call; `node` is the tree of its parameters."""
+
+    name: str
+    description: str
+    node: Node
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """What is sent in `tools`, and shown in a prompt."""
+        return {"name": self.name, "description": self.description, "parameters": request_schema(self.node)}
+
+
+def read_functions(settings: Sequence[FunctionSettings]) -> tuple[tuple[Function, ...], tuple[str, ...]]:
+    """Return the functions and the notices about their parameters; raises `SchemaError`."""
+    if not settings:
+        raise SchemaError("output.functions: the list is empty; name at least one function, or leave it out")
+    functions: dict[str, Function] = {}
+    notices: list[str] = []
+    for i, item in enumerate(settings):
+        where = f"output.functions[{i}].parameters"
+        if item.name.casefold() in functions:
+            raise SchemaError(f"output.functions[{i}].name: {item.name!r} stands twice (case does not count)")
+        check_document(where, item.parameters)
+        walk = Walk(where, item.parameters)
+        node = read_node(walk, item.parameters, Place(answer=f"answer.arguments.{item.name}"))
+        if node.kind not in (Kind.OBJECT, Kind.MAP) or node.nullable:
+            raise SchemaError(f"{where}: #: a function's parameters are an object with properties")
+        functions[item.name.casefold()] = Function(item.name, item.description, node)
+        notices += walk.notices if node.kind is Kind.OBJECT else ()
+    return tuple(functions.values()), tuple(notices)
+
+
+def calls_node(functions: Sequence[Function]) -> Node:
+    """Return the tree of the answer: the called function's name and, under it, its arguments."""
+    names = Node(Kind.ENUM, values=tuple(function.name for function in functions))
+    arguments = [Field(one.name, replace(one.node, nullable=True), required=False) for one in functions]
+    return Node(
+        Kind.OBJECT,
+        fields=(
+            Field("name", names, required=True),
+            Field("arguments", Node(Kind.OBJECT, fields=tuple(arguments)), required=True),
+        ),
+    )
+
+
+def call_value(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a call as a plain JSON value of `calls_node`."""
+    return {"name": name, "arguments": {name: arguments}}
+
+
+def request_node(functions: Sequence[Function]) -> dict[str, Any]:
+    """Return a JSON Schema for one call in the JSON form; strict endpoints want an object on top."""
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"type": "string", "enum": [one.name]}, "parameters": request_schema(one.node)},
+            "required": ["name", "parameters"],
+            "additionalProperties": False,
+        }
+        for one in functions
+    ]
+    call = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    return {"type": "object", "properties": {"call": call}, "required": ["call"], "additionalProperties": False}
+
+
+def call_text(name: str, arguments: dict[str, Any]) -> str:
+    """Write a call in Gemma's prompt style, as few-shot answers show it."""
+    inside = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
+    return f"[{name}({inside})]"
+
+
+def calls_instruction(functions: Sequence[Function], *, as_json: bool) -> str:
+    """Return the text that shows the functions and asks for one call.
+
+    The wording is Google's for Gemma 3 (ai.google.dev/gemma/docs/capabilities/function-calling),
+    narrowed to exactly one call.
+    """
+    form = (
+        '{"name": function name, "parameters": dictionary of argument name and its value}'
+        if as_json
+        else "[func_name(params_name1=params_value1, params_name2=params_value2)]"
+    )
+    lines = [f"{one.name}: {one.description}".rstrip(": ") + f"\n  parameters: {sketch(one.node)}" for one in functions]
+    return (
+        "You have access to functions. You MUST call exactly one of them, and you MUST put it in the format of\n"
+        f"{form}\n"
+        "You SHOULD NOT include any other text in the response.\n" + "\n".join(lines)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CallReading:
+    """The calls found in an answer, and what was repaired to find them."""
+
+    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    notes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+def read_tool_calls(calls: Sequence[ToolCall], *, ended: bool) -> CallReading:
+    """Read native calls; arguments are JSON text and as damaged as any."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    notes: list[str] = []
+    for call in calls:
+        reading = read_objects(call.arguments if call.arguments.strip() else "{}", ended=ended)
+        if len(reading.objects) != 1:
+            return CallReading(problem=f"{call.name}: {reading.problem or 'several objects as arguments'}")
+        found.append((call.name, reading.objects[0]))
+        notes += reading.notes
+    return CallReading(tuple(found), tuple(notes))
+
+
+def read_text_calls(text: str, functions: Sequence[Function], *, ended: bool) -> CallReading:
+    """Find calls in text, in the JSON form or in Gemma's prompt style; never raises."""
+    if re.search(r"[\"'“]name[\"'”]\s*:", text):
+        return _read_json_calls(text, ended=ended)
+    return _read_prompt_calls(text, functions)
+
+
+def _read_json_calls(text: str, *, ended: bool) -> CallReading:
+    reading = read_objects(text, ended=ended)
+    calls = []
+    for found in reading.objects:
+        call = found["call"] if list(found) == ["call"] and isinstance(found["call"], dict) else found
+        arguments = call.get("parameters", call.get("arguments", {}))
+        if not (isinstance(call.get("name"), str) and isinstance(arguments, dict)):
+            return CallReading(problem='a call has the form {"name": …, "parameters": {…}}')
+        if extra := call.keys() - {"name", "parameters", "arguments", "type", "id"}:
+            return CallReading(problem=f"a call has no key {min(extra)!r}")
+        calls.append((call["name"], arguments))
+    return CallReading(tuple(calls), reading.notes, reading.problem)
+
+
+def _read_prompt_calls(text: str, functions: Sequence[Function]) -> CallReading:
+    names = "|".join(re.escape(one.name) for one in sorted(functions, key=lambda one: -len(one.name)))
+    opening = re.compile(rf"(?<![\w.-])({names})\s*\(")
+    calls: list[tuple[str, dict[str, Any]]] = []
+    outside, position = "", 0
+    while match := opening.search(text, position):
+        outside += text[position : match.start()]
+        end = _closing(text, match.end() - 1)
+        if not end:
+            return CallReading(problem=f"the call of {match[1]} is not closed")
+        try:
+            arguments = dict(_arguments(text[match.end() - 1 : end]))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            return CallReading(problem=f"{match[1]}: arguments cannot be read: {error}"[:200])
+        calls.append((match[1], arguments))
+        position = end
+    outside += text[position:]
+    if not calls:
+        return CallReading(problem="no call of a function that was offered")
+    notes = [note for note, there in (("fence", "```" in outside), ("prose", _has_words(outside))) if there]
+    return CallReading(tuple(calls), tuple(notes))
+
+
+def _has_words(outside: str) -> bool:
+    return bool(re.sub(r"```\w*|[\s\[\],;]", "", outside))
+
+
+def _closing(text: str, opening: int) -> int:
+    """Return where the bracket at `opening` is closed, 0 where it is not; strings are skipped."""
+    depth = 0
+    for match in re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[\"'()\[\]{}]", re.S).finditer(text, opening):
+        if match[0] in "([{":
+            depth += 1
+        elif match[0] in ")]}":
+            depth -= 1
+        elif match[0] in "\"'":
+            return 0
+        if depth == 0:
+            return match.end()
+    return 0
+
+
+_ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\"'\\nrtbfu])")
+
+
+def _arguments(source: str) -> Iterator[tuple[str, Any]]:
+    """Read `(city="Paris", days=3)`: literals only, by name only; raises `SyntaxError` or `ValueError`."""
+    if len(source) > MAX_CALL_CHARS or _ODD_ESCAPE.search(source):
+        raise ValueError("too long, or with an escape of no meaning")
+    call = ast.parse(f"f{source}", mode="eval").body
+    if not isinstance(call, ast.Call) or call.args:
+        raise ValueError('write each argument with its name, as in city="Paris"')
+    for keyword in call.keywords:
+        if keyword.arg is None:
+            raise ValueError('write each argument with its name, as in city="Paris"')
+        yield keyword.arg, _literal(keyword.value)
+
+
+def _literal(node: ast.expr) -> Any:
+    match node:
+        case ast.Constant(value=str() | bool() | int() | None as value):
+            return value
+        case ast.Constant(value=float() as value) if math.isfinite(value):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if math.isfinite(value):
+            return -value
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return [_literal(item) for item in items]
+        case ast.Dict(keys=keys, values=values):
+            return _members([_literal(key) if key else None for key in keys], [_literal(value) for value in values])
+        case ast.Name(id=("true" | "false" | "null") as name):
+            return {"true": True, "false": False, "null": None}[name]
+    raise ValueError(f"{ast.unparse(node)[:40]} is not a plain value")
+
+
+def _members(keys: list[Any], values: list[Any]) -> dict[str, Any]:
+    if len(set(map(str, keys))) < len(keys) or not all(isinstance(key, str) for key in keys):
+        raise ValueError("a key stands twice, or is no string")
+    return dict(zip(keys, values, strict=True))

@@ -1,0 +1,149 @@
+"""From a model's raw text to an answer that fits, or to the reasons why it does not.
+
+The fast way is orjson, the validator and nothing else. Only what it does not take goes through
+the repairs of `repair.py` (text) and `mend.py` (values), and is validated again. What stands in
+`Answer.value` is then always right by the schema, in its normal form; what is in doubt is a
+fault, and `text` keeps the raw words in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from parquill.answers.loops import loop_in, loop_in_strings
+from parquill.answers.mend import mend
+from parquill.answers.nodes import Node, validation_schema
+from parquill.answers.normal import Step, UnfitError, normaliser
+from parquill.answers.repair import read_objects
+from parquill.answers.strict_json import load_fast, same
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+Fault = Literal["invalid", "truncated", "loop", "empty"]
+
+_SHOWN_ERRORS = 5
+LONG = 160
+"""Shorter texts are not searched for loops."""
+
+CUT_OFF = "length"
+"""The finish reason of an answer that ran into its token limit."""
+ENDED = frozenset({"stop", "tool_calls", "eos", "end_turn"})
+"""Finish reasons that say the model had finished; without one, nothing is closed by a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one completion."""
+
+    ok: bool
+    value: Any
+    """A plain JSON value that fits the schema, in normal form; None unless ok."""
+    text: str
+    """The model's raw text; a function call's raw arguments where the answer was a call."""
+    repairs: tuple[str, ...] = ()
+    """What was mended for free: the notes of `repair.py` and `mend.py`."""
+    errors: tuple[str, ...] = ()
+    """Why it does not fit, for people and for the model; empty when ok."""
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A schema's tree, its validator and its normal form, made once for a run."""
+
+    node: Node
+    validator: jsonschema_rs.Validator
+    normal: Step | None
+
+    def fit(self, value: Any) -> Any:
+        """Return a valid value's normal form; raises `UnfitError` for any other."""
+        if not self.validator.is_valid(value):
+            raise UnfitError("; ".join(self.faults(value)))
+        return value if self.normal is None else self.normal(value)
+
+    def faults(self, value: Any) -> tuple[str, ...]:
+        """Say what does not fit, at most five things, each with its place in the answer."""
+        errors = list(self.validator.iter_errors(value))
+        more = (f"and {len(errors) - _SHOWN_ERRORS} more",) if len(errors) > _SHOWN_ERRORS else ()
+        return (*(_describe(error.instance_path, error.message) for error in errors[:_SHOWN_ERRORS]), *more)
+
+
+def make_check(node: Node) -> Check:
+    """Compile a tree once; formats are checked where they decide a column's type."""
+    import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
+
+    validator = jsonschema_rs.validator_for(
+        validation_schema(node),
+        validate_formats=True,
+        mask="the value",
+        pattern_options=jsonschema_rs.RegexOptions(),
+    )
+    return Check(node, validator, normaliser(node))
+
+
+def parse_json(check: Check, text: str, finish_reason: str | None) -> Answer:
+    """Read an answer that should be one JSON object; never raises for what a model wrote."""
+    try:
+        value = check.fit(load_fast(text))
+    except (ValueError, RecursionError):
+        return _parse_slowly(check, text, finish_reason)
+    return accepted(value, text, ())
+
+
+def _parse_slowly(check: Check, text: str, finish_reason: str | None) -> Answer:
+    reading = read_objects(text, ended=finish_reason in ENDED)
+    if reading.problem:
+        return failed(text, finish_reason, reading.problem)
+    return choose(check, reading.objects, text, reading.notes, finish_reason)
+
+
+def choose(
+    check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ...], finish_reason: str | None
+) -> Answer:
+    """Take the one object that fits once its values are mended."""
+    fitting: list[tuple[Any, list[str]]] = []
+    faults: list[tuple[str, ...]] = []
+    for found in objects:
+        mended: list[str] = []
+        candidate = mend(check.node, found, "", mended)
+        try:
+            value = check.fit(candidate)
+        except UnfitError as error:
+            faults.append(check.faults(candidate) or (str(error),))
+            continue
+        if not any(same(value, other) for other, _ in fitting):
+            fitting.append((value, mended))
+    if len(fitting) > 1:
+        return failed(text, finish_reason, f"{len(fitting)} different answers in one text, and one is wanted")
+    if not fitting:
+        return failed(text, finish_reason, *min(faults, key=len))
+    value, mended = fitting[0]
+    return accepted(value, text, (*notes, *mended))
+
+
+def accepted(value: Any, text: str, repairs: tuple[str, ...]) -> Answer:
+    """Return an answer that is ok, unless a string in it loops up to its length limit."""
+    if len(text) >= LONG and (found := loop_in_strings(value)):
+        return Answer(False, None, text, errors=(found,), fault="loop")
+    return Answer(True, value, text, repairs=repairs)
+
+
+def failed(text: str, finish_reason: str | None, *errors: str) -> Answer:
+    """Return an answer that is not ok, with the fault that says how to ask again."""
+    cut_off = finish_reason == CUT_OFF
+    fault: Fault = "invalid"
+    if found := loop_in(text, cut_off=cut_off):
+        fault, errors = "loop", (found,)
+    elif cut_off:
+        fault, errors = "truncated", (f"cut off at the token limit after {len(text)} characters",)
+    elif not text.strip():
+        fault, errors = "empty", ("the answer is empty",)
+    return Answer(False, None, text, errors=errors, fault=fault)
+
+
+def _describe(path: Sequence[str | int], message: str) -> str:
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    return f"{where}: {message}"[:240] if where else message[:240]

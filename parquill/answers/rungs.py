@@ -1,0 +1,88 @@
+"""The ladder: the ways to get a typed answer out of an endpoint, best first.
+
+| rung | what is sent | who holds the model to the schema |
+|---|---|---|
+| `json_schema` | `response_format` with the schema, strict | the endpoint's grammar |
+| `tools` | one forced function call whose parameters are the schema | the endpoint |
+| `json_object` | `response_format: json_object`, the schema in the prompt | the endpoint: JSON; the prompt: keys |
+| `prompt` | the schema in the prompt | the prompt |
+| `text` | nothing | plain text has no schema |
+
+The rung is no part of a row's fingerprint: it changes how an answer is come by, not what is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Literal
+
+from parquill.errors import SchemaError
+
+
+class Rung(StrEnum):
+    """One way of asking; also what a part's metadata says."""
+
+    JSON_SCHEMA = "json_schema"
+    TOOLS = "tools"
+    JSON_OBJECT = "json_object"
+    PROMPT = "prompt"
+    TEXT = "text"
+
+
+_NEEDS = {Rung.JSON_SCHEMA: "structured_outputs", Rung.TOOLS: "tools", Rung.JSON_OBJECT: "response_format"}
+"""OpenRouter's words in `supported_parameters`."""
+
+_FOR_SCHEMA = (Rung.JSON_SCHEMA, Rung.TOOLS, Rung.JSON_OBJECT, Rung.PROMPT)
+_FOR_FUNCTIONS = (Rung.TOOLS, Rung.JSON_SCHEMA, Rung.JSON_OBJECT, Rung.PROMPT)
+
+Mode = Literal["auto", "json_schema", "tools", "json_object", "prompt"]
+Shape = Literal["text", "schema", "functions"]
+
+
+def rungs_for(mode: Mode, supported_parameters: frozenset[str] | None, kind: Shape) -> tuple[Rung, ...]:
+    """Return the rungs to try, best first; each but the last may turn out to be refused.
+
+    `supported_parameters`: what the endpoint says it takes; None where it says nothing, and
+    every rung has to be probed. A mode other than auto is the one rung that the job wants.
+    """
+    if kind == "text":
+        return (Rung.TEXT,)
+    if mode != "auto":
+        return (Rung(mode),)
+    rungs = _FOR_SCHEMA if kind == "schema" else _FOR_FUNCTIONS
+    if supported_parameters is None:
+        return rungs
+    return tuple(rung for rung in rungs if _NEEDS.get(rung) is None or _NEEDS[rung] in supported_parameters)
+
+
+def check_mode(mode: Mode, kind: Shape) -> None:
+    """Raise `SchemaError` where a mode is asked for that has nothing to send."""
+    if mode != "auto" and kind == "text":
+        raise SchemaError(f"output.mode: {mode} needs an output.schema or output.functions; without one, leave it out")
+
+
+_SUBJECT = re.compile(
+    r"response[_ ]?format|json[_ ]?schema|json[_ ]?object|json mode|structured[_ ]output|guided|grammar|xgrammar|"
+    r"outlines|\btools?\b|tool[_ ]?(?:choice|use|call)|function[_ ]?call",
+    re.IGNORECASE,
+)
+_NO_ENDPOINT = re.compile(
+    r"no endpoints? found that (?:can handle the requested parameters|support (?:tool|structured|response))|"
+    r"routing requirements|support(?:s)? (?:tool use|the requested parameters)",
+    re.IGNORECASE,
+)
+
+
+def refuses_rung(status: int, message: str) -> bool:
+    """Tell whether an error reply means that the endpoint does not take this rung.
+
+    Seen: OpenRouter's 404 "No endpoints found that support tool use" and "… that can handle the
+    requested parameters"; AI Studio's 400 "JSON mode is not enabled"; DeepInfra's 405
+    "json_object response format is not supported for model"; vLLM's 400 about grammars and tool
+    parsers; llama.cpp's 400 and 500 about schemas and `--jinja`; llama-cpp-python's 500 for any
+    response_format but its own. A plain 500 or a 404 for the model is none of them.
+    """
+    if status == 404:
+        return bool(_NO_ENDPOINT.search(message))
+    return status in (400, 405, 415, 422, 500, 501) and bool(_SUBJECT.search(message))

@@ -1,0 +1,182 @@
+"""What an answer looks like, from the job's output settings to the column that is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+import pyarrow as pa
+
+from parquill.answers.arrow import Lowering, arrow_type, lowering
+from parquill.answers.compact import object_instruction
+from parquill.answers.functions import (
+    CallReading,
+    Function,
+    call_value,
+    calls_instruction,
+    calls_node,
+    read_functions,
+    read_text_calls,
+    read_tool_calls,
+    request_node,
+)
+from parquill.answers.nodes import is_strict, request_schema
+from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json
+from parquill.answers.plain import parse_text
+from parquill.answers.rungs import Rung, check_mode
+from parquill.answers.schema import Walk, read_root
+from parquill.answers.source import read_schema
+from parquill.chat import ChatCompletion
+from parquill.errors import SchemaError
+from parquill.job import OutputSettings
+
+ANSWER_FUNCTION = "answer"
+"""The name of the schema in `response_format`, and of the one forced function on the rung `tools`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerShape:
+    """What every answer of a job has to be; made once by `load_shape`, the same for every row."""
+
+    kind: Literal["text", "schema", "functions"]
+    arrow_type: pa.DataType
+    notices: tuple[str, ...]
+    """What the user should know, said once: fields that become JSON text, formats that are not checked."""
+    digest_source: bytes
+    """What of the shape decides an answer, for the fingerprint; equal schemas give equal bytes."""
+    functions: tuple[Function, ...] = ()
+    max_chars: int | None = None
+    check: Check | None = field(default=None, repr=False, compare=False)
+    _lower: Lowering | None = field(default=None, repr=False, compare=False)
+
+    def to_arrow(self, answers: list[Any]) -> pa.Array:
+        """Return values of `Answer.value` (None = null) as an array of `arrow_type`."""
+        if self._lower is not None:
+            answers = [None if value is None else self._lower(value) for value in answers]
+        return pa.array(answers, type=self.arrow_type)
+
+    def settings_for(self, rung: Rung) -> dict[str, Any]:
+        """Return the keys of a request body that a rung adds."""
+        if rung is Rung.JSON_OBJECT:
+            return {"response_format": {"type": "json_object"}}
+        if rung is Rung.JSON_SCHEMA:
+            return {"response_format": {"type": "json_schema", "json_schema": self._named_schema()}}
+        if rung is not Rung.TOOLS:
+            return {}
+        definitions = [one.definition for one in self.functions] or [
+            {
+                "name": ANSWER_FUNCTION,
+                "description": "Gives the answer.",
+                "parameters": request_schema(self._node),
+            }
+        ]
+        forced = {"type": "function", "function": {"name": definitions[0]["name"]}}
+        return {
+            "tools": [{"type": "function", "function": one} for one in definitions],
+            "tool_choice": forced if len(definitions) == 1 else "required",
+        }
+
+    def instruction_for(self, rung: Rung) -> str | None:
+        """Return the text that the prompt needs on a rung, None where the endpoint is told otherwise."""
+        if self.kind == "functions":
+            if rung is Rung.TOOLS:
+                return None
+            return calls_instruction(self.functions, as_json=rung is not Rung.PROMPT or not self._speaks_python)
+        if self.kind == "schema" and rung in (Rung.JSON_OBJECT, Rung.PROMPT):
+            return object_instruction(self._node)
+        return None
+
+    def parse(self, completion: ChatCompletion, rung: Rung) -> Answer:
+        """Return what a completion says; a bad answer is a fault, never an exception.
+
+        Whatever the rung, a native call and text are both understood: models answer in the
+        content where a call was forced, and some servers call where none was.
+        """
+        calls, text, reason = completion.tool_calls, completion.text, completion.finish_reason
+        if self.kind == "text" or self.check is None:
+            return parse_text(text, reason, self.max_chars)
+        if self.kind == "functions":
+            return self._parse_calls(completion)
+        if not calls:
+            return parse_json(self.check, text, reason)
+        arguments = {call.arguments for call in calls}
+        if len(arguments) > 1:
+            return failed("\n".join(call.arguments for call in calls), reason, "several calls, and one is wanted")
+        return parse_json(self.check, arguments.pop(), reason)
+
+    def _parse_calls(self, completion: ChatCompletion) -> Answer:
+        ended = completion.finish_reason in ENDED
+        if completion.tool_calls:
+            text = "\n".join(f"{call.name}({call.arguments})" for call in completion.tool_calls)
+            reading = read_tool_calls(completion.tool_calls, ended=ended)
+        else:
+            text = completion.text
+            reading = read_text_calls(text, self.functions, ended=ended)
+        return self._answer_of(reading, text, completion.finish_reason)
+
+    def _answer_of(self, reading: CallReading, text: str, reason: str | None) -> Answer:
+        names = [one.name for one in self.functions]
+        unknown = [name for name, _ in reading.calls if name not in names]
+        if reading.problem or unknown:
+            said = reading.problem or f"there is no function {unknown[0]!r}; there are {', '.join(names)}"
+            return failed(text, reason, said)
+        values = [call_value(name, arguments) for name, arguments in reading.calls]
+        assert self.check is not None
+        return choose(self.check, values, text, reading.notes, reason)
+
+    def _named_schema(self) -> dict[str, Any]:
+        if self.functions:
+            strict = all(is_strict(one.node) for one in self.functions)
+            return {"name": "call", "strict": strict, "schema": request_node(self.functions)}
+        return {"name": ANSWER_FUNCTION, "strict": is_strict(self._node), "schema": request_schema(self._node)}
+
+    @property
+    def _node(self) -> Any:
+        assert self.check is not None
+        return self.check.node
+
+    @property
+    def _speaks_python(self) -> bool:
+        """Gemma's prompt style names arguments as Python does: not every property name can be written so."""
+        return all(child.name.isidentifier() for one in self.functions for child in one.node.fields)
+
+
+def load_shape(output: OutputSettings) -> AnswerShape:
+    """Read and check what the job wants its answers to be.
+
+    Raises `SchemaError` naming the place inside the schema.
+    """
+    if output.functions is not None:
+        return _functions_shape(output)
+    if output.schema_ is not None:
+        return _schema_shape(output, output.schema_)
+    check_mode(output.mode, "text")
+    source = b"" if output.max_chars is None else f"max_chars={output.max_chars}".encode()
+    return AnswerShape("text", pa.string(), (), source, max_chars=output.max_chars)
+
+
+def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> AnswerShape:
+    _no_max_chars(output)
+    name, document = read_schema(source)
+    walk = Walk(name, document)
+    node = read_root(walk)
+    digest = orjson.dumps(request_schema(node))
+    return AnswerShape(
+        "schema", arrow_type(node), tuple(walk.notices), digest, check=make_check(node), _lower=lowering(node)
+    )
+
+
+def _functions_shape(output: OutputSettings) -> AnswerShape:
+    _no_max_chars(output)
+    functions, notices = read_functions(output.functions or ())
+    node = calls_node(functions)
+    digest = orjson.dumps([one.definition for one in functions])
+    return AnswerShape(
+        "functions", arrow_type(node), notices, digest, functions, check=make_check(node), _lower=lowering(node)
+    )
+
+
+def _no_max_chars(output: OutputSettings) -> None:
+    if output.max_chars is not None:
+        raise SchemaError("output.max_chars is for plain text; in a schema, give a string its maxLength")
