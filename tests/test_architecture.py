@@ -7,6 +7,7 @@ one that reads the tree stands one that feeds it a fault.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import statistics
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 """Rooms from the ground up: a room imports only from layers below its own."""
 
-SIDEWAYS = frozenset({("limits", "budget"), ("documents", "images"), ("images", "fetch")})
+SIDEWAYS = frozenset({("limits", "budget"), ("images", "documents"), ("images", "fetch")})
 """Pairs that may import within a layer, the first the second."""
 
 DOORS: Mapping[str, frozenset[str]] = {
@@ -44,7 +45,8 @@ DOORS: Mapping[str, frozenset[str]] = {
         "prefect_ray": "flows tasks",
         "tenacity": "retry",
         "aiohttp": "client fetch emulator",
-        "pyarrow": "manifest results storage answers",
+        "pyarrow": "manifest results storage answers report",
+        "leather": "report",
         "sqlite3": "ledger",
         "yaml": "job",
         "PIL": "images emulator",
@@ -71,6 +73,17 @@ VAGUE = re.compile(r"manager|handler|helper|processor|service|utils", re.IGNOREC
 
 Sources = Mapping[str, str]
 """Dotted module name -> its source."""
+
+
+@functools.cache
+def _tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def _none(faults: list[str]) -> None:
+    """Fail with every offender on a line of its own."""
+    if faults:
+        pytest.fail("\n".join(["", *faults]), pytrace=False)
 
 
 def _sources(*packages: str) -> dict[str, str]:
@@ -100,7 +113,7 @@ def _room(module: str) -> str:
 
 def _imports(source: str) -> Iterator[str]:
     """Every module that `source` names, wherever the import stands; `from a import b` gives a.b."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_tree(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -144,7 +157,7 @@ def environment_readers(sources: Sources) -> list[str]:
     names = {"os.environ", "os.environb", "os.getenv"}
     faults = []
     for module, source in sources.items():
-        used = {ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)}
+        used = {ast.unparse(node) for node in ast.walk(_tree(source)) if isinstance(node, ast.Attribute)}
         if names & (used | set(_imports(source))):
             faults.append(module)
     return faults
@@ -154,7 +167,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _functions(source: str) -> Iterator[Function]:
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(_tree(source)):
         if isinstance(node, Function):
             yield node
 
@@ -182,7 +195,7 @@ def vague_names(sources: Sources) -> list[str]:
     """Return modules, classes and functions named after nothing in particular."""
     faults = [module for module in sources if VAGUE.search(module)]
     for module, source in sources.items():
-        definitions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, Function | ast.ClassDef)]
+        definitions = [node for node in ast.walk(_tree(source)) if isinstance(node, Function | ast.ClassDef)]
         faults += [f"{module}.{node.name}" for node in definitions if VAGUE.search(node.name)]
     return faults
 
@@ -191,7 +204,7 @@ def sleepers(sources: Sources) -> list[str]:
     """Return the calls that wait for real time; `asyncio.sleep(0)` only lets others run."""
     faults = []
     for module, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(_tree(source)):
             if not isinstance(node, ast.Call) or ast.unparse(node.func) not in {"time.sleep", "asyncio.sleep"}:
                 continue
             if [ast.unparse(argument) for argument in node.args] != ["0"]:
@@ -210,7 +223,7 @@ def test_no_room_has_two_layers() -> None:
 
 
 def test_rooms_import_only_from_layers_below(engine: Sources) -> None:
-    assert upward(engine) == []
+    _none(upward(engine))
 
 
 def test_an_import_that_goes_up_or_sideways_is_found() -> None:
@@ -223,15 +236,15 @@ def test_an_import_that_goes_up_or_sideways_is_found() -> None:
 
 def test_the_engine_knows_nothing_of_what_stands_on_it(engine: Sources) -> None:
     above = {"flows", "tasks", "tests", "benchmarks"}
-    assert [f"{m}: {n}" for m, source in engine.items() for n in _imports(source) if n.split(".")[0] in above] == []
+    _none([f"{m}: {n}" for m, source in engine.items() for n in _imports(source) if n.split(".")[0] in above])
 
 
 def test_tasks_do_not_import_flows() -> None:
-    assert [f"{m}: {n}" for m, s in _sources("tasks").items() for n in _imports(s) if n.split(".")[0] == "flows"] == []
+    _none([f"{m}: {n}" for m, s in _sources("tasks").items() for n in _imports(s) if n.split(".")[0] == "flows"])
 
 
 def test_a_library_is_imported_at_its_door_only(program: Sources) -> None:
-    assert wrong_doors(program) == []
+    _none(wrong_doors(program))
 
 
 def test_a_library_at_the_wrong_door_is_found() -> None:
@@ -242,7 +255,7 @@ def test_a_library_at_the_wrong_door_is_found() -> None:
 
 
 def test_only_the_job_reads_the_environment(program: Sources) -> None:
-    assert environment_readers({module: source for module, source in program.items() if _room(module) != "job"}) == []
+    _none(environment_readers({module: source for module, source in program.items() if _room(module) != "job"}))
 
 
 def test_a_reader_of_the_environment_is_found() -> None:
@@ -253,11 +266,11 @@ def test_a_reader_of_the_environment_is_found() -> None:
 
 def test_rooms_about_money_and_waiting_are_told_the_time(engine: Sources) -> None:
     timeless = {module: source for module, source in engine.items() if _room(module) in TIMELESS}
-    assert [f"{m}: {n}" for m, source in timeless.items() for n in _imports(source) if n.split(".")[0] == "time"] == []
+    _none([f"{m}: {n}" for m, source in timeless.items() for n in _imports(source) if n.split(".")[0] == "time"])
 
 
 def test_modules_and_functions_fit(program: Sources) -> None:
-    assert too_long(program) == []
+    _none(too_long(program))
 
 
 def test_a_module_and_a_function_that_do_not_fit_are_found() -> None:
@@ -272,7 +285,7 @@ def test_half_of_all_functions_are_short(program: Sources) -> None:
 
 
 def test_names_say_what_a_thing_is(program: Sources) -> None:
-    assert vague_names(program) == []
+    _none(vague_names(program))
 
 
 def test_a_vague_name_is_found() -> None:
@@ -281,16 +294,14 @@ def test_a_vague_name_is_found() -> None:
 
 
 def test_every_module_says_what_it_is_for(program: Sources) -> None:
-    bare = [module for module, source in program.items() if source.strip() and not ast.get_docstring(ast.parse(source))]
-    assert bare == []
+    bare = [module for module, source in program.items() if source.strip() and not ast.get_docstring(_tree(source))]
+    _none(bare)
 
 
 def test_no_test_sleeps_and_none_replaces_our_own_code() -> None:
     tests = _sources("tests")
-    assert sleepers(tests) == []
-    assert [
-        m for m, source in tests.items() for n in _imports(source) if n.startswith(("unittest.mock", "mock."))
-    ] == []
+    _none(sleepers(tests))
+    _none([m for m, source in tests.items() for n in _imports(source) if n.startswith(("unittest.mock", "mock."))])
 
 
 def test_a_sleeper_is_found() -> None:
@@ -324,4 +335,4 @@ def test_nothing_points_outside_the_repository() -> None:
     for path in _texts(ROOT):
         text = path.read_text(encoding="utf-8", errors="replace")
         faults += [f"{path.relative_to(ROOT)}: {place}" for place in FOREIGN if place in text]
-    assert faults == []
+    _none(faults)
