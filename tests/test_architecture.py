@@ -22,10 +22,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "errors clock",
         "job",
-        "chat index storage advice",
-        "answers prices prompts replies tokens",
-        "budget client fetch ledger limits results retry summary",
-        "documents images manifest progress gate",
+        "advice chat storage",
+        "answers budget prices prompts replies tokens",
+        "client documents fetch ledger limits results retry summary",
+        "images manifest progress",
         "emulator",
         "batch estimate verify",
         "report",
@@ -33,9 +33,6 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     )
 )
 """Rooms from the ground up: a room imports only from layers below its own."""
-
-SIDEWAYS = frozenset({("limits", "budget"), ("images", "documents"), ("images", "fetch")})
-"""Pairs that may import within a layer, the first the second."""
 
 DOORS: Mapping[str, frozenset[str]] = {
     library: frozenset(rooms.split())
@@ -134,7 +131,7 @@ def upward(sources: Sources) -> list[str]:
             continue
         for name in _imports(source):
             other = _room(name)
-            if not name.startswith("parquill") or other == room or (room, other) in SIDEWAYS:
+            if not name.startswith("parquill") or other == room:
                 continue
             mine, theirs = _level(room), _level(other)
             if mine is None or theirs is None or theirs >= mine:
