@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -181,6 +182,25 @@ def test_a_job_file_loads_and_has_a_prompt_for_every_row_of_its_manifest(name: s
         assert "None" not in text.render(row)
     columns = (job.manifest.id_column, *job.manifest.image_columns, *job.manifest.document_columns)
     assert set(columns) <= set(table.column_names)
+
+
+CODES = {
+    "English": "en",
+    "Deutsch": "de",
+    "Français": "fr",
+    "Español": "es",
+    "Português": "pt",
+    "中文": "zh",
+    "العربية": "ar",
+    "हिन्दी": "hi",
+    "日本語": "ja",
+    "Kiswahili": "sw",
+}
+
+
+def test_the_schema_can_name_every_language_of_the_manifest(rows: list[dict[str, Any]]) -> None:
+    schema = json.loads((ROOT / "configs" / "schemas" / "caption.json").read_text(encoding="utf-8"))
+    assert {CODES[row["language"]] for row in rows} <= set(schema["properties"]["language"]["enum"])
 
 
 @pytest.mark.parametrize("name", ["caption", "tag"])
