@@ -10,7 +10,7 @@ Invariant: no byte is sent to an address that `addresses.address_fault` refuses,
 redirect or name's answer leads to it. The tests keep a canary on loopback to hold it.
 """
 
-from parquill.fetch.session import CAP_BYTES, Fetcher, Lease, Validators
+from parquill.fetch.session import CAP_BYTES, Fetcher, Lease
 from parquill.fetch.urls import UrlRules, check_url, shown
 
-__all__ = ["CAP_BYTES", "Fetcher", "Lease", "UrlRules", "Validators", "check_url", "shown"]
+__all__ = ["CAP_BYTES", "Fetcher", "Lease", "UrlRules", "check_url", "shown"]

@@ -63,23 +63,6 @@ class Lease(Protocol):
         """Give back all but `size` bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Validators:
-    """What a host says by which a change can be seen later (RFC 9110, section 8.8)."""
-
-    etag: str | None
-    last_modified: str | None
-
-    @staticmethod
-    def of(headers: Mapping[str, str]) -> Validators:
-        return Validators(headers.get("ETag"), headers.get("Last-Modified"))
-
-    def as_conditions(self) -> dict[str, str]:
-        """Return the headers of a conditional request."""
-        pairs = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in pairs.items() if value}
-
-
 class _Passing(Exception):  # noqa: N818 - control flow inside this file
     """A failure that another try may not meet."""
 
@@ -109,8 +92,8 @@ class Fetcher:
     async def get(self, url: str, lease: Lease) -> bytearray:
         """Return the body of `url`, at most `CAP_BYTES`, while `lease` holds its size.
 
-        Raises `RowError`: `image_refused` (a safety rule), `image_unreachable` (with the HTTP
-        status or the reason), `image_invalid` (an empty body).
+        Raises `RowError`: `image_refused` (a safety rule) or `image_unreachable` (with the HTTP
+        status or the reason).
         """
 
         async def read(answer: _Answer) -> bytearray:
@@ -130,14 +113,6 @@ class Fetcher:
 
         if await self._tries("HEAD", url, {}, nothing) in _NO_HEAD:
             await self._tries("GET", url, {}, nothing)
-
-    async def changed(self, url: str, known: Validators) -> bool:
-        """Ask the host whether `url` still is what it was when it sent `known`."""
-
-        async def compare(answer: _Answer) -> bool:
-            return answer.response.status != HTTPStatus.NOT_MODIFIED and Validators.of(answer.response.headers) != known
-
-        return await self._tries("GET", url, known.as_conditions(), compare)
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -236,8 +211,6 @@ class Fetcher:
                 elapsed = self._clock.monotonic() - start
                 if elapsed > GRACE_SECONDS and len(body) < elapsed * SLOWEST:
                     raise _unreachable(str(answer.url), f"it sends less than {SLOWEST // 1000} kB a second")
-        if not body:
-            raise RowError(ErrorKind.IMAGE_INVALID, f"{shown(str(answer.url))}: the file is empty")
         return body
 
     async def _chunk(self, answer: _Answer) -> bytes:

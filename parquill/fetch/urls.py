@@ -37,6 +37,8 @@ class UrlRules:
     ports: frozenset[int] = frozenset({80, 443})
     opened: tuple[Network, ...] = ()
     """Networks opened beyond the public internet."""
+    local_names: bool = False
+    """Whether names may be looked up that only mean something inside a network."""
 
     @staticmethod
     def of(settings: ImageSettings) -> UrlRules:
@@ -46,6 +48,7 @@ class UrlRules:
             deny_hosts=tuple(host.lower() for host in settings.deny_hosts),
             ports=frozenset(settings.allow_ports),
             opened=PRIVATE if settings.allow_private else (),
+            local_names=settings.allow_private,
         )
 
 
@@ -98,7 +101,7 @@ def _host_fault(host: str, rules: UrlRules) -> str | None:
         name = host.removesuffix(".")
         if not _NAME.fullmatch(name) or len(name) > 253:
             return "its host is not a valid name"
-        if not rules.opened and ("." not in name or any(_below(name, local) for local in _LOCAL_NAMES)):
+        if not rules.local_names and ("." not in name or any(_below(name, local) for local in _LOCAL_NAMES)):
             return f"{name} is a name inside a network, not on the public internet"
     return _list_fault(host.removesuffix("."), rules)
 

@@ -39,7 +39,7 @@ class LocalRoot:
         """Return a file's bytes; blocking.
 
         Raises `RowError`: `image_refused` for what lies outside the root or is no regular file,
-        `image_unreachable` for what is not there, `image_invalid` for an empty file.
+        `image_unreachable` for what is not there.
         """
         self._judge(path, (self._root / path).resolve())
         try:
@@ -53,8 +53,6 @@ class LocalRoot:
             data = file.read(CAP_BYTES + 1)
         if len(data) > CAP_BYTES:
             raise _refused(path, f"it is larger than {CAP_BYTES // 10**6} MB")
-        if not data:
-            raise RowError(ErrorKind.IMAGE_INVALID, f"{path}: the file is empty")
         return data
 
     def _judge(self, path: str, real: Path) -> None:

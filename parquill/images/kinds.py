@@ -51,10 +51,12 @@ def is_pdf(data: bytes | bytearray | memoryview) -> bool:
 
 
 def looks_like(data: bytes | bytearray | memoryview) -> str:
-    """Return what a file that is no picture seems to be, in words for an error message."""
+    """Return what a file that is not what was wanted seems to be, in words for an error message."""
     head = bytes(data[:HEAD])
+    if kind := picture_kind(head):
+        return f"a {kind} picture"
     if not head:
-        return "an empty file"
+        return "empty"
     for signature, words in _OTHERS:
         if head.startswith(signature):
             return words
@@ -67,4 +69,4 @@ def looks_like(data: bytes | bytearray | memoryview) -> str:
         return "an SVG drawing"
     if text.startswith((b"<", b"{", b"[")):
         return "XML or JSON text"
-    return "no picture that is known here"
+    return "of no kind that is known here"

@@ -11,11 +11,12 @@ from parquill.chat import ImageFigures, ImagePart
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import Fetcher, UrlRules
+from parquill.images.cache import PictureCache
 from parquill.images.memory import ByteBudget
 from parquill.images.pool import DecodePool
 from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
-from parquill.images.values import PictureValue, WebPicture, identity, read_cell
+from parquill.images.values import PictureValue, WebPicture, identity, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
 
 BYTES_AT_ONCE = 128 * 10**6
@@ -42,10 +43,11 @@ class ImageRoom:
         self._settings, self._documents = settings, documents
         self._passes = settings.send == "url" or (settings.send == "auto" and endpoint_fetches)
         self._rules = UrlRules.of(settings)
-        self._fetcher = Fetcher(self._rules, clock)
+        self._fetcher = Fetcher(self._rules, clock, contact=settings.contact)
         self._sources = Sources(settings.root or manifest_folder, self._fetcher)
         self._memory = ByteBudget(BYTES_AT_ONCE)
         self._pool = DecodePool()
+        self._cache = PictureCache(settings.cache, settings.cache_mb) if settings.cache else None
 
     async def __aenter__(self) -> ImageRoom:
         return self
@@ -94,6 +96,15 @@ class ImageRoom:
             return now
         return await _each([self._part(value) for value in values])
 
+    async def document_parts(self, values: Sequence[PictureValue]) -> tuple[str | ImagePart, ...]:
+        """Return documents as they are sent: their pages as pictures, or each one's text.
+
+        Raises the `RowError` of the first that fails: `document_invalid` for one that cannot be
+        opened, has too many pages or none; `image_unreachable` and `image_refused` as `parts`.
+        """
+        found = await _each([self._document(value) for value in values])
+        return tuple(part for parts in found for part in parts)
+
     def _judge_count(self, values: Sequence[PictureValue]) -> None:
         if len(values) > self._settings.max_per_row:
             raise RowError(
@@ -106,10 +117,42 @@ class ImageRoom:
             if self._settings.check:
                 await self._fetcher.probe(value.url)
             return ImagePart(value.url)
+        options = {"max_side": self._settings.max_side}
+        (piece,), fetched = await self._opened(value, "picture", ErrorKind.IMAGE_INVALID, options)
+        return _as_part(piece, fetched)
+
+    async def _document(self, value: PictureValue) -> tuple[str | ImagePart, ...]:
+        settings = self._documents
+        options: dict[str, Any] = {"wanted": settings.pages, "max_pages": settings.max_pages, "take": settings.take}
+        if settings.send == "pages":
+            options["max_side"] = self._settings.max_side
+        pieces, fetched = await self._opened(value, settings.send, ErrorKind.DOCUMENT_INVALID, options)
+        if settings.send == "text":
+            return tuple(piece.payload.decode() for piece in pieces)
+        return tuple(_as_part(piece, fetched) for piece in pieces)
+
+    async def _opened(
+        self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]
+    ) -> tuple[tuple[Piece, ...], int]:
+        """Return what a worker, now or in an earlier run, made of a value, and the file's size."""
+        if self._cache is None:
+            return await self._worked(value, op, fault, options)
+        key = self._cache.key(await asyncio.to_thread(self.identity, value), op, options)
+        kept = await asyncio.to_thread(self._cache.get, key)
+        if kept is None:
+            kept = await self._worked(value, op, fault, options)
+            await asyncio.to_thread(self._cache.put, key, *kept)
+        return kept
+
+    async def _worked(
+        self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]
+    ) -> tuple[tuple[Piece, ...], int]:
         async with self._memory.lease() as lease:
             data = await self._sources.read(value, lease)
-            (piece,) = await self._pool.run("picture", data, ErrorKind.IMAGE_INVALID, max_side=self._settings.max_side)
-        return _as_part(piece, len(data))
+            try:
+                return await self._pool.run(op, data, fault, **options), len(data)
+            except RowError as error:
+                raise RowError(error.kind, f"{named(value)}: {error.message}") from None
 
 
 def _as_part(piece: Piece, fetched: int) -> ImagePart:

@@ -96,9 +96,9 @@ def _read_item(item: Any, rules: UrlRules, wanted: Wanted) -> PictureValue | Non
 def _read_bytes(data: bytes, wanted: Wanted) -> BytesPicture:
     if wanted == "document":
         if not is_pdf(data):
-            raise RowError(ErrorKind.DOCUMENT_INVALID, f"the bytes are no PDF but {looks_like(data)}")
+            raise RowError(ErrorKind.DOCUMENT_INVALID, f"the bytes are not a PDF: the file is {looks_like(data)}")
     elif picture_kind(data) is None:
-        raise RowError(ErrorKind.IMAGE_INVALID, f"the bytes are {looks_like(data)}")
+        raise RowError(ErrorKind.IMAGE_INVALID, f"the bytes are not a picture: the file is {looks_like(data)}")
     return BytesPicture(data)
 
 
@@ -141,6 +141,19 @@ def _read_data_url(text: str) -> DataPicture:
     if _DATA_URL.match(text) is None:
         raise RowError(ErrorKind.BAD_ROW, "a data: URL is not well formed; it looks like data:image/png;base64,…")
     return DataPicture(text)
+
+
+def named(value: PictureValue) -> str:
+    """Return what a message calls a value: no signed query, no content."""
+    match value:
+        case WebPicture(text) | StoredPicture(text):
+            return shown(text)
+        case PathPicture(path):
+            return ascii(path)[1:-1]
+        case DataPicture():
+            return "the data: URL"
+        case BytesPicture():
+            return "the bytes in the manifest"
 
 
 def decode_data_url(url: str) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +37,7 @@ def pack_head(head: dict[str, Any], payload_size: int) -> bytes:
     return LENGTHS.pack(len(text), payload_size) + text
 
 
-def pack_pieces(pieces: list[Piece]) -> bytes:
+def pack_pieces(pieces: Sequence[Piece]) -> bytes:
     """Return a whole reply."""
     head = [
         {"size": len(piece.payload), "width": piece.width, "height": piece.height, "digest": piece.digest.hex()}

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from parquill.errors import ErrorKind, RowError
+from parquill.images.kinds import is_pdf, looks_like
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, pack_pieces
 
 ADDRESS_SPACE = 1 << 30
@@ -27,7 +28,26 @@ def _picture(data: bytearray, **options: Any) -> list[Piece]:
     return [shrink(data, **options)]
 
 
-OPERATIONS: dict[str, Callable[..., list[Piece]]] = {"picture": _picture}
+def _pages(data: bytearray, **options: Any) -> list[Piece]:
+    from parquill.documents.pages import draw  # noqa: PLC0415 - as above
+    from parquill.images.sandbox.pictures import encode  # noqa: PLC0415 - as above
+
+    return [encode(page, page.width, page.height, lossless=True) for page in draw(_pdf(data), **options)]
+
+
+def _text(data: bytearray, **options: Any) -> list[Piece]:
+    from parquill.documents.pages import read_text  # noqa: PLC0415 - as above
+
+    return [Piece(read_text(_pdf(data), **options).encode())]
+
+
+def _pdf(data: bytearray) -> bytearray:
+    if not is_pdf(data):
+        raise RowError(ErrorKind.DOCUMENT_INVALID, f"not a PDF: the file is {looks_like(data)}")
+    return data
+
+
+OPERATIONS: dict[str, Callable[..., list[Piece]]] = {"picture": _picture, "pages": _pages, "text": _text}
 
 
 def main() -> None:
@@ -48,6 +68,8 @@ def _limit() -> None:
 def _answer(head: dict[str, Any], data: bytearray) -> bytes:
     signal.alarm(SECONDS_A_FILE)
     try:
+        if not data:
+            return _fault(head["fault"], "the file is empty")
         return pack_pieces(OPERATIONS[head["op"]](data, **head["options"]))
     except RowError as error:
         return _fault(error.kind, error.message)

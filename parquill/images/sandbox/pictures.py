@@ -56,7 +56,7 @@ def shrink(data: bytes | bytearray, *, max_side: int) -> Piece:
     """
     kind = picture_kind(data)
     if kind is None:
-        raise RowError(ErrorKind.IMAGE_INVALID, f"the file is {looks_like(data)}")
+        raise RowError(ErrorKind.IMAGE_INVALID, f"not a picture: the file is {looks_like(data)}")
     with Image.open(io.BytesIO(data), formats=[kind]) as picture:
         width, height = picture.size
         judge_size(width, height)
