@@ -33,7 +33,8 @@ def manifest() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def rows(manifest: pa.Table) -> list[dict[str, Any]]:
-    return manifest.to_pylist()
+    rows: list[dict[str, Any]] = manifest.to_pylist()
+    return rows
 
 
 def _values(rows: list[dict[str, Any]]) -> list[str]:
