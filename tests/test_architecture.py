@@ -24,7 +24,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "job",
         "advice chat storage",
         "answers budget prices prompts replies tokens",
-        "client documents fetch ledger limits results retry summary",
+        "client documents fetch ledger limits results retry summary workspace",
         "images manifest progress",
         "emulator",
         "batch estimate verify",

@@ -53,9 +53,11 @@ class Disk:
     def make_folder(self, path: Path) -> None:
         """Create a folder and those above it, each durable before the next."""
         missing = []
-        while not path.is_dir():
+        while not path.exists():
             missing.append(path)
             path = path.parent
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
             self.sync_folder(folder.parent)

@@ -1,0 +1,62 @@
+"""The ledger: what a crash must not lose, in one SQLite file.
+
+`schema.py`  the tables, the format version, a connection that is really durable.
+`group.py`   the hot path's unit: operations of many rows that share a commit.
+`writer.py`  the one thread that owns the connection.
+`slices.py`  open slices: their rows, how they are published and recovered.
+`archive.py` answers that left the output, found again by fingerprint.
+`books.py`   runs, their spend, and the sums that must agree.
+`records.py` what the ledger tells, as frozen values.
+`ledger.py`  `Ledger`, all of it for the engine.
+
+The order around a request: `intend` (durable) -> send -> `headers` -> `settle` or `record`
+(durable). Around a part: `lift` what its predecessor's rows become -> `begin_publish` ->
+the part is written whole -> `finish_publish`.
+
+What holds, at every moment and after a crash between any two steps:
+- An awaited intent, settlement or outcome survives a power cut (WAL with synchronous=FULL,
+  both read back). A failed commit is never tried again.
+- sum of parts less what was lifted from them + archive + open slices + in doubt = what all
+  runs spent (`books`). Requests in flight are on neither side; `recover` puts those of a
+  dead process on both, at their worst case.
+- The file holds open slices, the archive and the runs, nothing that grows with the manifest.
+
+Trade-offs: an operation waits up to 20 ms for company, since a sync costs milliseconds. A long
+cold call (lifting a whole part) delays the commits behind it. SQLite's WAL needs a local disk;
+elsewhere opening it is refused. A killed process counts intents that still waited for
+admission as sent: bounded by what is in flight.
+"""
+
+from parquill.ledger.group import Durable
+from parquill.ledger.ledger import GROUP_OPERATIONS, GROUP_SECONDS, Ledger
+from parquill.ledger.records import (
+    ArchiveEntry,
+    AttemptRecord,
+    Books,
+    CarriedRow,
+    LedgerStatistics,
+    OpenSlice,
+    Recovery,
+    RunRecord,
+    SliceRecord,
+    Spend,
+)
+from parquill.ledger.writer import Pending
+
+__all__ = [
+    "GROUP_OPERATIONS",
+    "GROUP_SECONDS",
+    "ArchiveEntry",
+    "AttemptRecord",
+    "Books",
+    "CarriedRow",
+    "Durable",
+    "Ledger",
+    "LedgerStatistics",
+    "OpenSlice",
+    "Pending",
+    "Recovery",
+    "RunRecord",
+    "SliceRecord",
+    "Spend",
+]

@@ -1,0 +1,327 @@
+"""`Ledger`: the one value that the engine holds; each method says which thread pays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from parquill.clock import Clock, SystemClock, Timer
+from parquill.ledger import archive, books, slices
+from parquill.ledger.group import Durable, Group, again
+from parquill.ledger.records import (
+    ArchiveEntry,
+    AttemptRecord,
+    Books,
+    CarriedRow,
+    LedgerStatistics,
+    OpenSlice,
+    Recovery,
+    RunRecord,
+    SliceRecord,
+    Spend,
+)
+from parquill.ledger.schema import QUARTER_US, ROW_BITS
+from parquill.ledger.writer import Pending, Writer
+
+T = TypeVar("T")
+
+GROUP_SECONDS = 0.02
+"""How long a group waits for company after its first operation: with a commit of up to 15 ms
+under way and its own, an outcome is durable within 50 ms."""
+
+GROUP_OPERATIONS = 256
+
+
+class Ledger:
+    """What a crash must not lose, in one SQLite file.
+
+    Two kinds of methods. Those that return a `Durable` (and `headers`, `withdraw`) belong to the
+    event loop's thread: they note an operation and return at once; `await` the `Durable` to go
+    on only when it survives a power cut. Those that return a `Pending` run on the writer's
+    thread in one transaction, after all that was handed over before: `await` it in the loop,
+    or take `.result()` where there is none.
+
+    After a write or sync has failed, every method and every waiter raises
+    `StorageFullError` or `StorageFaultError`, also when the disk seems well again.
+    """
+
+    def __init__(self, path: Path, writer: Writer, clock: Clock) -> None:
+        self.path = path
+        self._writer = writer
+        self._clock = clock
+        self._group: Group | None = None
+        self._timer: Timer | None = None
+        self._flying: dict[int, tuple[int, int, tuple[int, int], int]] = {}
+        self._last_attempt = 0
+        self._operations = 0
+
+    @classmethod
+    def open(cls, path: Path, *, job: str, clock: Clock | None = None) -> Ledger:
+        """Open a job's ledger, or create it; its folder must be there. Blocks.
+
+        Raises `OutputError` when it is another job's or of a newer format, `StorageFaultError`
+        when it is damaged.
+        """
+        return cls(path, Writer(path, job), clock or SystemClock())
+
+    def close(self) -> None:
+        """Commit what was handed over and release the file. Blocks."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._group is not None:
+            self._send(self._group)
+        self._writer.close()
+
+    def statistics(self) -> LedgerStatistics:
+        return LedgerStatistics(operations=self._operations, commits=self._writer.commits)
+
+    # The hot path: the event loop's thread.
+
+    def intend(
+        self,
+        *,
+        run: int,
+        slice_id: int,
+        row: int,
+        number: int,
+        fingerprint: bytes,
+        worst_pico: int,
+        worst_tokens: int,
+        sent_at: int,
+    ) -> tuple[int, Durable]:
+        """Note that a request is about to be sent; send it when the `Durable` has been awaited.
+
+        `number` counts the row's attempts from 1, those of earlier processes too. Returns
+        the attempt's id for this process. The request is booked in the quarter hour of
+        `sent_at` when it ends, or at worst case if this process dies before.
+        """
+        group = self._open_group()
+        key = slice_id << ROW_BITS | row
+        attempt = self._last_attempt = self._last_attempt + 1
+        self._flying[attempt] = (key, number, (run, sent_at // QUARTER_US), worst_tokens)
+        group.intents.append((key, number, run, fingerprint, worst_pico, worst_tokens, sent_at))
+        return attempt, self._added(group)
+
+    def headers(self, attempt: int, generation_id: str) -> None:
+        """Note the id that the endpoint gave the request, as soon as it came."""
+        group = self._open_group()
+        key, number, *_ = self._flying[attempt]
+        group.headers.append((generation_id, key, number))
+        self._added(group)
+
+    def withdraw(self, attempt: int) -> Durable:
+        """The request was never sent: its intent goes, and nothing is booked."""
+        group = self._open_group()
+        key, number, *_ = self._flying.pop(attempt)
+        group.withdrawn.append((key, number))
+        return self._added(group)
+
+    def settle(
+        self,
+        attempt: int,
+        *,
+        cost_pico: int,
+        cost_source: str,
+        prompt_tokens: int | None,
+        completion_tokens: int | None,
+        cached_tokens: int | None,
+        error_kind: str | None,
+    ) -> Durable:
+        """A request ended and its row goes on to another. Unknown tokens are booked at worst case."""
+        group = self._open_group()
+        key, number = self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
+        group.settled.append(
+            (cost_pico, cost_source, prompt_tokens, completion_tokens, cached_tokens, error_kind, key, number)
+        )
+        return self._added(group)
+
+    def record(
+        self,
+        *,
+        run: int,
+        slice_id: int,
+        row: int,
+        fingerprint: bytes | None,
+        ok: bool,
+        payload: bytes,
+        attempt: int | None,
+        cost_pico: int,
+        prompt_tokens: int | None,
+        completion_tokens: int | None,
+    ) -> Durable:
+        """A row's final outcome: its attempts leave the ledger, the encoded result stands there.
+
+        The last three arguments are the last attempt's own; with `attempt` None (nothing was
+        sent now) they are 0. The row's cost in the books is that and what its earlier
+        attempts cost; the payload must say the same.
+        """
+        group = self._open_group()
+        key = slice_id << ROW_BITS | row
+        if attempt is not None:
+            self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
+        group.outcomes.append((key, run, fingerprint or b"", ok, cost_pico, payload))
+        return self._added(group)
+
+    def flush(self) -> Durable | None:
+        """Commit without waiting for company; None when nothing waits."""
+        group = self._group
+        if group is None:
+            return None
+        self._send(group)
+        return group.durable
+
+    def _open_group(self) -> Group:
+        if self._writer.fault is not None:
+            raise again(self._writer.fault)
+        group = self._group
+        if group is None:
+            group = self._group = Group(asyncio.get_running_loop())
+            self._timer = self._clock.call_later(GROUP_SECONDS, self.flush)
+        return group
+
+    def _added(self, group: Group) -> Durable:
+        group.size += 1
+        if group.size >= GROUP_OPERATIONS:
+            self._send(group)
+        return group.durable
+
+    def _send(self, group: Group) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._operations += group.size
+        self._group = self._timer = None
+        self._writer.send(group)
+
+    def _book(
+        self, group: Group, attempt: int, cost_pico: int, prompt: int | None, completion: int | None
+    ) -> tuple[int, int]:
+        key, number, where, worst_tokens = self._flying.pop(attempt)
+        tokens = worst_tokens if prompt is None or completion is None else prompt + completion
+        group.book(where, cost_pico, tokens, prompt or 0, completion or 0)
+        return key, number
+
+    # The cold path: the writer's thread.
+
+    def recover(self, standing: Mapping[str, str]) -> Pending[Recovery]:
+        """At the start, before anything is sent: put right what a dead process left.
+
+        `standing` maps names of standing parts to their part ids. Requests of unknown fate
+        are now in doubt and booked at worst case. A second call finds nothing.
+        """
+        return self._call(slices.recover, standing)
+
+    def begin_run(self, *, realm: str, model: str, settings: str, cap_pico: int | None) -> Pending[int]:
+        """Begin a run and return its id; one that has not ended ends now."""
+        begin = partial(books.begin_run, realm=realm, model=model, settings=settings, cap_pico=cap_pico)
+        return self._call(begin, self._now())
+
+    def resume_run(self, run: int, *, model: str, settings: str, cap_pico: int | None) -> Pending[None]:
+        """Go on with a run that stopped or died, perhaps with another cap."""
+        resume = partial(books.resume_run, model=model, settings=settings, cap_pico=cap_pico)
+        return self._call(resume, run)
+
+    def end_run(self, run: int, stop: str | None) -> Pending[None]:
+        """Note why the run stopped with rows left; None: it came to its end."""
+        return self._call(books.end_run, run, stop, self._now())
+
+    def current_run(self) -> Pending[RunRecord | None]:
+        """The run that has not come to its end, if any."""
+        return self._call(books.current_run)
+
+    def runs(self) -> Pending[list[RunRecord]]:
+        """All runs, oldest first."""
+        return self._call(books.runs)
+
+    def totals(self, run: int) -> Pending[Spend]:
+        """What a run has booked."""
+        return self._call(books.totals, run)
+
+    def spent_between(self, start_us: int, end_us: int) -> Pending[Spend]:
+        """What all runs booked for requests sent in that time, to the quarter hour: a day, in any zone."""
+        return self._call(books.spent_between, start_us, end_us)
+
+    def open_books(self, pico: int) -> Pending[None]:
+        """A new ledger for parts that stand already: book their cost as spent before."""
+        return self._call(books.open_books, pico, self._now())
+
+    def books(self, parts: Mapping[str, tuple[str, int]]) -> Pending[Books]:
+        """Sum both sides; `parts` maps names of standing parts to (part id, cost in pico-USD)."""
+        return self._call(books.books, parts)
+
+    def slice(self, name: str, digest: str) -> Pending[SliceRecord]:
+        """Open the slice of a part's name; outcomes stay while the digest does, else go to the archive."""
+        return self._call(slices.open_slice, name, digest, self._now())
+
+    def slices(self) -> Pending[list[SliceRecord]]:
+        """All open slices, by name."""
+        return self._call(slices.all_slices)
+
+    def contents(self) -> Pending[list[OpenSlice]]:
+        """What the ledger holds, by open slice; an empty list after a run that ended."""
+        return self._call(slices.contents)
+
+    def open_rows(self, slice_id: int) -> Pending[dict[int, bytes]]:
+        """Encoded outcomes of a slice, by row."""
+        return self._call(slices.outcomes, slice_id)
+
+    def open_attempts(self, slice_id: int) -> Pending[dict[int, list[AttemptRecord]]]:
+        """Ended and doubtful attempts of the slice's rows without an outcome, by row."""
+        return self._call(slices.open_attempts, slice_id)
+
+    def retire(self, slice_id: int) -> Pending[int]:
+        """Close a slice that the manifest no longer has: outcomes and costs move to the archive."""
+        return self._call(archive.retire, slice_id, self._now())
+
+    def begin_publish(self, slice_id: int, part_id: str, replaces: str | None) -> Pending[None]:
+        """Before a slice's part is written: note its id, and the id of the part in whose place it comes."""
+        return self._call(slices.begin_publish, slice_id, part_id, replaces)
+
+    def finish_publish(self, slice_id: int) -> Pending[None]:
+        """After the part stands under its name: the slice leaves the ledger."""
+        return self._call(slices.finish_publish, slice_id)
+
+    def lift(
+        self,
+        part_id: str,
+        archived: Iterable[tuple[int, ArchiveEntry]],
+        carried: Iterable[tuple[int, CarriedRow]] = (),
+    ) -> Pending[int]:
+        """Before a standing part is replaced or removed: take rows of it into archive or ledger.
+
+        Pairs begin with the row's number in that part. From here on these rows do not count
+        in the part; one that was lifted before is left as it is. Returns the pico-USD moved.
+        """
+        return self._call(archive.lift, part_id, archived, carried, self._now())
+
+    def lifted_rows(self, part_id: str) -> Pending[Sequence[int]]:
+        """Rows of a standing part that were lifted: they live in archive or ledger now."""
+        return self._call(archive.lifted_rows, part_id)
+
+    def drop_part(self, part_id: str) -> Pending[None]:
+        """After the file of a part, all of whose rows were lifted, is gone: forget the part."""
+        return self._call(archive.forget_part, part_id)
+
+    def archive_put(self, entries: Iterable[ArchiveEntry]) -> Pending[None]:
+        """Put entries into the archive whose cost is booked and stands nowhere else."""
+        return self._call(archive.put, entries, self._now())
+
+    def archive_holds(self, realm: str) -> Pending[bool]:
+        """Whether an answer of this realm could be found in the archive at all."""
+        return self._call(archive.holds, realm)
+
+    def adopt(self, *, run: int, slice_id: int, wanted: Iterable[tuple[int, bytes]]) -> Pending[dict[int, bytes]]:
+        """Find rows' answers in the archive by fingerprint, in the run's realm.
+
+        `wanted` are pairs (row, fingerprint). Each answer found becomes its row's outcome, with
+        the cost it had, and leaves the archive. Returns the encoded results by row.
+        """
+        return self._call(partial(archive.adopt, run=run, slice_id=slice_id, at=self._now()), wanted)
+
+    def _call(self, work: Callable[..., T], *arguments: object) -> Pending[T]:
+        return self._writer.call(lambda db: work(db, *arguments))
+
+    def _now(self) -> int:
+        return int(self._clock.wall() * 1_000_000)

@@ -1,0 +1,162 @@
+"""The folder beside an output: where each of a run's own files is, and who may write them.
+
+A local output `out/x` has `out/x.parquill/`; a remote one has a folder in the user's state,
+named after the output and a digest of its URI, since a ledger needs a local disk.
+
+What holds: one process at a time has the workspace. The lock is the kernel's (`flock`), so a
+process that dies gives it up, whatever the lock file still says; what the file says is for the
+message alone. It is not inherited: a child process that outlives its parent does not keep it.
+
+Trade-offs: two machines (or users) that write to one remote output have different state
+folders and are not kept apart. Reports and verification read without the lock.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from parquill.clock import Clock, SystemClock
+from parquill.errors import OutputError
+from parquill.storage import Disk, Storage, is_remote, shown
+
+SUFFIX = ".parquill"
+
+_held: weakref.WeakSet[BinaryIO] = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    for file in list(_held):
+        file.close()
+
+
+# A forked child shares the lock: without this it would hold it when its parent is gone.
+os.register_at_fork(after_in_child=_close_in_child)
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Where an output's own files are; none of them need be there yet."""
+
+    output: str
+    """The output's place as it may be shown."""
+    folder: Path
+
+    @classmethod
+    def of(cls, output_path: str, state_home: Path) -> Workspace:
+        """Return the workspace of an output; `state_home` is the user's folder for state."""
+        place = str(output_path).rstrip("/") or "/"
+        label = shown(place)
+        if is_remote(place):
+            return cls(label, state_home / f"{_slug(label)}-{hashlib.sha256(place.encode()).hexdigest()[:16]}")
+        local = Storage.at(place).local_path
+        assert local is not None
+        return cls(label, local.with_name(local.name + SUFFIX))
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.sqlite"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of the output's parts, written last."""
+        return self.folder / "manifest.json"
+
+    @property
+    def emulator_log(self) -> Path:
+        return self.folder / "emulator.jsonl"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def runs(self) -> Path:
+        """A folder with one record for each run."""
+        return self.folder / "runs"
+
+    @property
+    def attempts(self) -> Path:
+        """A folder with the attempts' bodies, where the job keeps them."""
+        return self.folder / "attempts"
+
+    @property
+    def estimate(self) -> Path:
+        return self.folder / "estimate.parquet"
+
+    def storage(self) -> Storage:
+        """The folder as a `Storage`, for files written whole."""
+        return Storage.at(self.folder)
+
+    def make_ready(self, disk: Disk | None = None) -> None:
+        """Create the folder and see that it can be written to; raises `OutputError` with the reason."""
+        Storage.at(self.folder, disk=disk).make_ready()
+
+    @contextmanager
+    def lock(self, clock: Clock | None = None) -> Iterator[None]:
+        """Have the workspace for this process alone while the context lasts.
+
+        Raises `OutputError` naming the process that has it, and since when.
+        """
+        self.make_ready()
+        file = (self.folder / "lock").open("a+b", buffering=0)
+        try:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(f"{self.output}: {_holder(file)}") from None
+            _held.add(file)
+            _sign(file, (clock or SystemClock()).wall())
+            yield
+        finally:
+            file.close()
+
+    def check_free(self, needed: int, disk: Disk | None = None) -> None:
+        """Raise `OutputError` when the disk of the workspace has less room than `needed` bytes."""
+        free = (disk or Disk()).free_bytes(self.folder)
+        if free < needed:
+            raise OutputError(
+                f"{self.folder}: this run may need {_size(needed)} here, {_size(free)} are free; "
+                "free some space, or choose an output.path on another disk"
+            )
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", label.partition("?")[0]).strip("-")[-60:].strip("-")
+
+
+def _sign(file: BinaryIO, now: float) -> None:
+    started = dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="seconds")
+    file.truncate(0)
+    file.write(orjson.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
+
+
+def _holder(file: BinaryIO) -> str:
+    file.seek(0)
+    try:
+        signed = orjson.loads(file.read())
+        who = f"process {signed['pid']} on {signed['host']}, which started at {signed['started']}"
+    except (KeyError, TypeError, ValueError):
+        who = "another process"  # it holds the lock and has not signed yet
+    return f"this output is in use by {who}. Wait for it or stop it, then start this command again"
+
+
+def _size(count: int) -> str:
+    """Bytes for people: three digits and a unit."""
+    amount, units = float(count), ("bytes", "kB", "MB", "GB", "TB")
+    unit = 0
+    while amount >= 1000 and unit < len(units) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return f"{amount:.3g} {units[unit]}"
