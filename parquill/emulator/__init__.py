@@ -16,8 +16,8 @@ same body and seed give the same answer and the same fates, in whatever order re
 every answer says that it is simulated; no connection is ever opened from here.
 
 Accepted: pieces of text stand in for the tokenizer; the bill is written when a request is
-accepted, so a generation counts in full even if its reader left; what comes from memory
-(generations, how often a body was seen, spent credit) is forgotten when it ends.
+accepted, so a generation counts in full even if its reader left; spent credit, limits and
+generations are forgotten when it ends, and only tries that its log tells of are recalled.
 """
 
 from parquill.emulator.billing import LogEntry, LogTotals, iter_log, read_log

@@ -18,7 +18,8 @@ import orjson
 
 from parquill.emulator.asked import Asked
 from parquill.emulator.prose import sentences
-from parquill.emulator.schemas import SchemaTooDeepError, SchemaWriter
+from parquill.emulator.refusals import upstream_rejected
+from parquill.emulator.schemas import SchemaUnusableError, SchemaWriter
 from parquill.emulator.settings import EmulatorSettings, Spread
 from parquill.emulator.tokens import count_text, cut
 
@@ -35,19 +36,30 @@ class Answer:
 
 
 def write_answer(asked: Asked, settings: EmulatorSettings, digest: bytes, max_tokens: int) -> Answer:
-    """Return the answer to a request whose body has this digest, cut at `max_tokens`."""
+    """Return the answer to a request whose body has this digest, cut at `max_tokens`.
+
+    Raises the 400 `Refusal` of a schema that no decoder could follow.
+    """
     rng = random.Random(int.from_bytes(digest[:8], "big") ^ settings.seed)  # noqa: S311 - repeatable on purpose
     length = sample(rng, settings.output_tokens)
     tool = _called(asked, settings, rng)
-    if tool is not None:
-        text = _fitting(tool.get("parameters") or {"type": "object"}, rng, length)
-        return _cut(Answer(text, count_text(text), "tool_calls", str(tool["name"]), True), max_tokens)
-    schema = _schema(asked, settings)
+    schema = _schema(asked, settings) if tool is None else tool.get("parameters") or {"type": "object"}
     if schema is not None:
-        text = _fitting(schema, rng, length)
-        return _cut(_stopped(Answer(text, count_text(text), "stop", None, True), asked.stop), max_tokens)
+        try:
+            text = _fitting(schema, rng, length)
+        except SchemaUnusableError as error:
+            if asked.response_format or tool is not None:
+                raise upstream_rejected(f"JSON schema conversion failed: {error}") from error
+        else:
+            return _cut(_typed(text, tool, asked.stop), max_tokens)
     text, tokens = sentences(rng, min(round(length), max_tokens))
     return _cut(_stopped(Answer(text, tokens, "stop"), asked.stop), max_tokens)
+
+
+def _typed(text: str, tool: Mapping[str, Any] | None, stop: tuple[str, ...]) -> Answer:
+    if tool is not None:
+        return Answer(text, count_text(text), "tool_calls", str(tool["name"]), True)
+    return _stopped(Answer(text, count_text(text), "stop", None, True), stop)
 
 
 def sample(rng: random.Random, spread: Spread) -> float:
@@ -95,11 +107,7 @@ def schema_in(text: str) -> Mapping[str, Any] | None:
 
 
 def _fitting(schema: Mapping[str, Any], rng: random.Random, length: float) -> str:
-    try:
-        value = SchemaWriter(schema, rng, words=round(length / 6)).value()
-    except SchemaTooDeepError:
-        value = {"simulated": "the schema allows no finite value"}
-    return orjson.dumps(value).decode()
+    return orjson.dumps(SchemaWriter(schema, rng, words=round(length / 6)).value()).decode()
 
 
 def _stopped(answer: Answer, stop: tuple[str, ...]) -> Answer:

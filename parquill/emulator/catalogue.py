@@ -20,16 +20,18 @@ VARIANTS = (":nitro", ":floor", ":exacto", ":extended")
 MILLION = 10**6
 
 
-def route(asked: Asked, settings: EmulatorSettings) -> str:
-    """Return the first of the asked models that can answer; raises the `Refusal` of the last."""
+def route(asked: Asked, settings: EmulatorSettings) -> list[str]:
+    """Return those of the asked models that can answer, in order; raises the last one's `Refusal`."""
+    usable: list[str] = []
     refusal: Refusal | None = None
     for name in asked.models:
         try:
-            return _routed(name, asked, settings)
+            usable.append(_routed(name, asked, settings))
         except Refusal as met:
             refusal = met
-    assert refusal is not None
-    raise refusal
+    if refusal is not None and not usable:
+        raise refusal
+    return usable
 
 
 def _routed(name: str, asked: Asked, settings: EmulatorSettings) -> str:
@@ -49,7 +51,8 @@ def _routed(name: str, asked: Asked, settings: EmulatorSettings) -> str:
             "guides/routing/provider-selection",
             error_type="not_found",
         )
-    if asked.provider.get("require_parameters") and not needed(asked) <= set(settings.supported_parameters):
+    unsupported = asked.provider.get("require_parameters") and not needed(asked) <= set(settings.supported_parameters)
+    if unsupported or (asked.max_tokens or 0) > settings.max_completion_tokens:
         raise classic(
             404,
             "No endpoints found that can handle the requested parameters. To learn more about provider routing, "

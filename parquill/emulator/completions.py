@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -18,7 +19,7 @@ from parquill.emulator.answers import Answer, sample, write_answer
 from parquill.emulator.asked import Asked, read_request
 from parquill.emulator.billing import LogEntry, usd
 from parquill.emulator.catalogue import prices, route
-from parquill.emulator.misbehaviour import BILLED, FAIR, Fate, Misbehaviour
+from parquill.emulator.misbehaviour import BILLED, FAIR, OF_PROVIDER, Fate, Misbehaviour
 from parquill.emulator.pictures import check_images
 from parquill.emulator.refusals import Refusal, classic, upstream_limit
 from parquill.emulator.settings import EmulatorSettings, pico
@@ -52,13 +53,18 @@ class Accepted:
 
 
 async def read_body(http: web.BaseRequest) -> bytes:
-    """Return the request's body; raises the 413 `Refusal` for one above 30 MB."""
+    """Return the request's body; raises the 413 `Refusal` for one above 30 MB.
+
+    A larger one is read to its end all the same: a client that still sends would meet a
+    reset instead of the reply.
+    """
     body = bytearray()
-    too_large = (http.content_length or 0) > MAX_BODY
-    while not too_large and (block := await http.content.readany()):
-        body += block
-        too_large = len(body) > MAX_BODY
-    if too_large:
+    size = 0
+    while block := await http.content.readany():
+        size += len(block)
+        if size <= MAX_BODY:
+            body += block
+    if size > MAX_BODY:
         raise classic(413, "Request payload too large", error_type="payload_too_large")
     return bytes(body)
 
@@ -92,15 +98,18 @@ class Completions:
         asked = read_request(body, settings.models[0])
         exchange.last, exchange.model = asked.last, asked.models[0]
         world.account.check_funds()
-        exchange.model = route(asked, settings)
+        models = route(asked, settings)
+        exchange.model = models[0]
         if asked.images:
             await check_images(asked.images, world.origins, fetches_urls=settings.fetches_urls)
             settings = world.settings
         max_tokens = output_cap(asked, settings)
         answer = write_answer(asked, settings, exchange.digest, max_tokens)
-        return self._admitted(exchange, asked, answer, max_tokens)
+        return self._admitted(exchange, asked, answer, max_tokens, models[1:])
 
-    def _admitted(self, exchange: Exchange, asked: Asked, answer: Answer, max_tokens: int) -> Accepted:
+    def _admitted(
+        self, exchange: Exchange, asked: Asked, answer: Answer, max_tokens: int, fallbacks: Sequence[str]
+    ) -> Accepted:
         """Check rates and money, draw the fate and count the request: without a pause."""
         world, settings, model = self._world, self._world.settings, exchange.model
         worst = charge_of(model, settings, asked.prompt_tokens, max_tokens)
@@ -111,7 +120,9 @@ class Completions:
             raise upstream_limit(model, None)
         exchange.held = world.account.hold(worst)
         fate = world.fates.decide(exchange.digest, settings.misbehaviour)
-        if fate.kind is not None and oddities.applies(fate, answer):
+        if fate.kind in OF_PROVIDER and fallbacks:
+            exchange.model = model = fallbacks[0]
+        elif fate.kind is not None and oddities.applies(fate, answer):
             exchange.fate = fate
             answer = oddities.spoilt_answer(fate, answer, max_tokens)
             if not counts_worst:

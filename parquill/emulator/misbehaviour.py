@@ -74,6 +74,17 @@ BILLED = frozenset(
 OF_JSON = frozenset({Misbehaviour.PROSE_AROUND, Misbehaviour.FENCED, Misbehaviour.TRAILING_COMMA})
 """Kinds that only an answer in JSON can have."""
 
+OF_PROVIDER = frozenset(
+    {
+        Misbehaviour.SERVER_ERROR,
+        Misbehaviour.BAD_GATEWAY,
+        Misbehaviour.UNAVAILABLE,
+        Misbehaviour.OVERLOADED,
+        Misbehaviour.UPSTREAM_LIMIT,
+    }
+)
+"""Kinds after which OpenRouter tries the next of `models`."""
+
 OF_BODY = frozenset({Misbehaviour.MODERATED, Misbehaviour.GUARDRAIL})
 """Kinds that a body meets at every try, or never."""
 
@@ -105,6 +116,10 @@ class Fates:
     def plan(self, kinds: tuple[Misbehaviour | None, ...]) -> None:
         """Give the next requests these fates, in order of arrival; None is a good reply."""
         self._planned.extend(kinds)
+
+    def recall(self, body: str) -> None:
+        """Count a try of an earlier run; `body` is the digest's first 16 hex digits."""
+        self._seen[bytes.fromhex(body)] += 1
 
     def decide(self, digest: bytes, odds: Mapping[Misbehaviour, float]) -> Fate:
         """Return the fate of a request whose body has this digest (16 bytes)."""

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 USER_ID = "user_emulator"
 DOCS = "https://openrouter.ai/docs"
 
@@ -75,12 +77,12 @@ def invalid_request(message: str) -> Refusal:
 
 def upstream_rejected(message: str, *, error_type: str = "invalid_request") -> Refusal:
     """Return the 400 of a provider, its own words as a JSON string in `metadata.raw`."""
-    raw = f'{{"error":{{"message":"{message}","type":"invalid_request_error","param":null,"code":null}}}}'
+    raw = orjson.dumps({"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}})
     return classic(
         400,
         "Provider returned error",
         error_type=error_type,
-        metadata={"raw": raw, "provider_name": "emulator", "is_byok": False, "previous_errors": []},
+        metadata={"raw": raw.decode(), "provider_name": "emulator", "is_byok": False, "previous_errors": []},
     )
 
 

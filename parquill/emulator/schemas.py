@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from parquill.emulator.patterns import matching_text
@@ -26,12 +27,12 @@ HOPELESS = 40
 Schema = Mapping[str, Any]
 
 
-class SchemaTooDeepError(Exception):
-    """The schema allows no finite value, or has a $ref that leads nowhere."""
+class SchemaUnusableError(Exception):
+    """No value can be written: it would have no end, a $ref leads nowhere, or it is no schema."""
 
 
 class SchemaWriter:
-    """Writes values for one schema; `words` is about how long a free text gets."""
+    """Writes values for one schema; `words` is about how long a free text of the top level gets."""
 
     def __init__(self, root: Schema, rng: random.Random, words: int = 6) -> None:
         self._root = root
@@ -39,12 +40,15 @@ class SchemaWriter:
         self._words = max(1, words)
 
     def value(self) -> Any:
-        """Return a JSON value; raises `SchemaTooDeepError` for what cannot be written."""
-        return self._write(self._root, 0)
+        """Return a JSON value; raises `SchemaUnusableError` for what cannot be written."""
+        try:
+            return self._write(self._root, 0)
+        except (AttributeError, TypeError, ValueError, LookupError) as error:
+            raise SchemaUnusableError(f"not a usable schema: {error}") from error
 
     def _write(self, schema: Any, depth: int) -> Any:
         if depth > HOPELESS:
-            raise SchemaTooDeepError
+            raise SchemaUnusableError("the schema allows no finite value")
         if not isinstance(schema, Mapping):
             return phrase(self._rng, 2)
         schema = self._resolved(schema)
@@ -64,10 +68,14 @@ class SchemaWriter:
         if kind == "array":
             return self._array(schema, depth)
         if kind == "string":
-            return self._string(schema)
+            return self._string(schema, depth)
         if kind in ("integer", "number"):
             return self._number(schema, kind)
-        return self._rng.random() < 0.5 if kind == "boolean" else None
+        if kind == "boolean":
+            return self._rng.random() < 0.5
+        if kind == "null":
+            return None
+        raise SchemaUnusableError(f"unknown type {kind!r}")
 
     def _resolved(self, schema: Schema) -> Schema:
         for _ in range(HOPELESS):
@@ -81,17 +89,17 @@ class SchemaWriter:
                     schema = _merged(schema, self._resolved(part))
             else:
                 return schema
-        raise SchemaTooDeepError
+        raise SchemaUnusableError("a $ref leads to itself")
 
     def _target(self, reference: str) -> Schema:
         node: Any = self._root
         if not reference.startswith("#"):
-            raise SchemaTooDeepError
+            raise SchemaUnusableError(f"{reference} leads outside the schema")
         for step in filter(None, reference[1:].split("/")):
             key = step.replace("~1", "/").replace("~0", "~")
             node = node.get(key) if isinstance(node, Mapping) else None
         if not isinstance(node, Mapping):
-            raise SchemaTooDeepError
+            raise SchemaUnusableError(f"{reference} leads nowhere")
         return node
 
     def _branch(self, branches: list[Schema], depth: int) -> Schema:
@@ -148,7 +156,7 @@ class SchemaWriter:
                 written.append(item)
         return written
 
-    def _string(self, schema: Schema) -> str:
+    def _string(self, schema: Schema, depth: int) -> str:
         made = _FORMATS.get(schema.get("format", ""))
         if made:
             return made(self._rng)
@@ -158,7 +166,7 @@ class SchemaWriter:
                 text = matching_text(schema["pattern"], self._rng)
                 if text is not None and least <= len(text) <= most:
                     return text
-        words = max(1, round(self._words * self._rng.uniform(0.5, 1.5)))
+        words = max(1, round(self._words * self._rng.uniform(0.5, 1.5))) if depth <= 1 else self._rng.randint(1, 2)
         text = f"simulated {phrase(self._rng, words)}"
         while len(text) < least:
             text += f" {phrase(self._rng, 8)}"
@@ -176,8 +184,8 @@ class SchemaWriter:
             return self._real(schema, low, high)
         first = math.ceil(low / step) + (schema.get("exclusiveMinimum") == math.ceil(low / step) * step)
         last = math.floor(high / step) - (schema.get("exclusiveMaximum") == math.floor(high / step) * step)
-        chosen = self._rng.randint(first, max(first, last)) * step
-        return int(chosen) if kind == "integer" else chosen
+        chosen = self._rng.randint(first, max(first, last)) * Decimal(str(step))
+        return int(chosen) if kind == "integer" else float(chosen)
 
     def _real(self, schema: Schema, low: float, high: float) -> float:
         open_end = {schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -14,9 +14,8 @@ from aiohttp import web
 
 from parquill.clock import Clock, SystemClock
 from parquill.emulator import delivery
-from parquill.emulator.account import midnight
-from parquill.emulator.catalogue import endpoints_entry, model_entry
 from parquill.emulator.completions import Completions
+from parquill.emulator.lookups import look_up
 from parquill.emulator.misbehaviour import Misbehaviour
 from parquill.emulator.pictures import PREFIX, serve_picture
 from parquill.emulator.refusals import Refusal, classic
@@ -27,8 +26,6 @@ from parquill.errors import UsageError
 API = "/api/v1"
 ALIAS = "/v1"
 """The same API, for clients that were told a base URL ending in /v1."""
-
-Route = Callable[[web.BaseRequest, str], Awaitable[web.StreamResponse]]
 
 
 class Emulator:
@@ -54,6 +51,7 @@ class Emulator:
             self._listener = await loop.create_server(self._server, settings.host, settings.port, backlog=2_048)
         except OSError as error:
             raise UsageError(f"emulator: cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+        self._world.open_log()
         port = self._listener.sockets[0].getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._origin = f"http://{host}:{port}"
@@ -138,98 +136,23 @@ class Emulator:
         path = http.raw_path.partition("?")[0]
         if path.startswith(PREFIX):
             return await self._picture(path[len(PREFIX) :], generation_id)
-        for prefix in (API, ALIAS):
-            if path.startswith(prefix + "/"):
-                path = path[len(prefix) :]
-                break
-        else:
-            path = ""
         try:
-            if path == "/chat/completions" and http.method == "POST":
-                return await self._completions.serve(http, generation_id)
-            return delivery.plain(200, {"data": self._read(http, path)}, generation_id)
+            for prefix in (API, ALIAS):
+                if path.startswith(prefix + "/"):
+                    return await self._route(http, path[len(prefix) :], generation_id)
+            raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
         except Refusal as refusal:
             return delivery.refused(refusal, generation_id)
+        except ConnectionError:  # the client left before its request was whole
+            return delivery.reset(http)
 
-    def _read(self, http: web.BaseRequest, path: str) -> Any:
-        """Return the `data` of a GET; raises the 404 `Refusal` of an unknown path."""
-        settings = self._world.settings
-        if http.method == "GET" and path in ("/models", "/models/user"):
-            return [model_entry(model, settings) for model in settings.models]
-        if http.method == "GET" and path.startswith("/models/") and path.endswith("/endpoints"):
-            return endpoints_entry(self._known(path[len("/models/") : -len("/endpoints")]), settings)
-        if http.method == "GET" and path.startswith("/model/"):
-            return model_entry(self._known(path[len("/model/") :]), settings)
-        if http.method == "GET" and path in ("/key", "/credits", "/generation"):
-            label = self._world.account.authorize(http.headers.get("Authorization"))
-            if path == "/key":
-                return self._key(label)
-            return self._credits() if path == "/credits" else self._generation(http.query.get("id", ""))
-        raise classic(404, f"No such route: {http.method} {http.raw_path.partition('?')[0]}", error_type="not_found")
-
-    def _known(self, model: str) -> str:
-        model = model.replace("%2F", "/").replace("%3A", ":")
-        if model not in self._world.settings.models:
-            raise classic(404, f"Model {model} not found", error_type="not_found")
-        return model
-
-    def _key(self, label: str) -> dict[str, Any]:
-        world, settings = self._world, self._world.settings
-        used = world.account.used_pico / 10**12
-        limit = settings.key_limit_usd
-        free_limit = settings.free_requests_per_day
-        free_used = world.limits.free_used_today()
-        return {
-            "label": label,
-            "limit": None if limit is None else float(limit),
-            "limit_remaining": None if limit is None else world.account.remaining(limit) / 10**12,
-            "limit_reset": None,
-            "include_byok_in_limit": False,
-            "usage": used,
-            "usage_daily": used,
-            "usage_weekly": used,
-            "usage_monthly": used,
-            "byok_usage": 0,
-            "is_free_tier": False,
-            "is_management_key": settings.management_key,
-            "is_provisioning_key": settings.management_key,
-            "expires_at": None,
-            "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
-            "free_model_daily_requests": {
-                "used": free_used,
-                "limit": free_limit,
-                "remaining": None if free_limit is None else max(0, free_limit - free_used),
-            },
-            "budgets": [],
-            "effective_budget": self._budget(),
-        }
-
-    def _budget(self) -> dict[str, Any] | None:
-        world, limit = self._world, self._world.settings.guardrail_usd
-        if limit is None:
-            return None
-        return {
-            "scope": "guardrail",
-            "limit_usd": float(limit),
-            "spend_usd": world.account.used_pico / 10**12,
-            "remaining_usd": world.account.remaining(limit) / 10**12,
-            "reset_interval": "daily",
-            "resets_at": midnight(world.clock.wall()),
-        }
-
-    def _credits(self) -> dict[str, Any]:
-        settings = self._world.settings
-        if not settings.management_key:
-            raise classic(403, "Only management keys can perform this operation", error_type="permission_denied")
-        total = None if settings.credit_usd is None else float(settings.credit_usd)
-        return {"total_credits": total, "total_usage": self._world.account.used_pico / 10**12}
-
-    def _generation(self, generation_id: str) -> dict[str, Any]:
-        world = self._world
-        born, data = world.generations.get(generation_id, (0.0, None))
-        if data is None or world.clock.monotonic() - born < world.settings.generation_delay:
-            raise classic(404, f"Generation {generation_id} not found", error_type="not_found")
-        return data
+    async def _route(self, http: web.BaseRequest, path: str, generation_id: str) -> web.StreamResponse:
+        if http.method == "POST" and path == "/chat/completions":
+            return await self._completions.serve(http, generation_id)
+        if http.method != "GET":
+            raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
+        data = look_up(self._world, path, http.headers.get("Authorization"), http.query.get("id", ""))
+        return delivery.plain(200, {"data": data}, generation_id)
 
     async def _picture(self, name: str, generation_id: str) -> web.StreamResponse:
         served = await asyncio.to_thread(serve_picture, name)

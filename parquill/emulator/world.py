@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import base64
-import datetime as dt
 import os
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from parquill.chat import PICO
 from parquill.clock import Clock
 from parquill.emulator.account import Account
-from parquill.emulator.billing import BillLog, LogEntry
+from parquill.emulator.billing import BillLog, LogEntry, iter_log
 from parquill.emulator.limits import RateLimits
 from parquill.emulator.misbehaviour import Fates
 from parquill.emulator.settings import EmulatorSettings
-from parquill.emulator.wire import PROVIDER
 
 GENERATIONS_KEPT = 4_096
 """How many generations `GET /generation` still knows: memory does not grow with a run."""
@@ -39,6 +36,15 @@ class EmulatorStats:
     by_kind: Mapping[str, int]
 
 
+class Generation(NamedTuple):
+    """A completion as `GET /generation` will tell of it; `born` in monotonic seconds."""
+
+    born: float
+    entry: LogEntry
+    finish_reason: str
+    streamed: bool
+
+
 class World:
     """The state behind the routes; `settings` may be replaced while it runs."""
 
@@ -48,10 +54,10 @@ class World:
         self.account = Account(lambda: self.settings, clock)
         self.limits = RateLimits(settings, clock)
         self.fates = Fates(settings.seed)
-        self.log = BillLog(settings.log_path)
+        self.log = BillLog(None)
         self.origins: tuple[str, ...] = ()
         self.running = 0
-        self.generations: OrderedDict[str, tuple[float, dict[str, Any]]] = OrderedDict()
+        self.generations: OrderedDict[str, Generation] = OrderedDict()
         self._peak = 0
         self._prompt_tokens = 0
         self._completion_tokens = 0
@@ -59,6 +65,19 @@ class World:
         self._kinds: Counter[str] = Counter()
         self._tag = base64.b32encode(os.urandom(10)).decode()[:12]
         self._serial = 0
+
+    def open_log(self) -> None:
+        """Write to `settings.log_path` from now on; raises OSError where that is impossible.
+
+        Tries that stand there already count, so that a later run does not meet the same
+        misfortunes again.
+        """
+        path = self.settings.log_path
+        if path is not None and path.exists() and self.settings.misbehaviour:
+            for entry in iter_log(path):
+                if entry.status == 200 or entry.kind is not None:
+                    self.fates.recall(entry.body)
+        self.log = BillLog(path)
 
     def new_id(self) -> str:
         """Return `gen-<unix seconds>-<20 characters>`, different each time and in each process."""
@@ -86,33 +105,7 @@ class World:
 
     def remember(self, entry: LogEntry, finish_reason: str, *, streamed: bool) -> None:
         """Keep a generation for `GET /generation`."""
-        cost = entry.cost_pico / PICO
-        created = dt.datetime.fromtimestamp(entry.time, dt.UTC).isoformat().replace("+00:00", "Z")
-        self.generations[entry.generation_id] = (
-            self.clock.monotonic(),
-            {
-                "id": entry.generation_id,
-                "upstream_id": None,
-                "model": entry.model,
-                "provider_name": PROVIDER,
-                "created_at": created,
-                "streamed": streamed,
-                "cancelled": False,
-                "finish_reason": finish_reason,
-                "native_finish_reason": finish_reason,
-                "total_cost": cost,
-                "usage": cost,
-                "upstream_inference_cost": 0,
-                "cache_discount": None,
-                "is_byok": False,
-                "tokens_prompt": entry.prompt_tokens,
-                "tokens_completion": entry.completion_tokens,
-                "native_tokens_prompt": entry.prompt_tokens,
-                "native_tokens_completion": entry.completion_tokens,
-                "native_tokens_reasoning": 0,
-                "native_tokens_cached": 0,
-            },
-        )
+        self.generations[entry.generation_id] = Generation(self.clock.monotonic(), entry, finish_reason, streamed)
         if len(self.generations) > GENERATIONS_KEPT:
             self.generations.popitem(last=False)
 

@@ -1,0 +1,129 @@
+"""What can be asked of the emulator with GET: models, key, credits, generations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from urllib.parse import unquote
+
+from parquill.chat import PICO
+from parquill.emulator.account import midnight
+from parquill.emulator.catalogue import endpoints_entry, model_entry
+from parquill.emulator.refusals import classic
+from parquill.emulator.settings import EmulatorSettings
+from parquill.emulator.wire import PROVIDER
+from parquill.emulator.world import Generation, World
+
+
+def look_up(world: World, path: str, authorization: str | None, generation_id: str) -> Any:
+    """Return the `data` of a GET below the API's root; raises the `Refusal` it deserves.
+
+    Models need no key. `generation_id` is the query's `id`.
+    """
+    settings = world.settings
+    if path in ("/models", "/models/user"):
+        return [model_entry(model, settings) for model in settings.models]
+    if path.startswith("/models/") and path.endswith("/endpoints"):
+        return endpoints_entry(_known(path[len("/models/") : -len("/endpoints")], settings), settings)
+    if path.startswith("/model/"):
+        return model_entry(_known(path[len("/model/") :], settings), settings)
+    if path in ("/key", "/credits", "/generation"):
+        label = world.account.authorize(authorization)
+        if path == "/key":
+            return _key(world, label)
+        return _credits(world) if path == "/credits" else _generation(world, generation_id)
+    raise classic(404, f"No such route: GET {path}", error_type="not_found")
+
+
+def _known(quoted: str, settings: EmulatorSettings) -> str:
+    model = unquote(quoted)
+    if model not in settings.models:
+        raise classic(404, f"Model {model} not found", error_type="not_found")
+    return model
+
+
+def _key(world: World, label: str) -> dict[str, Any]:
+    account, settings = world.account, world.settings
+    used, limit = account.used_pico / PICO, settings.key_limit_usd
+    free_limit, free_used = settings.free_requests_per_day, world.limits.free_used_today()
+    return {
+        "label": label,
+        "limit": None if limit is None else float(limit),
+        "limit_remaining": None if limit is None else account.remaining(limit) / PICO,
+        "limit_reset": None,
+        "include_byok_in_limit": False,
+        "usage": used,
+        "usage_daily": used,
+        "usage_weekly": used,
+        "usage_monthly": used,
+        "byok_usage": 0,
+        "is_free_tier": False,
+        "is_management_key": settings.management_key,
+        "is_provisioning_key": settings.management_key,
+        "expires_at": None,
+        "rate_limit": {"requests": -1, "interval": "10s", "note": "This field is deprecated and safe to ignore."},
+        "free_model_daily_requests": {
+            "used": free_used,
+            "limit": free_limit,
+            "remaining": None if free_limit is None else max(0, free_limit - free_used),
+        },
+        "budgets": [],
+        "effective_budget": _budget(world),
+    }
+
+
+def _budget(world: World) -> dict[str, Any] | None:
+    limit = world.settings.guardrail_usd
+    if limit is None:
+        return None
+    return {
+        "scope": "guardrail",
+        "limit_usd": float(limit),
+        "spend_usd": world.account.used_pico / PICO,
+        "remaining_usd": world.account.remaining(limit) / PICO,
+        "reset_interval": "daily",
+        "resets_at": midnight(world.clock.wall()),
+    }
+
+
+def _credits(world: World) -> dict[str, Any]:
+    credit = world.settings.credit_usd
+    if not world.settings.management_key:
+        raise classic(403, "Only management keys can perform this operation", error_type="permission_denied")
+    return {
+        "total_credits": None if credit is None else float(credit),
+        "total_usage": world.account.used_pico / PICO,
+    }
+
+
+def _generation(world: World, generation_id: str) -> dict[str, Any]:
+    known = world.generations.get(generation_id)
+    if known is None or world.clock.monotonic() - known.born < world.settings.generation_delay:
+        raise classic(404, f"Generation {generation_id} not found", error_type="not_found")
+    return _described(known)
+
+
+def _described(known: Generation) -> dict[str, Any]:
+    entry, cost = known.entry, known.entry.cost_pico / PICO
+    return {
+        "id": entry.generation_id,
+        "upstream_id": None,
+        "model": entry.model,
+        "provider_name": PROVIDER,
+        "created_at": dt.datetime.fromtimestamp(entry.time, dt.UTC).isoformat(timespec="milliseconds"),
+        "streamed": known.streamed,
+        "cancelled": False,
+        "finish_reason": known.finish_reason,
+        "native_finish_reason": known.finish_reason,
+        "total_cost": cost,
+        "usage": cost,
+        "upstream_inference_cost": 0,
+        "cache_discount": None,
+        "is_byok": False,
+        "tokens_prompt": entry.prompt_tokens,
+        "tokens_completion": entry.completion_tokens,
+        "native_tokens_prompt": entry.prompt_tokens,
+        "native_tokens_completion": entry.completion_tokens,
+        "native_tokens_reasoning": 0,
+        "native_tokens_cached": 0,
+    }
