@@ -17,18 +17,13 @@ USER_ID = "user_emulator"
 DOCS = "https://openrouter.ai/docs"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - it is a reply, not a fault of this program
-    """A reply that is an error: HTTP status, JSON body and headers."""
+    """A reply that is an error: HTTP status, JSON body (bytes: a web page) and headers."""
 
     status: int
     body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def message(self) -> str:
-        """The text for people."""
-        return str(self.body["error"]["message"])
 
 
 def classic(
