@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "errors clock",
         "job",
-        "advice chat storage",
+        "advice chat storage words",
         "answers budget prices prompts replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "images manifest progress",

@@ -16,8 +16,8 @@ from parquill import advice
 from parquill.errors import ErrorKind, Stop
 from parquill.progress import LimitUse, RateWindow, RunState, Style, choose_style, printable, render_summary, show
 from parquill.progress.view import json_object, line, panel
-from parquill.progress.words import duration, percent, rate, stopwatch
 from parquill.summary import Progress, RowCounts, TokenCounts
+from parquill.words import duration, percent, rate, stopwatch
 from tests.clock import ManualClock, settle
 from tests.terminal.scenes import BUSY, CLOSED, FINISHED, FRESH, PAUSED, RUNNING, STOPPED
 

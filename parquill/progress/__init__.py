@@ -2,7 +2,6 @@
 
     state.py    RunState: what a run tells of itself, a frozen value
     rates.py    rows and tokens a second over the last ten seconds
-    words.py    numbers, durations and untrusted text, written for a terminal
     view.py     RunState -> what is drawn: three widths, or one line, or one JSON object
     show.py     when it is drawn: the styles, their pace, and log lines beside them
     closing.py  the table that closes a run
@@ -16,7 +15,7 @@ from parquill.progress.closing import render_summary
 from parquill.progress.rates import RateWindow
 from parquill.progress.show import Style, choose_style, show
 from parquill.progress.state import LimitUse, RunState, Stages
-from parquill.progress.words import printable
+from parquill.words import printable
 
 __all__ = [
     "LimitUse",

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from parquill import advice
-from parquill.progress.words import count, duration, printable
 from parquill.summary import RunSummary, dollars
+from parquill.words import count, duration, printable
 
 
 def render_summary(summary: RunSummary, console: Console) -> None:

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from parquill.progress.state import LimitUse, RunState
-from parquill.progress.words import count, duration, percent, printable, rate, stopwatch
 from parquill.summary import dollars, usd
+from parquill.words import count, duration, percent, printable, rate, stopwatch
 
 NARROW, WIDE = 60, 120
 _LABEL = 8

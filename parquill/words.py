@@ -1,4 +1,4 @@
-"""Numbers, durations and untrusted text, written for a terminal."""
+"""Numbers, durations and untrusted text, written for people."""
 
 from __future__ import annotations
 
