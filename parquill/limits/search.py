@@ -7,8 +7,8 @@ nothing. When the truth has moved, the clean end is refused (cuts grow from 3 % 
 the refused end is clean (steps grow likewise).
 
 `RateSearch` looks for requests per minute and needs 65 s at a value to call it clean: a whole
-window of the server's. `SlotSearch` looks for requests in flight and needs two rounds; where
-nothing is ever refused it grows only while more in flight gets more answers in a second.
+window of the server's. `SlotSearch` looks for requests in flight and needs two turnovers;
+where nothing is ever refused it grows only while more in flight gets more answers a second.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ from enum import Enum
 TOLERANCE = 1.02
 CHECK = 65.0
 """Seconds at a rate before it is clean: a minute and what the network adds."""
+COARSE = 1.1
+COARSE_CHECK = 25.0
+"""It may be less far from the limit, where the server does not count by the minute."""
+MARGIN = 0.985
+"""What is tried of a count that may be off by what is under way."""
 USED = 0.85
 """Share of a rate that must be sent before a quiet time says anything about it."""
 FIRST_PROBE = 300.0
@@ -28,11 +33,16 @@ FIRST_CUT = 0.2
 LARGEST_CUT = 0.5
 FIRST_STEP = 0.04
 LARGEST_STEP = 0.5
+ODD = 0.1
+ODD_FOR = 300.0
+"""A limit on what is in flight refuses at the same number again, within a tenth; that it moved
+twice within so many seconds is taken for a sign that the limit is of another kind."""
 
-ROUND = 48
-"""Replies that make a round at the least: fewer are too noisy to compare."""
-GAIN = 0.2
-"""Share of the growth that must show in answers a second: twice as many in flight, a fifth more."""
+FEWEST = 16
+"""Answers that make a round at the least: fewer are too noisy to compare."""
+CLEAN_ROUNDS = 2
+GAIN = 1.2
+"""What a turnover with twice as many in flight must gain in answers a second."""
 FIRST_REGROW = 60.0
 LAST_REGROW = 600.0
 
@@ -49,7 +59,19 @@ class Stage(Enum):
 class RateSearch:
     """Requests per minute; infinite until a refusal speaks of a rate, never above `ceiling`."""
 
-    __slots__ = ("_cut", "_high", "_interval", "_low", "_since", "_step", "ceiling", "stage", "value")
+    __slots__ = (
+        "_by_minute",
+        "_cut",
+        "_high",
+        "_interval",
+        "_low",
+        "_mark",
+        "_since",
+        "_step",
+        "ceiling",
+        "stage",
+        "value",
+    )
 
     def __init__(self, ceiling: float, now: float) -> None:
         self.ceiling = ceiling
@@ -60,43 +82,48 @@ class RateSearch:
         self._cut = FIRST_CUT
         self._step = FIRST_STEP
         self._interval = FIRST_PROBE
+        self._by_minute = False
         self._since = now
+        self._mark = 0
 
     @property
     def found(self) -> bool:
         """Whether a refused rate has been answered by a clean one."""
         return self._low > 0.0 and self._high < math.inf
 
-    def refused(self, now: float, attempted: float, counted: float | None) -> None:
+    def refused(self, now: float, sent: int, attempted: float, counted: float | None) -> None:
         """Cut: `attempted` per minute was too much, `counted` went through in the server's minute.
 
-        `counted` is None where the server's window is not a minute.
+        `counted` is None where the server's window is not a minute; `sent` is the number of
+        requests sent so far.
         """
-        self._since = now
+        self._since, self._mark = now, sent
         if self.stage is Stage.PROBE and attempted > self._low:
             self._high = attempted
             self._interval = min(LAST_PROBE, self._interval * 2)
             self._hold()
             return
-        self._high = attempted
         self.stage = Stage.CHECK
-        if counted is not None and 0.2 * attempted < counted * 0.985 < attempted:
-            self.value = counted * 0.985
-            self._low = min(self._low, 0.95 * self.value)
+        self._high = attempted
+        if counted is not None and counted * MARGIN < attempted:
+            self._count(attempted, counted)
         elif self._low * TOLERANCE < attempted and self._low > 0.5 * attempted:
             self.value = (self._low + attempted) / 2
         else:
             self.value = attempted * (1 - self._cut)
             self._low = 0.0
             self._cut = min(LARGEST_CUT, self._cut * 2)
+            self._step = LARGEST_STEP
         self.value = max(1.0, self.value)
 
-    def quiet(self, now: float, sent: float) -> None:
-        """Look at the time since the last change: `sent` in the last minute, none refused."""
-        wanted = self._interval if self.stage is Stage.HOLD else CHECK
-        if self.stage is Stage.FREE or now - self._since < wanted or sent < USED * self.value:
+    def quiet(self, now: float, sent: int) -> None:
+        """Look at the time since the last change, with `sent` requests by now and none refused."""
+        if self.stage is Stage.FREE or now - self._since < self._wanted():
             return
-        self._since = now
+        used = (sent - self._mark) * 60.0 / (now - self._since)
+        self._since, self._mark = now, sent
+        if used < USED * self.value:
+            return
         if self.stage is Stage.HOLD:
             if self.value < self.ceiling:
                 self.value = min(self.ceiling, self._low * TOLERANCE)
@@ -108,16 +135,30 @@ class RateSearch:
         self._cut = SMALL_CUT
         self._next()
 
+    def _count(self, attempted: float, counted: float) -> None:
+        """Start from what went through in a minute; after a minute of this pace it is exact."""
+        self._by_minute = True
+        if counted > 0.5 * attempted:
+            self._high = min(attempted, counted * 1.005)
+        self.value = counted * MARGIN
+        self._low = min(self._low, 0.95 * self.value)
+        self._step = FIRST_STEP
+
+    def _wanted(self) -> float:
+        """Return for how many seconds this value must stay clean."""
+        if self.stage is Stage.HOLD:
+            return self._interval
+        return CHECK if self._by_minute or self._high <= COARSE * self.value else COARSE_CHECK
+
     def _next(self) -> None:
-        if self._high == math.inf:
-            self.value = min(self.ceiling, self._low * (1 + self._step))
-            self._step = min(LARGEST_STEP, self._step * 2)
-            self.stage = Stage.CHECK if self.value > self._low else Stage.HOLD
-        elif self._high <= self._low * TOLERANCE:
+        if self._high <= self._low * TOLERANCE or self._low >= self.ceiling:
             self._hold()
-        else:
-            self.value = (self._low + self._high) / 2
-            self.stage = Stage.CHECK
+            return
+        step = self._low * (1 + self._step)
+        self._step = min(LARGEST_STEP, self._step * 2)
+        middle = (self._low + self._high) / 2
+        self.value = min(self.ceiling, step, middle)
+        self.stage = Stage.CHECK
 
     def _hold(self) -> None:
         self.value = self._low
@@ -126,140 +167,153 @@ class RateSearch:
 
 
 class SlotSearch:
-    """Requests in flight: from `start`, never above `ceiling`."""
+    """Requests in flight: from `start`, never above `ceiling`.
+
+    Free, it grows by one with each answer, so by as much again in each turnover, and compares the
+    answers a second of one turnover with those of the last that gained. Two without a gain mean
+    that the endpoint (or this machine) has enough; later it is tried again.
+    """
 
     __slots__ = (
         "_base",
-        "_clean_rounds",
-        "_counted",
         "_cut",
-        "_doubtful",
         "_high",
         "_interval",
+        "_kept",
+        "_last",
+        "_left",
         "_low",
+        "_odd_at",
         "_regrow_at",
+        "_round_size",
+        "_rounds",
         "_since",
-        "_target",
         "ceiling",
+        "refusals",
         "stage",
         "value",
     )
 
     def __init__(self, start: int, ceiling: int, now: float) -> None:
         self.ceiling = ceiling
-        self.value = min(start, ceiling)
-        self.stage = Stage.FREE if self.value < ceiling else Stage.HOLD
-        self._low = 1
-        self._high = ceiling + 1
-        self._target = self.value
-        self._base = 0.0
-        self._doubtful = False
-        self._clean_rounds = 0
-        self._cut = SMALL_CUT
         self._interval = FIRST_REGROW
-        self._regrow_at = now + FIRST_REGROW
-        self._begin(now)
+        self._regrow_at = now
+        self.stage = Stage.FREE
+        self.restore(start, now)
 
     @property
     def found(self) -> bool:
         """Whether a refused number has been answered by a clean one."""
         return self._high <= self.ceiling and self.stage is not Stage.FREE and self._low > 1
 
-    def answered(self, now: float, sent_at: float) -> None:
-        """Count an answer that came while rows were waiting for a slot."""
-        if self.value < self._target:
-            self.value += 1
-            if self.value == self._target:
+    def doubtful(self, now: float) -> bool:
+        """Whether refusals came at numbers too different for a limit on what is in flight."""
+        return now - self._odd_at[0] < ODD_FOR
+
+    def restore(self, value: int, now: float) -> None:
+        """Forget all refusals, and grow on from `value`."""
+        self.value = self._kept = min(value, self.ceiling)
+        self._low = 1
+        self._high = self.ceiling + 1
+        self._cut = SMALL_CUT
+        self._odd_at = (-math.inf, -math.inf)
+        self._last = 0
+        self.refusals = 0
+        self._free(now, 0.0)
+
+    def answered(self, now: float, sent_at: float, *, waiting: bool) -> None:
+        """Count an answer; `waiting` when more rows would be in flight if they might."""
+        if self.stage is Stage.FREE or self.stage is Stage.HOLD:
+            if not waiting:
                 self._begin(now)
-        elif sent_at >= self._since:
-            self._counted += 1
-            if self._counted >= max(self.value, ROUND):
-                self._round(now)
+                return
+            if self.stage is Stage.FREE and self.value < self.ceiling:
+                self.value += 1
+        elif not waiting or sent_at < self._since:
+            return
+        self._left -= 1
+        if self._left <= 0:
+            self._round(now)
 
     def refused(self, now: float, level: int, accepted: int) -> None:
         """Cut: with `level` in flight the server refused, with `accepted` it took one again."""
-        self._begin(now)
-        self._clean_rounds = 0
-        self._base = 0.0
-        level = min(level, self.value)
-        probing, self.stage = self.stage is Stage.PROBE, Stage.CHECK
-        if probing:
+        level = max(2, min(level, self.value))
+        self.refusals += 1
+        if self._last and abs(level - self._last) > max(2.0, ODD * self._last):
+            self._odd_at = (self._odd_at[1], now)
+        self._last = level
+        if self.stage is Stage.PROBE:
             self._interval = min(LAST_REGROW, self._interval * 2)
+        elif self._low >= level:
+            self._cut = min(LARGEST_CUT, self._cut * 2)
+        self.stage = Stage.CHECK
         if self._low >= level:
             self._low = max(1, min(accepted, level - 1))
-            self._cut = min(LARGEST_CUT, self._cut * 2) if not probing else self._cut
-        self._high = max(2, level)
-        self.value = max(self._low, min(self._high - 1, math.ceil(level * (1 - self._cut))))
-        self._target = self.value
-
-    def restore(self, value: int, now: float) -> None:
-        """Forget the refusals: they spoke of a rate. Grow on from `value`."""
-        self.value = self._target = min(value, self.ceiling)
-        self._low = 1
-        self._high = self.ceiling + 1
-        self._base = 0.0
-        self._cut = SMALL_CUT
-        self._clean_rounds = 0
-        self.stage = Stage.FREE if self.value < self.ceiling else Stage.HOLD
+        self._high = level
+        self.value = max(self._low, min(level - 1, math.ceil(level * (1 - self._cut))))
+        self._rounds = 0
         self._begin(now)
 
     def _begin(self, now: float) -> None:
         self._since = now
-        self._counted = 0
+        self._left = self._round_size = max(self.value, FEWEST)
+
+    def _free(self, now: float, base: float) -> None:
+        self.stage = Stage.FREE if self.value < self.ceiling else Stage.HOLD
+        self._base = base
+        self._rounds = 0
+        self._begin(now)
 
     def _round(self, now: float) -> None:
-        goodput = self._counted / max(now - self._since, 1e-9)
-        self._begin(now)
+        goodput = self._round_size / max(now - self._since, 1e-9)
         if self.stage is Stage.FREE:
             self._grown(now, goodput)
         elif self.stage is Stage.HOLD:
             self._regrow(now, goodput)
         else:
-            self._clean_rounds += 1
-            if self._clean_rounds >= 2:
+            self._rounds += 1
+            if self._rounds >= CLEAN_ROUNDS:
                 self._clean(now)
+        self._begin(now)
 
     def _grown(self, now: float, goodput: float) -> None:
-        if goodput >= self._base * (1 + GAIN * (self.value / self._low - 1)):
-            self._low = self.value
+        if goodput >= self._base * GAIN:
+            self._low = min(self._round_size, self.value)
+            self._kept = self.value
             self._base = goodput
-            self._doubtful = False
-            self._target = min(self.value * 2, self._high - 1)
-            if self._target == self.value:
-                self._hold(now)
-        elif not self._doubtful:
-            self._doubtful = True
-        else:
+            self._rounds = 0
+            if self.value == self.ceiling:
+                self._hold(now, self.value)
+            return
+        self._rounds += 1
+        if self._rounds >= CLEAN_ROUNDS:
             self._interval = min(LAST_REGROW, self._interval * 2)
-            self._hold(now)
+            self._hold(now, self._kept)
 
     def _regrow(self, now: float, goodput: float) -> None:
         if now < self._regrow_at or self.value >= self.ceiling:
             return
         if self._high <= self.ceiling:
-            self.value = self._target = self._low + max(1, self._low // 50)
+            self.value = self._low + max(1, self._low // 50)
+            self._rounds = 0
             self.stage = Stage.PROBE
         else:
-            self._base = goodput
-            self._doubtful = False
-            self._target = min(self.value * 2, self.ceiling)
-            self.stage = Stage.FREE
+            self._kept = self.value
+            self._free(now, goodput)
 
     def _clean(self, now: float) -> None:
-        self._clean_rounds = 0
+        self._rounds = 0
         self._cut = SMALL_CUT
-        self._low = self.value
+        self._low = self._kept = self.value
         if self.stage is Stage.PROBE:
             self._high = self.ceiling + 1
-            self._base = 0.0
-            self._target = min(self.value * 2, self.ceiling)
-            self.stage = Stage.FREE
+            self._free(now, 0.0)
         elif self._high - self._low <= max(1, self._low // 50):
-            self._hold(now)
+            self._hold(now, self._low)
         else:
-            self.value = self._target = (self._low + self._high) // 2
+            self.value = (self._low + self._high) // 2
 
-    def _hold(self, now: float) -> None:
-        self.value = self._target = self._low
+    def _hold(self, now: float, value: int) -> None:
+        self.value = value
         self._regrow_at = now + self._interval
         self.stage = Stage.HOLD

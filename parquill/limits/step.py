@@ -32,13 +32,14 @@ from parquill.limits.window import EstimateMeter, Meter
 FIRST_SLOTS = 32
 MOST_SLOTS = 1024
 """In flight with `max_in_flight: auto`: at the start, and at most."""
-SLOTS_PER_RATE = 30.0
-"""Seconds of a told rate that may be in flight at the start: pacing fills it only as far as needed."""
+PACED_SLOTS = 512
+"""In flight at the start where a rate is told: its pace fills no more of them than it needs."""
 OVERTAKEN_FOR = 2.0
 OVERTAKEN_BY = 32
 DAY = 86_400.0
 LOOK_AGAIN = 60.0
 """Longest sleep: a suspended machine's monotonic clock may stand still while days pass."""
+PACED = frozenset({Binding.REQUESTS, Binding.TOKENS})
 FAULTS = frozenset({Outcome.SERVER_FAULT, Outcome.TIMEOUT, Outcome.CONNECTION})
 
 
@@ -165,7 +166,8 @@ def new_state(limits: LimitSettings, budget: Budget, now: float, wall: float, *,
     rate = float(limits.requests_per_minute or math.inf)
     start = ceiling = limits.max_in_flight if isinstance(limits.max_in_flight, int) else MOST_SLOTS
     if limits.max_in_flight == "auto":
-        start = FIRST_SLOTS if rate == math.inf else min(MOST_SLOTS, max(FIRST_SLOTS, int(rate / 60 * SLOTS_PER_RATE)))
+        paced = limits.requests_per_minute is not None or limits.tokens_per_minute is not None
+        start = PACED_SLOTS if paced else FIRST_SLOTS
     requests = Meter(rate, now)
     state = State(
         budget=budget,
@@ -230,7 +232,7 @@ def _admit(state: State, now: float, event: Admit, decisions: Decisions) -> None
         decisions.refused.append(ticket)
         return
     if not state.line.count and _blocked(state, now, ticket) is None:
-        _send(state, now, ticket, decisions, waited=False)
+        _send(state, now, ticket, decisions, late=False)
         return
     state.line.append(ticket)
     _pump_line(state, now, decisions)
@@ -252,7 +254,7 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
         failed = outcome in FAULTS
         state.breaker.record(now, ticket.probe, failed=failed)
         if not failed:
-            state.throttle.answered(now, ticket.sent_at, ticket.level, waiting=state.binding is Binding.IN_FLIGHT)
+            state.throttle.answered(now, ticket.sent_at, waiting=state.binding is Binding.IN_FLIGHT)
     state.in_flight -= 1
     if state.budget.alarm is not None and not state.closed:
         _close(state, Stop.COST_ALARM, state.budget.alarm, decisions)
@@ -263,7 +265,7 @@ def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions
     state.breaker.unsent(ticket.probe)
     state.allowance.excuse()
     if reply.scope is not Scope.DAILY:
-        state.throttle.refused(now, ticket.sent_at, ticket.level, reply.wait, reply.scope)
+        state.throttle.refused(now, ticket.sent_at, state.in_flight, reply.wait, reply.scope)
         return
     state.throttle.throttled += 1
     wall = now + state.wall_offset
@@ -357,7 +359,7 @@ def _pump_line(state: State, now: float, decisions: Decisions) -> None:
                 return
             ticket = small
         line.leave(ticket)
-        _send(state, now, ticket, decisions, waited=True)
+        _send(state, now, ticket, decisions, late=state.binding in PACED)
     if not line.count:
         _bind(state, now, Binding.BUDGET if state.money.count else None)
 
@@ -427,16 +429,16 @@ def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
     return None
 
 
-def _send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, waited: bool) -> None:
+def _send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late: bool) -> None:
     state.in_flight += 1
     state.sent += 1
     state.day_used += 1
     ticket.phase = Phase.ADMITTED
     ticket.sent_at = now
     ticket.level = state.in_flight
-    ticket.request_bin = state.requests.take(now, 1, waited=waited)
+    ticket.request_bin = state.requests.take(now, 1, late=late)
     if state.tokens is not None:
-        ticket.token_bin = state.tokens.take(now, ticket.need.tokens, waited=waited)
+        ticket.token_bin = state.tokens.take(now, ticket.need.tokens, late=late)
     state.throttle.sent(now, ticket.level)
     ticket.probe = state.breaker.sent()
     state.allowance.sent(now, retry=ticket.retry)

@@ -21,7 +21,7 @@ from parquill.limits.values import Scope
 from parquill.limits.window import Meter
 
 FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 8.0
+LONGEST_PAUSE = 15.0
 """Seconds before the way is tried again when the server does not say: doubling, up to this."""
 LONGEST_WAIT = 300.0
 SLACK = 0.05
@@ -31,8 +31,6 @@ RAMP = 2.0
 MINUTE_LIKE = 3.0
 """Seconds shut out from which on the server's window is taken to be a minute."""
 RESET_LIKE = 5.0
-CLEAN_FOR = 60.0
-"""Seconds for which a number in flight that was answered is held against a refusal at fewer."""
 
 
 class Throttle:
@@ -40,13 +38,15 @@ class Throttle:
 
     __slots__ = (
         "_asked",
-        "_clean_at",
-        "_clean_level",
+        "_attempted",
+        "_counted",
         "_ended",
         "_first",
-        "_first_level",
+        "_full",
+        "_latency",
         "_lone_level",
-        "_low_level",
+        "_lone_refused",
+        "_mark",
         "_pause",
         "_ramp_from",
         "_refused",
@@ -77,17 +77,19 @@ class Throttle:
         self._asked = 0.0
         self._scope = Scope.UNCLEAR
         self._refused = 0
-        self._first_level = 0
-        self._low_level = 0
+        self._full = 0
+        self._lone_refused = 0
         self._lone_level: int | None = None
         self._trial_sent: float | None = None
         self._trial_level = 0
         self._ramp_from: float | None = None
         self._resumed = now
         self._sent = 0
-        self._clean_level = 0
-        self._clean_at = now
-        self._undo: int | None = None
+        self._mark = 0
+        self._attempted = 0.0
+        self._counted = 0.0
+        self._latency = 0.0
+        self._undo = 0
 
     def opens_at(self, now: float) -> float:
         """Return when one more request may leave as far as the pause is concerned."""
@@ -104,7 +106,7 @@ class Throttle:
         """Return how many may be in flight at `now`: the limit in force, less while it ramps."""
         if self._ramp_from is None:
             return self.slots.value
-        share = (now - self._ramp_from) / RAMP
+        share = (now - self._ramp_from) / max(RAMP, self._latency)
         if share >= 1.0:
             self._ramp_from = None
             return self.slots.value
@@ -114,7 +116,7 @@ class Throttle:
         """Return when the ramp will next allow more; infinite when there is none."""
         if self._ramp_from is None:
             return math.inf
-        return now + RAMP / self.slots.value
+        return now + max(RAMP, self._latency) / self.slots.value
 
     def sent(self, now: float, level: int) -> None:
         """Count a request that leaves with `level` in flight, itself included."""
@@ -129,32 +131,32 @@ class Throttle:
         if self._trial_sent == sent_at:
             self._trial_sent = None
 
-    def answered(self, now: float, sent_at: float, level: int, *, waiting: bool) -> None:
+    def answered(self, now: float, sent_at: float, *, waiting: bool) -> None:
         """Learn from an answer; `waiting` when rows wait for a slot in flight."""
         if self.until is None:
-            if level >= self._clean_level or now - self._clean_at > CLEAN_FOR:
-                self._clean_level = level
-                self._clean_at = now
-            if waiting:
-                self.slots.answered(now, sent_at)
+            self._latency += 0.02 * (now - sent_at - self._latency)
+            self.slots.answered(now, sent_at, waiting=waiting)
             if self.rates.stage is not Stage.FREE:
                 self._look(now)
         elif self._trial_sent is not None and sent_at >= self._trial_sent:
             self._end(now)
 
-    def refused(self, now: float, sent_at: float, level: int, wait: float | None, scope: Scope) -> None:
-        """Pause, for `wait` seconds if the server said so; replies of an ended episode are stale."""
+    def refused(self, now: float, sent_at: float, in_flight: int, wait: float | None, scope: Scope) -> None:
+        """Pause, for `wait` seconds if the server said so; replies of an ended episode are stale.
+
+        `in_flight` counts the refused request itself.
+        """
         self.throttled += 1
         if self.until is None:
             if sent_at < self._ended:
                 return
-            self._start(now, level)
+            self._start(now, in_flight)
         self._refused += 1
-        self._low_level = min(self._low_level, level)
         if scope is not Scope.UNCLEAR:
             self._scope = scope
         if self._trial_sent is not None and sent_at >= self._trial_sent:
-            self._lone_level = level
+            self._lone_refused += 1
+            self._lone_level = in_flight if self._lone_level is None else min(self._lone_level, in_flight)
             self._trial_sent = None
             self._pause = min(LONGEST_PAUSE, self._pause * 2)
             self.until = now + self._pause
@@ -165,11 +167,11 @@ class Throttle:
 
     def _look(self, now: float) -> None:
         before = self.rates.value
-        self.rates.quiet(now, self.requests.used(now))
+        self.rates.quiet(now, self._sent)
         if self.rates.value != before:
             self.requests.limit = self.rates.value
 
-    def _start(self, now: float, level: int) -> None:
+    def _start(self, now: float, in_flight: int) -> None:
         self.pauses += 1
         self._first = now
         self._pause = FIRST_PAUSE
@@ -177,14 +179,20 @@ class Throttle:
         self._asked = 0.0
         self._scope = Scope.UNCLEAR
         self._refused = 0
-        self._first_level = self._low_level = level
+        self._full = in_flight
+        # Now, while it is remembered: a minute later the window has forgotten it.
+        went = now - self._resumed
+        seconds = min(5.0, max(1.0, went))
+        self._attempted = math.inf if went < 1.0 else 60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds
+        self._counted = float(self._sent - self._mark) if went < 60.0 else self.requests.used(now)
+        self._lone_refused = 0
         self._lone_level = None
         self._trial_sent = None
 
     def _end(self, now: float) -> None:
         """Cut what was too high, and let the rest through on a ramp."""
         self.until = None
-        if self._is_rate():
+        if self._is_rate(now):
             self._cut_rate(now)
         else:
             self._cut_slots(now)
@@ -192,42 +200,29 @@ class Throttle:
         self._trial_sent = None
         self._ramp_from = now
         self._resumed = now
-        self._sent = 1
+        self._mark = self._sent - 1
 
-    def _is_rate(self) -> bool:
+    def _is_rate(self, now: float) -> bool:
         if self._scope is not Scope.UNCLEAR:
             return self._scope is Scope.RATE
         if self._asked >= RESET_LIKE:
             return True
-        if self.rates.found:
+        if self._lone_level is not None and self._lone_level <= 0.4 * self._full:
             return True
-        if self.slots.found:
-            self._undo = None
-            return False
-        if self._lone_level is not None and self._lone_level <= 0.4 * self._first_level:
-            return True
-        return self.rates.value < self.rates.ceiling or self._first_level < 0.9 * self._clean_level
+        return self.rates.value < self.rates.ceiling or self.slots.doubtful(now)
 
     def _cut_rate(self, now: float) -> None:
-        if self._undo is not None:
-            self.slots.restore(self._undo, now)
-            self._undo = None
-        attempted = self.rates.value
-        if attempted == math.inf:
-            seconds = min(5.0, max(1.0, self._first - self._resumed))
-            attempted = 60.0 * max(1.0, self.requests.sent_within(self._first, seconds)) / seconds
-        self.rates.refused(now, attempted, self._counted(now))
+        attempted = min(self.rates.value, self._attempted)
+        counted = None if max(self._asked, now - self._first) < MINUTE_LIKE else max(1.0, self._counted - self._refused)
+        self.rates.refused(now, self._sent, attempted, counted)
         self.requests.limit = self.rates.value
-
-    def _counted(self, now: float) -> float | None:
-        """Return what went through in the server's minute, if it counts by the minute."""
-        if max(self._asked, now - self._first) < MINUTE_LIKE:
-            return None
-        if self._first - self._resumed < 60.0:
-            return float(max(1, self._sent - self._refused))
-        return max(1.0, self.requests.used(now) - self._refused)
+        if self.slots.refusals:
+            self.slots.restore(max(self.slots.value, self._undo), now)
 
     def _cut_slots(self, now: float) -> None:
-        if self._undo is None and not self.slots.found:
+        if not self.slots.refusals:
             self._undo = self.slots.value
-        self.slots.refused(now, self._low_level, self._trial_level)
+        taken = self._full - (self._refused - self._lone_refused)
+        if self._lone_level is not None:
+            taken = min(taken, self._lone_level - 1)
+        self.slots.refused(now, taken + 1, self._trial_level)

@@ -27,8 +27,13 @@ GUARD = 0.2
 """Seconds by which the delay to the server may vary (p99.9 less the minimum) without a 429."""
 SPAN = WINDOW + GUARD
 CATCH_UP = 0.25
-"""Seconds of lateness that a queue may make good for: the event loop is never quite on time."""
+"""Seconds of lateness that a queue makes good for at once: the event loop is never quite on time."""
+MOST_BEHIND = 2.0
+HASTE = 0.05
+"""Later it makes good for what is more, up to 2 s, by going 5 % faster for a while."""
 SIGMAS = 3.0
+MEMORY = 0.005
+"""Share that one settlement has in what is known of errors: a memory of about 400."""
 
 
 class Bin:
@@ -44,12 +49,13 @@ class Bin:
 class Meter:
     """One limit per minute; `limit` may be infinite, then it only counts."""
 
-    __slots__ = ("_bins", "_due", "_interval", "_limit", "_total")
+    __slots__ = ("_behind", "_bins", "_due", "_interval", "_limit", "_total")
 
     def __init__(self, limit: float, now: float) -> None:
         self._bins: deque[Bin] = deque()
         self._total = 0.0
         self._due = now
+        self._behind = 0.0
         self.limit = limit
 
     @property
@@ -89,9 +95,20 @@ class Meter:
         """Say whether the window, pace apart, has room for `weight` after a `ready_at`."""
         return self._total + self._doubt() + weight <= self._limit
 
-    def take(self, now: float, weight: float, *, waited: bool) -> Bin:
-        """Count `weight` as sent at `now`; one that `waited` may make good for a late start."""
-        self._due = max(self._due, now - CATCH_UP if waited else now) + weight * self._interval
+    def take(self, now: float, weight: float, *, late: bool) -> Bin:
+        """Count `weight` as sent at `now`; `late` when the gate alone kept it waiting: that is made good for."""
+        cost = weight * self._interval
+        if self._behind:
+            made_good = min(self._behind, HASTE * cost)
+            self._behind -= made_good
+            cost -= made_good
+        if not late:
+            self._due = max(self._due, now) + cost
+        elif self._due >= now - CATCH_UP:
+            self._due += cost
+        else:
+            self._behind = min(MOST_BEHIND, self._behind + now - CATCH_UP - self._due)
+            self._due = now - CATCH_UP + cost
         expires = (math.floor(now / BIN) + 1) * BIN + SPAN
         self._total += weight
         if self._bins and self._bins[-1].expires >= expires:
@@ -132,21 +149,22 @@ class Meter:
 class EstimateMeter(Meter):
     """A limit on weights that are estimates until their request is settled."""
 
-    __slots__ = ("_bias", "_open", "_open_squares", "_settled", "_variance")
+    __slots__ = ("_bias", "_open", "_open_squares", "_settled", "_share", "_variance")
 
     def __init__(self, limit: float, now: float) -> None:
         super().__init__(limit, now)
         self._open = 0.0
         self._open_squares = 0.0
         self._settled = 0
+        self._share = 0.1
         self._bias = 0.0
         self._variance = 0.01
 
-    def take(self, now: float, weight: float, *, waited: bool) -> Bin:
+    def take(self, now: float, weight: float, *, late: bool) -> Bin:
         """Count an estimate."""
         self._open += weight
         self._open_squares += weight * weight
-        return super().take(now, weight, waited=waited)
+        return super().take(now, weight, late=late)
 
     def settle(self, entry: Bin, estimate: float, actual: float | None) -> None:
         """Replace an estimate by what it was; None keeps it, and nothing is learned."""
@@ -164,18 +182,21 @@ class EstimateMeter(Meter):
         self.amend(entry, -estimate)
 
     def _learn(self, error: float) -> None:
-        """Follow the mean and the spread of relative errors, over about fifty settlements."""
+        """Follow the mean and the spread of relative errors over the last few hundred settlements."""
         error = min(max(error, -0.5), 1.0)
         self._settled += 1
-        share = max(1.0 / self._settled, 0.02)
+        self._share = max(1.0 / self._settled, MEMORY)
         off = error - self._bias
-        self._bias += share * off
-        # Starting from the prior, not from the first error alone: one sample has no spread.
-        share = min(share, 0.1)
-        self._variance += share * (off * off - self._variance)
+        self._bias += self._share * off
+        # From the prior on, not from the first error alone: one sample has no spread.
+        self._variance += min(self._share, 0.1) * (off * off - self._variance)
 
     def _doubt(self) -> float:
-        """Return how far what is in flight may turn out above its estimates, together."""
+        """Return how far what is in flight may turn out above its estimates, together.
+
+        Each has an error of its own, and the mean they share is known only so well.
+        """
         if not self._open:
             return 0.0
-        return self._bias * self._open + SIGMAS * math.sqrt(self._variance * self._open_squares)
+        squares = self._open_squares + self._open * self._open * self._share / 2
+        return self._bias * self._open + SIGMAS * math.sqrt(self._variance * squares)
