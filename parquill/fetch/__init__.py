@@ -4,6 +4,7 @@
 * `urls` — which URLs may be opened or passed on: pure.
 * `guard` — the resolver and socket factory that hold the address rules for every connection.
 * `hosts` — slots, pauses and a breaker for each host.
+* `faults` — what goes wrong, in words.
 * `session` — the session, hops, time-outs, byte counts and retries.
 
 Invariant: no byte is sent to an address that `addresses.address_fault` refuses, whatever URL,

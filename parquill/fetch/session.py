@@ -3,17 +3,15 @@
 Its own aiohttp session: no key, no cookies, no proxy from the environment (a proxy
 would make the connection for us, past the guard), nothing decompressed, no redirect followed unseen.
 Every hop is checked like a manifest's own URL, takes a slot of its own host, and ends in
-bytes, in the next hop, in `RowError`, or in `_Passing`: what is tried again at most twice.
+bytes, in the next hop, in `RowError`, or in `PassingError`: what is tried again at most twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Protocol, TypeVar
 
@@ -22,14 +20,8 @@ from yarl import URL
 
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch.guard import (
-    AddressRefusedError,
-    GuardedResolver,
-    NameNotFoundError,
-    Resolve,
-    guarded_socket,
-    system_resolve,
-)
+from parquill.fetch.faults import PassingError, refused, retry_after, status_text, translated, unreachable
+from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
 from parquill.fetch.hosts import Host, Hosts
 from parquill.fetch.urls import UrlRules, check_port, check_url, shown
 
@@ -49,7 +41,8 @@ AT_ONCE = 64
 T = TypeVar("T")
 
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
-_PASSING = frozenset({408, 425, 429})
+_TOO_LARGE = f"it is larger than {CAP_BYTES // 10**6} MB"
+_MAY_PASS = frozenset({408, 425, 429})
 _NO_HEAD = frozenset({403, 405, 501})
 
 
@@ -61,10 +54,6 @@ class Lease(Protocol):
 
     def trim(self, size: int) -> None:
         """Give back all but `size` bytes."""
-
-
-class _Passing(Exception):  # noqa: N818 - control flow inside this file
-    """A failure that another try may not meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +117,29 @@ class Fetcher:
                 await self._clock.sleep(4.0 ** (attempt - 1))
             try:
                 return await self._follow(method, url, headers, read)
-            except _Passing as fault:
+            except PassingError as fault:
                 reason = str(fault)
-        raise _unreachable(url, f"{reason}, in each of {TRIES} tries")
+        raise unreachable(url, f"{reason}, in each of {TRIES} tries")
 
     async def _follow(
         self, method: str, url: str, headers: Mapping[str, str], read: Callable[[_Answer], Awaitable[T]]
     ) -> T:
         target = url
         for _ in range(REDIRECTS + 1):
-            checked = check_url(target, self._rules)
-            check_port(checked, self._rules)
-            async with self._exchange(method, checked, headers) as answer:
+            async with self._exchange(method, self._checked(target, url), headers) as answer:
                 if answer.response.status not in _REDIRECT:
                     return await read(answer)
                 target = _next_hop(answer)
-        raise _unreachable(url, f"more than {REDIRECTS} redirects")
+        raise unreachable(url, f"more than {REDIRECTS} redirects")
+
+    def _checked(self, target: str, origin: str) -> URL:
+        try:
+            return check_port(check_url(target, self._rules), self._rules)
+        except RowError as fault:
+            if target == origin:
+                raise
+            kind = ErrorKind.IMAGE_UNREACHABLE if fault.kind is ErrorKind.BAD_ROW else fault.kind
+            raise RowError(kind, f"{shown(origin)} redirects; {fault.message}") from None
 
     @asynccontextmanager
     async def _exchange(self, method: str, url: URL, headers: Mapping[str, str]) -> AsyncIterator[_Answer]:
@@ -159,11 +155,11 @@ class Fetcher:
                 finally:
                     response.close()
             except (aiohttp.ClientError, OSError, AddressRefusedError) as error:
-                fault = _translated(url, error)
-                if isinstance(fault, _Passing):
+                fault = translated(url, error)
+                if isinstance(fault, PassingError):
                     host.failed(self._clock.monotonic(), str(fault))
                 raise fault from error
-            except _Passing as fault:
+            except PassingError as fault:
                 host.failed(self._clock.monotonic(), str(fault))
                 raise
             host.succeeded()
@@ -193,13 +189,13 @@ class Fetcher:
         status = response.status
         if status in (200, 203, 304) or status in _REDIRECT or (method == "HEAD" and status in _NO_HEAD):
             return
-        wait = _retry_after(response.headers.get("Retry-After"), self._clock.wall())
+        wait = retry_after(response.headers.get("Retry-After"), self._clock.wall())
         if wait is not None:
             host.asked_to_wait(self._clock.monotonic(), wait)
-        if status >= 500 or status in _PASSING:
-            raise _Passing(_status_text(status))
+        if status >= 500 or status in _MAY_PASS:
+            raise PassingError(status_text(status))
         host.succeeded()
-        raise _unreachable(str(url), _status_text(status))
+        raise unreachable(str(url), status_text(status))
 
     async def _body(self, answer: _Answer) -> bytearray:
         body, start = bytearray(), self._clock.monotonic()
@@ -207,10 +203,10 @@ class Fetcher:
             while chunk := await self._chunk(answer):
                 body += chunk
                 if len(body) > CAP_BYTES:
-                    raise _too_large(answer.url)
+                    raise refused(answer.url, _TOO_LARGE)
                 elapsed = self._clock.monotonic() - start
                 if elapsed > GRACE_SECONDS and len(body) < elapsed * SLOWEST:
-                    raise _unreachable(str(answer.url), f"it sends less than {SLOWEST // 1000} kB a second")
+                    raise unreachable(str(answer.url), f"it sends less than {SLOWEST // 1000} kB a second")
         return body
 
     async def _chunk(self, answer: _Answer) -> bytes:
@@ -220,7 +216,7 @@ class Fetcher:
 
 @asynccontextmanager
 async def _within(clock: Clock, seconds: float, what: str) -> AsyncIterator[None]:
-    """`asyncio.timeout` by the clock that was handed in; raises `_Passing`."""
+    """`asyncio.timeout` by the clock that was handed in; raises `PassingError`."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(None) as scope:
@@ -230,7 +226,7 @@ async def _within(clock: Clock, seconds: float, what: str) -> AsyncIterator[None
             finally:
                 timer.cancel()
     except TimeoutError as error:
-        raise _Passing(f"{what} within {seconds:.0f} s") from error
+        raise PassingError(f"{what} within {seconds:.0f} s") from error
 
 
 def _expected_size(answer: _Answer) -> int:
@@ -238,60 +234,18 @@ def _expected_size(answer: _Answer) -> int:
     encoding = answer.response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         sent = ascii(encoding)[1:21]
-        raise RowError(ErrorKind.IMAGE_REFUSED, f"{shown(str(answer.url))} is refused: its body is compressed ({sent})")
+        raise refused(answer.url, f"its body is compressed ({sent})")
     size = answer.response.content_length
     if size is not None and size > CAP_BYTES:
-        raise _too_large(answer.url)
+        raise refused(answer.url, _TOO_LARGE)
     return CAP_BYTES if size is None else size
 
 
 def _next_hop(answer: _Answer) -> str:
-    location = answer.response.headers.get("Location", "")
+    location = answer.response.headers.get("Location")
+    if not location:
+        raise unreachable(str(answer.url), "it redirects without saying where to")
     try:
-        return str(answer.url.join(URL(location))) if location else ""
+        return str(answer.url.join(URL(location)))
     except ValueError:
-        raise _unreachable(str(answer.url), "it redirects to what is no URL") from None
-
-
-def _retry_after(value: str | None, now: float) -> float | None:
-    """Read `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _translated(url: URL, error: Exception) -> Exception:
-    """Turn what aiohttp, the resolver and the guard raise into one of ours."""
-    if isinstance(error, AddressRefusedError):
-        return RowError(ErrorKind.IMAGE_REFUSED, f"{shown(str(url))} is refused: {error}")
-    if isinstance(error, aiohttp.ClientConnectorDNSError) and isinstance(error.os_error, NameNotFoundError):
-        return _Passing(str(error.os_error)) if error.os_error.passing else _unreachable(str(url), str(error.os_error))
-    if isinstance(error, aiohttp.ClientSSLError):
-        return _unreachable(str(url), "its TLS certificate or connection is not valid")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return _unreachable(str(url), "its answer is not valid HTTP")
-    if isinstance(error, TimeoutError):
-        return _Passing(f"no connection within {CONNECT_SECONDS:.0f} s")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return _Passing("the connection was refused or the host cannot be reached")
-    return _Passing("the connection broke")
-
-
-def _status_text(status: int) -> str:
-    try:
-        return f"HTTP {status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"HTTP {status}"
-
-
-def _too_large(url: URL) -> RowError:
-    return RowError(ErrorKind.IMAGE_REFUSED, f"{shown(str(url))} is refused: it is larger than {CAP_BYTES // 10**6} MB")
-
-
-def _unreachable(url: str, why: str) -> RowError:
-    return RowError(ErrorKind.IMAGE_UNREACHABLE, f"{shown(url)}: {why}")
+        raise unreachable(str(answer.url), "it redirects to what is no URL") from None

@@ -22,7 +22,8 @@ from parquill.job import ImageSettings
 LONGEST_URL = 8000
 """Characters; servers commonly refuse request lines above 8 kB."""
 
-_CONFUSING = re.compile(r"[\x00-\x1f\x7f\\\ufeff\u200b-\u200f\u2028-\u202e]|^[^/]*//[^/?#]*[ ]")
+# What one parser takes for the host and another for something else; a bracket holds an IPv6 address only.
+_CONFUSING = re.compile(r"[\x00-\x1f\x7f\\\ufeff\u200b-\u200f\u2028-\u202e]|^[^/]*//[^/?#]*[ ]|^[^/]*//\[[^0-9a-fA-F:]")
 _USER_INFO = re.compile(r"[^/]*//[^/?#]*@")
 _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
@@ -63,7 +64,7 @@ def check_url(text: str, rules: UrlRules) -> URL:
     if len(text) > LONGEST_URL:
         raise _refused(text, f"it is longer than {LONGEST_URL} characters")
     if _CONFUSING.search(text):
-        raise _refused(text, "it holds a backslash, an invisible character, or a space in the host")
+        raise _refused(text, "it holds a backslash, an invisible character, or what is no host name")
     try:
         url = URL(text)
         host, port = url.raw_host, url.port
@@ -81,10 +82,11 @@ def check_url(text: str, rules: UrlRules) -> URL:
     return url
 
 
-def check_port(url: URL, rules: UrlRules) -> None:
-    """Raise `RowError(image_refused)` for a port that is not in `images.allow_ports`."""
+def check_port(url: URL, rules: UrlRules) -> URL:
+    """Return `url`, or raise `RowError(image_refused)` for a port that is not in `images.allow_ports`."""
     if url.port not in rules.ports:
         raise _refused(str(url), f"port {url.port} is not in images.allow_ports")
+    return url
 
 
 @functools.lru_cache(maxsize=4096)
