@@ -1,0 +1,60 @@
+"""The job: what a user writes in a job file, checked before anything is sent.
+
+`load_job` takes a path, a mapping or a `Job`, applies overrides, fills `${NAME}` from the
+environment and `{date}` in paths, and returns a frozen `Job`. Each room receives its own
+part of it (`job.limits`, `job.images`), never the whole. This is the only room that reads
+the environment; the API key is wrapped in `Secret` there and never becomes part of a job.
+"""
+
+from parquill.job.environment import Secret, read_api_key, state_home
+from parquill.job.loading import load_job, parse_kinds
+from parquill.job.settings import (
+    OPENROUTER_URL,
+    BudgetSettings,
+    DocumentSettings,
+    Example,
+    FailureSettings,
+    FunctionSettings,
+    ImageSettings,
+    Job,
+    LimitSettings,
+    ManifestSettings,
+    ModelSettings,
+    NightlySettings,
+    NotifySettings,
+    OutputSettings,
+    PriceSettings,
+    PromptSettings,
+    ReportSettings,
+    RetrySettings,
+    RunSettings,
+    zone,
+)
+
+__all__ = [
+    "OPENROUTER_URL",
+    "BudgetSettings",
+    "DocumentSettings",
+    "Example",
+    "FailureSettings",
+    "FunctionSettings",
+    "ImageSettings",
+    "Job",
+    "LimitSettings",
+    "ManifestSettings",
+    "ModelSettings",
+    "NightlySettings",
+    "NotifySettings",
+    "OutputSettings",
+    "PriceSettings",
+    "PromptSettings",
+    "ReportSettings",
+    "RetrySettings",
+    "RunSettings",
+    "Secret",
+    "load_job",
+    "parse_kinds",
+    "read_api_key",
+    "state_home",
+    "zone",
+]

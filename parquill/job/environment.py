@@ -1,0 +1,104 @@
+"""What comes from outside the job file: `${NAME}`, the API key, the user's folder for state.
+
+A value that came out of the environment may be a secret: `Filled` remembers which keys hold
+one, and messages about these keys never show it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from parquill.errors import JobError
+from parquill.job.settings import ModelSettings
+
+
+class Secret:
+    """A string that never shows itself: not in a repr, a log, a traceback or a pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself; called where a request's headers are made, nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Secret is not pickled: each process reads the key for itself")
+
+
+def read_api_key(model: ModelSettings, environ: Mapping[str, str] | None = None) -> Secret | None:
+    """Return the key for the job's endpoint, or None where there is none.
+
+    The default variable holds an OpenRouter key: it goes to OpenRouter only. Any other base
+    URL gets a key only when the job names `model.api_key_env` itself. Raises `JobError` where
+    OpenRouter's key is missing, and for one that cannot stand in a header.
+    """
+    if model.endpoint == "emulator":
+        return None
+    if model.endpoint != "openrouter" and "api_key_env" not in model.model_fields_set:
+        return None
+    value = (os.environ if environ is None else environ).get(model.api_key_env, "").strip()
+    if not value and model.endpoint == "openrouter":
+        raise JobError(
+            f"no API key: the environment variable {model.api_key_env} is not set. Set it, or rehearse "
+            "without a key: --set model.endpoint=emulator"
+        )
+    if not re.fullmatch(r"[!-~]*", value):
+        raise JobError(f"the environment variable {model.api_key_env} holds characters that no API key has")
+    return Secret(value) if value else None
+
+
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the user's folder for state: where the ledgers of remote outputs live."""
+    env = os.environ if environ is None else environ
+    return Path(env.get("XDG_STATE_HOME") or Path(env.get("HOME", "~")).expanduser() / ".local/state") / "parquill"
+
+
+_VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Filled:
+    """Fills `${NAME}` in strings, and knows where it did."""
+
+    def __init__(self, environ: Mapping[str, str] | None) -> None:
+        self._environ = os.environ if environ is None else environ
+        self.variables: dict[str, str] = {}
+        """Key path -> a variable that its value came from."""
+
+    def fill(self, value: Any, key: str, source: str) -> Any:
+        """Replace `${NAME}` in every string of `value`; `$${` stands for a literal `${`.
+
+        Raises `JobError` naming `source`, the key and the variable that is not set.
+        """
+
+        def one(match: re.Match[str]) -> str:
+            if match[1]:
+                return "${"
+            if match[2] not in self._environ:
+                raise JobError(
+                    f"{source}: {key}: the environment variable {match[2]} is not set; "
+                    f"set it, or write $${{{match[2]}}} where this very text is meant"
+                )
+            self.variables[key] = match[2]
+            return self._environ[match[2]]
+
+        if isinstance(value, str):
+            return _VARIABLE.sub(one, value)
+        if isinstance(value, dict):
+            return {
+                name: self.fill(item, f"{key}.{name}" if key else str(name), source) for name, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self.fill(item, f"{key}[{index}]", source) for index, item in enumerate(value)]
+        return value

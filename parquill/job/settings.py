@@ -1,0 +1,245 @@
+"""The job file's sections: what each key may hold, and what it is when it is not given.
+
+Pydantic, frozen, and closed: an unknown key is an error. Field names are the job file's keys.
+A validator's message is read after "should be" and does not repeat the value, which may be a
+secret: `faults.py` decides what is shown.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+OPENROUTER_URL = "https://openrouter.ai/api/v1"
+
+
+def _no_bool(value: object) -> object:
+    """YAML's true would otherwise pass as the number 1."""
+    if isinstance(value, bool):
+        raise ValueError("a number")  # noqa: TRY004 - pydantic turns ValueError into a fault
+    return value
+
+
+def _known_timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("a time zone like 'Europe/Berlin' or 'UTC'")
+    return name
+
+
+def _like(pattern: str, wanted: str) -> AfterValidator:
+    """A text of this form; `wanted` says in words what that is."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(wanted)
+        return text
+
+    return AfterValidator(check)
+
+
+Integer = Annotated[int, BeforeValidator(_no_bool)]
+PositiveInt = Annotated[Integer, Field(ge=1, le=10**12)]
+Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+Money = Annotated[Decimal, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
+_RANGE = r"\s*\d+\s*(-\s*\d*\s*)?"
+_KEY_NAME = "the name of an environment variable, never the key itself"
+TimeZone = Annotated[str, AfterValidator(_known_timezone)]
+
+
+class Section(pydantic.BaseModel):
+    """A part of the job file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ManifestSettings(Section):
+    path: Annotated[str, Field(min_length=1)]
+    id_column: str | None = None
+    image_columns: tuple[str, ...] = ()
+    document_columns: tuple[str, ...] = ()
+    keep_columns: Literal["all"] | tuple[str, ...] = "all"
+
+
+class Example(Section):
+    """One few-shot turn: what a user would say, and the answer the model should give."""
+
+    user: str
+    images: tuple[str, ...] = ()
+    answer: str | dict[str, Any] | list[Any]
+
+
+class PromptSettings(Section):
+    system: str | None = None
+    user: str | None = None
+    user_column: str | None = None
+    images_first: bool = False
+    examples: tuple[Example, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source(self) -> PromptSettings:
+        if (self.user is None) == (self.user_column is None):
+            raise ValueError("give exactly one of `user` and `user_column`")
+        return self
+
+
+class FunctionSettings(Section):
+    """A function the model may call; `parameters` is a JSON Schema of its arguments."""
+
+    name: Annotated[
+        str,
+        _like(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", "at most 64 letters, digits, '_' and '-', the first a letter or '_'"),
+    ]
+    description: str = ""
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+class OutputSettings(Section):
+    path: Annotated[str, Field(min_length=1)]
+    schema_: str | dict[str, Any] | None = Field(default=None, alias="schema")
+    mode: Literal["auto", "json_schema", "tools", "json_object", "prompt"] = "auto"
+    functions: tuple[FunctionSettings, ...] | None = None
+    max_reasks: Annotated[Integer, Field(ge=0, le=10)] = 1
+    max_chars: PositiveInt | None = None
+    keep_attempts: bool = False
+    rows_per_part: Annotated[Integer, Field(ge=1, le=1_000_000)] = 10_000
+    reuse_from: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> OutputSettings:
+        if self.schema_ is not None and self.functions is not None:
+            raise ValueError("give `schema` or `functions`, not both")
+        return self
+
+
+class PriceSettings(Section):
+    """USD per token, as decimal strings: floats would round the money away."""
+
+    prompt: Annotated[Money, Field(ge=0)]
+    completion: Annotated[Money, Field(ge=0)]
+
+
+class ModelSettings(Section):
+    name: Annotated[str, Field(min_length=1)] = "google/gemma-3-4b-it"
+    endpoint: str = "openrouter"
+    api_key_env: Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", _KEY_NAME)] = "OPENROUTER_API_KEY"
+    max_tokens: Annotated[Integer, Field(ge=1, le=131_072)] = 256
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = 0.0
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    top_k: PositiveInt | None = None
+    seed: Integer | None = None
+    stop: str | tuple[str, ...] | None = None
+    provider: dict[str, Any] = Field(default_factory=dict)
+    fallback_models: tuple[str, ...] = ()
+    tokenizer: str | None = None
+    price: PriceSettings | None = None
+
+    @pydantic.field_validator("endpoint")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        if value in ("openrouter", "emulator") or re.match(r"^https?://[^/\s@]+(/\S*)?$", value):
+            return "openrouter" if value.rstrip("/") == OPENROUTER_URL else value.rstrip("/")
+        raise ValueError("'openrouter', 'emulator' or a base URL like http://127.0.0.1:8000/v1")
+
+
+class ImageSettings(Section):
+    send: Literal["url", "inline", "auto"] = "url"
+    root: str | None = None
+    max_side: Annotated[Integer, Field(ge=32, le=8192)] = 896
+    max_per_row: Annotated[Integer, Field(ge=1, le=400)] = 8
+    labels: bool = False
+    check: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    deny_hosts: tuple[str, ...] = ()
+    allow_ports: tuple[Annotated[Integer, Field(ge=1, le=65535)], ...] = (80, 443)
+    allow_private: bool = False
+    cache: str | None = None
+    cache_mb: PositiveInt = 1024
+    contact: str | None = None
+
+
+class DocumentSettings(Section):
+    send: Literal["pages", "text"] = "pages"
+    pages: Annotated[str, _like(rf"{_RANGE}(,{_RANGE})*", "page numbers and ranges like '1-3, 7, 9-'")] | None = None
+    max_pages: Annotated[Integer, Field(ge=1, le=400)] = 8
+    take: Literal["all", "first"] = "all"
+
+
+class LimitSettings(Section):
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    requests_per_day: PositiveInt | None = None
+    max_in_flight: Annotated[Integer, Field(ge=1, le=100_000)] | Literal["auto"] = "auto"
+    wait: bool = False
+
+
+class BudgetSettings(Section):
+    usd: Annotated[Money, Field(gt=0, le=10**9)] | None = None
+    tokens: PositiveInt | None = None
+    per: Literal["run", "day"] = "run"
+    timezone: TimeZone = "UTC"
+
+
+class RetrySettings(Section):
+    max_attempts: Annotated[Integer, Field(ge=1, le=100)] = 6
+    deadline_seconds: Annotated[Number, Field(gt=0, le=86_400)] = 300.0
+
+
+class FailureSettings(Section):
+    max_error_rate: Annotated[Number, Field(gt=0, le=1)] | None = None
+    window: PositiveInt = 500
+
+
+class ReportSettings(Section):
+    fetch: bool = False
+
+
+class RunSettings(Section):
+    workers: Annotated[Integer, Field(ge=1, le=256)] = 1
+    engine: Literal["local", "dask", "ray"] = "local"
+
+
+class NotifySettings(Section):
+    webhook: str | None = None
+    style: Literal["json", "slack"] = "json"
+
+
+class NightlySettings(Section):
+    until: Annotated[str, _like(r"([01]\d|2[0-3]):[0-5]\d", "a time of day like '22:30'")] | None = None
+    timezone: TimeZone = "UTC"
+    max_usd: Annotated[Money, Field(gt=0)] | None = None
+    notify: NotifySettings = NotifySettings()
+
+
+class Job(Section):
+    """One job, checked and frozen. Field names are the job file's keys."""
+
+    name: Annotated[
+        str,
+        _like(
+            r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
+            "at most 100 letters, digits, '.', '_' and '-', the first a letter or digit",
+        ),
+    ]
+    manifest: ManifestSettings
+    prompt: PromptSettings
+    output: OutputSettings
+    model: ModelSettings = ModelSettings()
+    images: ImageSettings = ImageSettings()
+    documents: DocumentSettings = DocumentSettings()
+    limits: LimitSettings = LimitSettings()
+    budget: BudgetSettings = BudgetSettings()
+    retry: RetrySettings = RetrySettings()
+    failures: FailureSettings = FailureSettings()
+    report: ReportSettings = ReportSettings()
+    run: RunSettings = RunSettings()
+    nightly: NightlySettings = NightlySettings()
+
+
+def zone(name: str) -> ZoneInfo:
+    """Return the zone of a name that the job has already checked."""
+    return ZoneInfo(name)
