@@ -120,13 +120,14 @@ class RequestBody:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """`settings`: every key of the body but `messages` (model, max_tokens, response_format…)."""
-        self._settings = orjson.dumps(dict(settings))[1:-1]
+        self._settings = dict(settings)
+        self._raw = orjson.dumps(self._settings)[1:]
 
-    def build(self, request: ChatRequest, extra: Mapping[str, Any] | None = None) -> bytes:
-        """Return the body for one row; `extra` holds settings of this attempt only (a new seed)."""
+    def build(self, request: ChatRequest, changed: Mapping[str, Any] | None = None) -> bytes:
+        """Return the body for one row; `changed` settings hold for this attempt only (a new seed)."""
         messages = orjson.dumps([{"role": turn.role, "content": turn_content(turn)} for turn in request.turns])
-        more = b"," + orjson.dumps(dict(extra))[1:-1] if extra else b""
-        return b'{"messages":' + messages + b"," + self._settings + more + b"}"
+        settings = orjson.dumps({**self._settings, **changed})[1:] if changed else self._raw
+        return b'{"messages":' + messages + b"," + settings
 
 
 def read_completion(body: Mapping[str, Any]) -> ChatCompletion:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -59,6 +59,8 @@ class Verdict:
     lost: bool = False
     """Maybe billed, and no receipt: the attempt keeps its worst case."""
     usage: Usage | None = None
+    status: int = 0
+    """The HTTP status of a reply that is no answer."""
 
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
@@ -73,6 +75,11 @@ _KEY_LIMITS = (
 
 def classify(exchange: Exchange) -> Verdict:
     """Return what one exchange means; total over every status and body."""
+    verdict = _classify(exchange)
+    return verdict if verdict.completion is not None else replace(verdict, status=exchange.status)
+
+
+def _classify(exchange: Exchange) -> Verdict:
     if exchange.broken == "certificate":
         return Verdict(stop=Stop.REFUSED, message=f"the endpoint's certificate is not trusted: {exchange.detail}")
     if exchange.broken is not None:

@@ -52,19 +52,17 @@ def book(verdict: Verdict, price: Price | None, *, worst_pico: int, images: int)
 class Account:
     """Sums over a row's attempts, those of earlier processes and runs included."""
 
-    __slots__ = ("attempts", "cached_tokens", "completion_tokens", "cost_pico", "own_pico", "prompt_tokens", "source")
+    __slots__ = ("attempts", "cached_tokens", "completion_tokens", "cost_pico", "prompt_tokens", "source")
 
     def __init__(self) -> None:
         self.attempts = 0
         self.cost_pico: int | None = None
-        self.own_pico = 0
-        """What of the cost the ledger holds; the rest stands in the old part until it is replaced."""
         self.source: CostSource | None = None
         self.prompt_tokens: int | None = None
         self.completion_tokens: int | None = None
         self.cached_tokens: int | None = None
 
-    def add(self, booking: Booking, *, attempts: int = 1, own: bool = True) -> None:
+    def add(self, booking: Booking, *, attempts: int = 1) -> None:
         """Add an attempt (or, from an earlier run, `attempts` of them together)."""
         self.attempts += attempts
         self.prompt_tokens = _sum(self.prompt_tokens, booking.prompt_tokens)
@@ -72,8 +70,6 @@ class Account:
         self.cached_tokens = _sum(self.cached_tokens, booking.cached_tokens)
         self.cost_pico = _sum(self.cost_pico, booking.cost_pico)
         self.source = booking.source if self.source is None else weakest(self.source, booking.source)
-        if own:
-            self.own_pico += booking.cost_pico or 0
 
 
 def _sum(known: int | None, more: int | None) -> int | None:

@@ -15,10 +15,11 @@ from parquill.batch.account import Account, Booking, book
 from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
-from parquill.ledger import Ledger
+from parquill.ledger import Durable, Ledger
 from parquill.limits import Gate, Need, Outcome, Reply, Scope, Ticket, wait_seconds
 from parquill.prices import Price
 from parquill.replies import Exchange, Verdict, classify
+from parquill.results import CostSource, ItemResult, Status
 from parquill.retry import THROTTLES_PER_ATTEMPT, RetryPolicy, again
 
 LONGEST_ATTEMPT = 120.0
@@ -31,7 +32,7 @@ class Place:
 
     slice_id: int
     row: int
-    fingerprint: bytes
+    fingerprint: bytes | None
 
 
 class Asked:
@@ -114,6 +115,23 @@ class Attempts:
             error_kind=error_kind,
         )
 
+    def record(self, asked: Asked, result: ItemResult) -> Durable:
+        """Write a row's outcome, and that of the attempt it ended with, in one."""
+        attempt, booking = asked.unsettled or (None, _NOTHING)
+        asked.unsettled = None
+        return self._ledger.record(
+            run=self._run,
+            slice_id=asked.place.slice_id,
+            row=asked.place.row,
+            fingerprint=asked.place.fingerprint,
+            ok=result.status is Status.OK,
+            payload=result.encode(),
+            attempt=attempt,
+            cost_pico=booking.cost_pico or 0,
+            prompt_tokens=booking.prompt_tokens,
+            completion_tokens=booking.completion_tokens,
+        )
+
     def _may_try(self, asked: Asked) -> bool:
         policy = self._policy
         return (
@@ -143,15 +161,15 @@ class Attempts:
             )
         finally:
             # Also when the run is cut off while waiting: maybe billed, and no receipt.
-            verdict = classify(exchange) if exchange else _CUT_OFF
+            verdict = classify(exchange) if exchange is not None else _CUT_OFF
             booking = book(verdict, self._price, worst_pico=need.worst_pico, images=images)
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
-            asked.last_latency_ms = exchange.latency_ms if exchange else None
+            asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
             self._gate.settle(
                 ticket,
                 cost_pico=booking.cost_pico or 0,
-                tokens=booking.tokens if booking.tokens is not None else (need.worst_tokens if verdict.lost else 0),
+                tokens=_tokens(booking, verdict),
                 reply=_reply_of(verdict, exchange, self._clock.wall()),
             )
             if verdict.completion is None:
@@ -170,7 +188,7 @@ class Attempts:
                 slice_id=asked.place.slice_id,
                 row=asked.place.row,
                 number=asked.account.attempts + 1,
-                fingerprint=asked.place.fingerprint,
+                fingerprint=asked.place.fingerprint or b"",
                 worst_pico=need.worst_pico,
                 worst_tokens=need.worst_tokens,
                 sent_at=int(self._clock.wall() * 1_000_000),
@@ -191,6 +209,14 @@ class Attempts:
         return ticket, attempt
 
 
+def _tokens(booking: Booking, verdict: Verdict) -> int | None:
+    """Tokens for the gate: None keeps the worst case where the endpoint may have counted some."""
+    if booking.tokens is None and not verdict.lost and verdict.completion is None:
+        return 0
+    return booking.tokens
+
+
+_NOTHING = Booking(0, CostSource.ENDPOINT, 0, 0, 0)
 _CUT_OFF = classify(
     Exchange(0, {}, b"", 0, "connection", sent=True, detail="the run was cut off while waiting for the reply")
 )
@@ -207,7 +233,7 @@ def _reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> R
     """Tell the gate what came back, and how long the endpoint asked to wait."""
     if verdict.completion is not None:
         return _OK
-    wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange else None
+    wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange is not None else None
     if verdict.daily:
         return Reply(Outcome.THROTTLED, wait.full if wait else None, Scope.DAILY)
     seconds = wait.seconds if wait else None

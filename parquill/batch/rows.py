@@ -6,7 +6,7 @@ through the same code, so that they cannot disagree about what a row is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,17 +51,25 @@ class RowReader:
             if wanted is None or row in wanted:
                 yield self._prepare(row, {name: values[place] for name, values in columns.items()})
 
+    def stamp(self, text: str) -> bytes:
+        """Return what names the present state of a local picture or document."""
+        try:
+            return b"".join(self._images.identity(value) for value in self._images.check(text))
+        except RowError as fault:
+            return fault.kind.encode()
+
     def _prepare(self, row: int, values: dict[str, Any]) -> PreparedRow:
         try:
             text = self._text.render(values)
-            pictures = self._values(values, self._image_columns)
-            documents = self._values(values, self._document_columns)
+            pictures = _values(values, self._image_columns, self._images.check)
+            documents = _values(values, self._document_columns, self._images.check_document)
             identities = [self._images.identity(value) for value in (*pictures, *documents)]
         except RowError as fault:
             return PreparedRow(row, None, "", (), (), fault)
         return PreparedRow(row, self._asking.fingerprint(text, identities), text, pictures, documents, None)
 
-    def _values(self, values: dict[str, Any], columns: tuple[str, ...]) -> tuple[PictureValue, ...]:
-        if not columns:
-            return ()
-        return tuple(value for name in columns for value in self._images.check(values[name]))
+
+def _values(
+    values: dict[str, Any], columns: tuple[str, ...], check: Callable[[Any], tuple[PictureValue, ...]]
+) -> tuple[PictureValue, ...]:
+    return tuple(value for name in columns for value in check(values[name])) if columns else ()

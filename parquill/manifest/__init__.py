@@ -10,6 +10,6 @@ unit that becomes one part of the output.
 
 from parquill.manifest.columns import Columns
 from parquill.manifest.files import Slice, SourceFile
-from parquill.manifest.reading import Manifest, open_manifest
+from parquill.manifest.reading import Chunk, Manifest, open_manifest
 
-__all__ = ["Columns", "Manifest", "Slice", "SourceFile", "open_manifest"]
+__all__ = ["Chunk", "Columns", "Manifest", "Slice", "SourceFile", "open_manifest"]

@@ -33,6 +33,12 @@ class Columns:
     images: tuple[str, ...]
     documents: tuple[str, ...]
 
+    @property
+    def copied(self) -> tuple[str, ...]:
+        """The names of the columns that stand in the output as they are; one at least, for its rows."""
+        names = (*((self.key.name,) if self.has_id else ()), *(field.name for field in self.kept))
+        return names or (self.schema.names[0],)
+
     def needed(self, prompt: Sequence[str]) -> tuple[str, ...]:
         """Return the names of the columns a run reads; `prompt`: those its text is made of."""
         names = [*([self.key.name] if self.has_id else []), *prompt, *self.images, *self.documents]

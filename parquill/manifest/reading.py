@@ -8,7 +8,7 @@ JSON lines and CSV have no index: they are streamed from the start.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,13 @@ class Manifest:
     columns: Columns
     slices: tuple[Slice, ...]
     rows: int
+    schemas: Mapping[SourceFile, pa.Schema]
     folder: str
     """Where its files lie: the root of local picture paths unless the job names one."""
+
+    def require(self, columns: Sequence[str]) -> None:
+        """Raise `ManifestError` naming the first file that lacks one of `columns`."""
+        require(columns, self.schemas)
 
     def read(self, columns: Sequence[str], wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         """Yield the rows of the slices whose part is `wanted` (all without it), in order.
@@ -75,7 +80,7 @@ def open_manifest(job: Job) -> Manifest:
         position += rows
     if position == 0:
         raise ManifestError(f"{job.manifest.path}: the manifest is empty: it has no rows")
-    return Manifest(columns, tuple(slices), position, files[0].storage.root)
+    return Manifest(columns, tuple(slices), position, schemas, files[0].storage.label)
 
 
 def _shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, int]:

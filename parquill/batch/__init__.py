@@ -1,0 +1,21 @@
+"""The composition: rooms joined into a run.
+
+prepare.py       a job checked against its manifest
+endpoint.py      what the endpoint says of itself
+scan.py plan.py  which slices stand, what the others can keep
+rows.py          manifest rows -> text, pictures, fingerprint
+feed.py          rows to ask, in order; index.py twins.py: answers that need no request
+conversation.py  one row: pictures, request, answer, asking again; rungs.py: how to ask
+attempts.py      one request: money, intent, rate and slot, wire; account.py: its books
+slices.py        a whole slice becomes a part
+loop.py          workers, stopping, what is left
+session.py       one process's work on a run; run.py: `run_job`
+watch.py         what a run tells of itself while it goes
+"""
+
+from parquill.batch.loop import RunLoop
+from parquill.batch.run import run_job
+from parquill.batch.session import Attach, RunOptions, unwatched
+from parquill.batch.watch import Watch
+
+__all__ = ["Attach", "RunLoop", "RunOptions", "Watch", "run_job", "unwatched"]

@@ -1,0 +1,279 @@
+"""One row from prepared to answered: pictures, request, attempts, answer, and asking again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
+from parquill.batch.attempts import Asked, Attempts
+from parquill.batch.endpoint import EndpointFacts
+from parquill.batch.rows import PreparedRow
+from parquill.batch.rungs import RungChoice
+from parquill.chat import ChatCompletion, ChatRequest, ImagePart, RequestBody
+from parquill.clock import Clock
+from parquill.errors import ErrorKind, RowError
+from parquill.images import ImageRoom
+from parquill.job import Job
+from parquill.limits import Gate, GateClosed, Need
+from parquill.prices import max_price
+from parquill.prompts import Asking
+from parquill.replies import Verdict
+from parquill.results import ItemResult, Status
+from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate
+
+_FAULTS = {
+    "truncated": ErrorKind.TRUNCATED,
+    "loop": ErrorKind.INVALID_ANSWER,
+    "invalid": ErrorKind.INVALID_ANSWER,
+    "empty": ErrorKind.BAD_RESPONSE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What a conversation needs of the run around it."""
+
+    job: Job
+    facts: EndpointFacts
+    asking: Asking
+    shape: AnswerShape
+    images: ImageRoom
+    counter: TokenCounter
+    length: AnswerLength
+    gate: Gate
+    attempts: Attempts
+    clock: Clock
+
+
+class _Talk:
+    """Where the conversation about one row stands."""
+
+    __slots__ = ("changed", "estimated", "first", "images", "reasks", "request", "rung")
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+        self.rung = Rung.TEXT
+        self.first: ChatRequest | None = None
+        """What the row asks on this rung; None when that has to be made anew."""
+        self.request: ChatRequest | None = None
+        self.changed: Mapping[str, Any] | None = None
+        self.reasks = 0
+        self.estimated: int | None = None
+
+    def max_tokens(self, job: Job) -> int:
+        """Tokens that the next answer may have."""
+        return int((self.changed or {}).get("max_tokens", job.model.max_tokens))
+
+
+class Conversations:
+    """Asks rows, one call a row; safe for any number of them at once."""
+
+    def __init__(self, rooms: Rooms, rungs: RungChoice, *, alarm: Callable[[str], object]) -> None:
+        self._rooms = rooms
+        self._rungs = rungs
+        self._alarm = alarm
+        self._settings: dict[Rung, dict[str, Any]] = {}
+        self._bodies: dict[Rung, RequestBody] = {}
+
+    async def converse(self, prepared: PreparedRow, asked: Asked) -> ItemResult:
+        """Ask one row to its end; raises `GateClosed` when the run stops before it."""
+        try:
+            parts = await self._parts(prepared)
+        except RowError as fault:
+            return self.failed(asked, fault.kind, fault.message)
+        if self._rungs.settled:
+            return await self._ask(prepared, asked, parts)
+        async with self._rungs.turn():
+            return await self._ask(prepared, asked, parts)
+
+    def failed(self, asked: Asked, kind: ErrorKind, message: str, **facts: Any) -> ItemResult:
+        """The result of a row that has no answer."""
+        return self._result(asked, Status.FAILED, kind=kind.value, message=message, **facts)
+
+    def not_attempted(self, asked: Asked, message: str) -> ItemResult:
+        """The result of a row that the run stopped before; its attempts and cost still count."""
+        return self._result(asked, Status.NOT_ATTEMPTED, message=message)
+
+    async def _parts(self, prepared: PreparedRow) -> tuple[str | ImagePart, ...]:
+        images = self._rooms.images
+        parts: tuple[str | ImagePart, ...] = ()
+        if prepared.pictures:
+            now = images.parts_now(prepared.pictures)
+            parts = now if now is not None else await images.parts(prepared.pictures)
+        if prepared.documents:
+            parts = (*parts, *await images.document_parts(prepared.documents))
+        return parts
+
+    async def _ask(self, prepared: PreparedRow, asked: Asked, parts: tuple[str | ImagePart, ...]) -> ItemResult:
+        talk = _Talk(images=sum(isinstance(part, ImagePart) for part in parts))
+        while True:
+            if talk.first is None:
+                talk.rung = self._rungs.rung
+                instruction = self._rooms.shape.instruction_for(talk.rung)
+                talk.request = talk.first = self._rooms.asking.request(prepared.text, parts, instruction)
+            result = await self._turn(talk, asked)
+            if result is not None:
+                return result
+
+    async def _turn(self, talk: _Talk, asked: Asked) -> ItemResult | None:
+        """Send once and judge what came; None when the row is to be asked again."""
+        rooms = self._rooms
+        assert talk.request is not None
+        estimate = rooms.counter.count(talk.request)
+        need = self._need(estimate, talk)
+        if too_long := self._overflow(estimate, talk.max_tokens(rooms.job)):
+            return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, too_long)
+        if never := rooms.gate.fits(need):
+            return self.failed(asked, ErrorKind.RATE_LIMITED, never)
+        talk.estimated = self._expected_pico(estimate, talk.images)
+        body = self._body(talk.rung).build(talk.request, talk.changed)
+        verdict = await rooms.attempts.ask(asked, body, need, images=talk.images)
+        if verdict.completion is None:
+            if refuses_rung(verdict.status, verdict.message) and self._rungs.step_down(talk.rung, verdict.message):
+                talk.first = None
+                return None
+            return self._without_answer(asked, verdict, talk.estimated)
+        self._learn(estimate, talk.images, verdict.completion)
+        answer = rooms.shape.parse(verdict.completion, talk.rung)
+        if answer.ok:
+            self._rungs.confirm()
+            return self._answered(asked, verdict.completion, answer, talk.estimated)
+        return self._not_fitting(talk, asked, verdict.completion, answer)
+
+    def _not_fitting(self, talk: _Talk, asked: Asked, completion: ChatCompletion, answer: Answer) -> ItemResult | None:
+        """Decide whether a row whose answer cannot be used is asked again."""
+        kind = _FAULTS[answer.fault or "invalid"]
+        unheeded = answer.fault == "invalid" and not self._rungs.settled
+        if unheeded and self._rungs.step_down(talk.rung, "it was not heeded"):
+            talk.first = None
+        elif not self._ask_otherwise(talk, answer):
+            message = "; ".join(answer.errors) or "the answer was cut at max_tokens"
+            return self.failed(asked, kind, message, completion=completion, answer=answer, estimated=talk.estimated)
+        self._rooms.attempts.settle(asked, error_kind=kind)
+        return None
+
+    def _ask_otherwise(self, talk: _Talk, answer: Answer) -> bool:
+        """Prepare a paid second try; False where there is none, or where nothing would change."""
+        if talk.reasks == self._rooms.job.output.max_reasks:
+            return False
+        assert talk.first is not None
+        talk.reasks += 1
+        talk.changed = reask_settings(answer, self._settings[talk.rung], talk.reasks)
+        talk.request = reask_turns(talk.first, answer, self._rooms.shape)
+        free = self._rooms.gate.statistics().free_pico
+        affordable = free is None or self._need(self._rooms.counter.count(talk.request), talk).worst_pico <= free
+        return bool(talk.changed) and (affordable or answer.fault != "truncated")
+
+    def _without_answer(self, asked: Asked, verdict: Verdict, estimated: int | None) -> ItemResult:
+        if verdict.stop is not None:
+            self._rooms.gate.close(verdict.stop, verdict.message)
+            raise GateClosed(verdict.stop, verdict.message)
+        assert verdict.kind is not None
+        return self.failed(asked, verdict.kind, verdict.message, estimated=estimated)
+
+    def _overflow(self, estimate: TokenEstimate, max_tokens: int) -> str | None:
+        context, longest = self._rooms.facts.context_length, self._rooms.facts.max_completion_tokens
+        if longest is not None and max_tokens > longest:
+            return f"model.max_tokens is {max_tokens:,}, the endpoint's answers have {longest:,} tokens at most"
+        if context is not None and estimate.expected + max_tokens > context:
+            return (
+                f"about {estimate.expected:,} tokens of prompt and {max_tokens:,} of answer do not fit into the "
+                f"context of {context:,}"
+            )
+        return None
+
+    def _need(self, estimate: TokenEstimate, talk: _Talk) -> Need:
+        price, max_tokens, images = self._rooms.facts.price, talk.max_tokens(self._rooms.job), talk.images
+        return Need(
+            tokens=estimate.expected + round(self._rooms.length.estimate().expected),
+            worst_pico=price.worst_pico(estimate.upper, max_tokens, images) if price else 0,
+            worst_tokens=estimate.upper + max_tokens,
+        )
+
+    def _expected_pico(self, estimate: TokenEstimate, images: int) -> int | None:
+        price = self._rooms.facts.price
+        if price is None:
+            return None
+        return price.cost_pico(estimate.expected, round(self._rooms.length.estimate().expected), images)
+
+    def _learn(self, estimate: TokenEstimate, images: int, completion: ChatCompletion) -> None:
+        usage = completion.usage
+        if usage is None:
+            return
+        self._rooms.length.observe(usage.completion_tokens)
+        if self._rooms.counter.observe(estimate, images, usage.prompt_tokens, completion.provider):
+            self._alarm(
+                f"the endpoint counted {usage.prompt_tokens:,} prompt tokens where at most {estimate.upper:,} were "
+                "thought possible; the bound is raised"
+            )
+
+    def _body(self, rung: Rung) -> RequestBody:
+        body = self._bodies.get(rung)
+        if body is None:
+            rooms = self._rooms
+            settings = self._settings[rung] = request_settings(rooms.job, rooms.facts, rooms.shape, rung)
+            body = self._bodies[rung] = RequestBody(settings)
+        return body
+
+    def _answered(self, asked: Asked, completion: ChatCompletion, answer: Answer, estimated: int | None) -> ItemResult:
+        return self._result(asked, Status.OK, completion=completion, answer=answer, estimated=estimated)
+
+    def _result(
+        self,
+        asked: Asked,
+        status: Status,
+        *,
+        kind: str | None = None,
+        message: str | None = None,
+        completion: ChatCompletion | None = None,
+        answer: Answer | None = None,
+        estimated: int | None = None,
+    ) -> ItemResult:
+        account = asked.account
+        return ItemResult(
+            status=status,
+            fingerprint=asked.place.fingerprint,
+            error_kind=kind,
+            error_message=message,
+            answer=answer.value if answer and status is Status.OK else None,
+            answer_text=answer.text if answer else None,
+            attempts=account.attempts,
+            model=completion.model if completion else None,
+            provider=completion.provider if completion else None,
+            generation_id=completion.generation_id if completion else None,
+            finish_reason=completion.finish_reason if completion else None,
+            prompt_tokens=account.prompt_tokens if account.attempts else 0,
+            completion_tokens=account.completion_tokens if account.attempts else 0,
+            cached_tokens=account.cached_tokens if account.attempts else 0,
+            cost_pico=account.cost_pico if account.attempts else 0,
+            cost_source=account.source,
+            estimated_pico=estimated,
+            latency_ms=asked.last_latency_ms,
+            repairs=answer.repairs if answer else (),
+            finished_at=int(self._rooms.clock.wall() * 1_000_000),
+        )
+
+
+def request_settings(job: Job, facts: EndpointFacts, shape: AnswerShape, rung: Rung) -> dict[str, Any]:
+    """Return every key of a request's body but the messages: the same for all rows on a rung."""
+    model = job.model
+    settings: dict[str, Any] = {"model": model.name, "max_tokens": model.max_tokens}
+    for name in ("temperature", "top_p", "top_k", "seed", "stop"):
+        if (value := getattr(model, name)) is not None:
+            settings[name] = value
+    settings |= shape.settings_for(rung)
+    if facts.openrouter:
+        provider = dict(model.provider)
+        if rung is not Rung.TEXT and rung is not Rung.PROMPT:
+            provider.setdefault("require_parameters", True)
+        if facts.price is not None and job.budget.usd is not None:
+            provider.setdefault("max_price", max_price(facts.price))
+        if provider:
+            settings["provider"] = provider
+        if model.fallback_models:
+            settings["models"] = [model.name, *model.fallback_models]
+    elif model.provider:
+        settings["provider"] = dict(model.provider)
+    return settings

@@ -1,0 +1,227 @@
+"""Rows that have to be asked, in the manifest's order, read no further ahead than needed.
+
+Workers pull; one chunk is read ahead on a thread. On the way each row that needs no request
+finds its place: kept from the old part, or already an outcome in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from parquill.batch.account import Account, Booking
+from parquill.batch.attempts import Asked, Place
+from parquill.batch.plan import OpenSlice, RunPlan
+from parquill.batch.rows import PreparedRow
+from parquill.batch.slices import SliceWork
+from parquill.ledger import AttemptRecord, CarriedRow, Ledger
+from parquill.manifest import Chunk
+from parquill.results import CostSource, ItemResult, Status
+
+
+class Feed:
+    """Opens slices in order and hands out their rows."""
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        ledger: Ledger,
+        *,
+        run: int,
+        realm: str,
+        limit: int | None,
+        on_outcome: Callable[[SliceWork, int, ItemResult], object],
+        on_read: Callable[[SliceWork], object],
+    ) -> None:
+        """`limit`: rows at or after this position are not asked. `on_outcome`: told of rows whose
+        outcome the ledger holds already; `on_read`: told when a slice is read to its end."""
+        self._plan = plan
+        self._ledger = ledger
+        self._run = run
+        self._limit = plan.manifest.rows if limit is None else limit
+        self._realm = realm
+        self._archived: bool | None = None
+        self._on_outcome = on_outcome
+        self._on_read = on_read
+        self._open = {one.slice.part: one for one in plan.open if one.slice.position < self._limit}
+        self._names = plan.manifest.columns.needed(plan.reader.columns)
+        self._chunks = plan.manifest.read(self._names, set(self._open)) if self._open else iter(())
+        self._ahead: asyncio.Future[Chunk | None] | None = None
+        self._rows: Iterator[PreparedRow] = iter(())
+        self._work: SliceWork | None = None
+        self._loading = asyncio.Lock()
+        self._done = False
+        self.works: dict[int, SliceWork] = {}
+        """Slices that are open now, by their number."""
+        self.opened: set[int] = set()
+        """Every slice that has been opened."""
+        self._earlier: dict[tuple[int, int], Account] = {}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there are no more rows to hand out."""
+        return self._done
+
+    async def take(self) -> tuple[SliceWork, PreparedRow] | None:
+        """Return the next row to ask, or None when there are no more."""
+        while True:
+            for prepared in self._rows:
+                assert self._work is not None
+                return self._work, prepared
+            if self._done:
+                return None
+            async with self._loading:
+                if self._rows_left() or self._done:
+                    continue
+                chunk = await self._read_chunk()
+                if chunk is None:
+                    self._done = True
+                else:
+                    await self._admit(chunk)
+
+    def ask(self, work: SliceWork, prepared: PreparedRow) -> Asked:
+        """Begin a row's account with what earlier processes and runs spent on it."""
+        place = Place(work.slice_id, prepared.row, prepared.fingerprint)
+        return Asked(place, self.account_of(work, prepared.row))
+
+    def account_of(self, work: SliceWork, row: int) -> Account:
+        """Begin a row's account with what was spent on it before."""
+        return self._earlier.pop((work.plan.number, row), Account())
+
+    async def close(self) -> None:
+        """Hand out nothing more; a read that is under way comes to its end."""
+        self._done = True
+        self._rows = iter(())
+        if self._ahead is not None:
+            await asyncio.gather(self._ahead, return_exceptions=True)
+
+    async def rest(self) -> AsyncIterator[SliceWork]:
+        """Read what is left without asking anything: the run is over. Yields slices read to their end.
+
+        First those that are open, then those that hold something of older runs and whose part
+        is not true any more.
+        """
+        for work in [work for work in self.works.values() if work.is_read]:
+            yield work
+        while any(not work.is_read for work in self.works.values()):
+            chunk = await self._read_chunk()
+            assert chunk is not None
+            if (work := await self._admit(chunk, ask=False)).is_read:
+                yield work
+        held = {record.name for record in await self._ledger.slices()}
+        wanted = {
+            one.slice.part: one
+            for one in self._plan.open
+            if one.number not in self.opened and not one.stands and (one.old is not None or one.slice.part in held)
+        }
+        self._open |= wanted
+        for chunk in self._plan.manifest.read(self._names, set(wanted)) if wanted else ():
+            if (work := await self._admit(chunk, ask=False)).is_read:
+                yield work
+
+    async def open_blank(self, plan: OpenSlice) -> SliceWork:
+        """Open a slice that neither ledger nor output knows, for writing it as a whole."""
+        held = await self._ledger.slice(plan.slice.part, f"{plan.digest}{self._realm}")
+        return SliceWork(plan, held.id)
+
+    def _rows_left(self) -> bool:
+        """Whether another worker has loaded rows already; the first of them is not lost."""
+        for prepared in self._rows:
+            self._rows = itertools.chain((prepared,), self._rows)
+            return True
+        return False
+
+    async def _read_chunk(self) -> Chunk | None:
+        ahead = self._ahead or self._read()
+        self._ahead = None
+        chunk = await ahead
+        if chunk is not None:
+            self._ahead = self._read()
+        return chunk
+
+    def _read(self) -> asyncio.Future[Chunk | None]:
+        return asyncio.get_running_loop().run_in_executor(None, next, self._chunks, None)
+
+    async def _admit(self, chunk: Chunk, *, ask: bool = True) -> SliceWork:
+        """Sort a chunk's rows: kept, known to the ledger or the archive, beyond the limit, to be asked."""
+        plan = self._open[chunk.slice.part]
+        work = self.works.get(plan.number) or await self._open_slice(plan)
+        work.take(chunk, self._plan.manifest)
+        last = min(chunk.start + chunk.table.num_rows, self._limit - chunk.slice.position)
+        wanted = {row for row in range(chunk.start, last) if not work.kept[row] and work.results[row] is None}
+        if ask:
+            self._work = work
+            self._rows = await self._prepare(work, chunk, wanted)
+            if work.is_read:
+                self._on_read(work)
+        return work
+
+    async def _prepare(self, work: SliceWork, chunk: Chunk, wanted: set[int]) -> Iterator[PreparedRow]:
+        rows = self._plan.reader.read(chunk, wanted)
+        if self._archived is None:
+            self._archived = await self._ledger.archive_holds(self._realm)
+        if not self._archived:
+            return rows
+        prepared = list(rows)
+        pairs = [(one.row, one.fingerprint) for one in prepared if one.fingerprint is not None]
+        adopted = await self._ledger.adopt(run=self._run, slice_id=work.slice_id, wanted=pairs)
+        for row, payload in adopted.items():
+            self._take_outcome(work, row, ItemResult.decode(payload))
+        return iter([one for one in prepared if one.row not in adopted])
+
+    async def _open_slice(self, plan: OpenSlice) -> SliceWork:
+        ledger = self._ledger
+        held = await ledger.slice(plan.slice.part, f"{plan.digest}{self._realm}")
+        if plan.old is not None and plan.carried:
+            await ledger.lift(plan.old.part_id, (), list(self._carried(plan, held.id)))
+        work = self.works[plan.number] = SliceWork(plan, held.id)
+        self.opened.add(plan.number)
+        for row in range(plan.slice.rows):
+            if plan.keeps(row):
+                work.keep(row)
+        for row, spent in (await ledger.open_attempts(held.id)).items():
+            self._earlier[plan.number, row] = _account_of(spent)
+        for row, payload in (await ledger.open_rows(held.id)).items():
+            self._take_outcome(work, row, ItemResult.decode(payload))
+        return work
+
+    def _carried(self, plan: OpenSlice, slice_id: int) -> Iterator[tuple[int, CarriedRow]]:
+        for row, (old_row, result) in plan.carried.items():
+            yield (
+                old_row,
+                CarriedRow(
+                    slice_id=slice_id,
+                    row=row,
+                    run=self._run,
+                    fingerprint=result.fingerprint or b"",
+                    attempts=result.attempts,
+                    cost_pico=result.cost_pico or 0,
+                    cost_source=result.cost_source or CostSource.UNKNOWN,
+                    prompt_tokens=result.prompt_tokens,
+                    completion_tokens=result.completion_tokens,
+                    cached_tokens=result.cached_tokens,
+                ),
+            )
+
+    def _take_outcome(self, work: SliceWork, row: int, result: ItemResult) -> None:
+        index = self._plan.index
+        if result.status is Status.OK and index is not None and result.fingerprint is not None:
+            index.claim(result.fingerprint, work.plan.number, row)
+        self._on_outcome(work, row, result)
+
+
+def _account_of(attempts: Sequence[AttemptRecord]) -> Account:
+    """Sums of a row's earlier attempts; `number` counts on over those carried from an older part."""
+    account = Account()
+    for one in attempts:
+        unknown = one.cost_source == CostSource.UNKNOWN
+        booking = Booking(
+            None if unknown and not one.cost_pico else one.cost_pico,
+            CostSource(one.cost_source),
+            one.prompt_tokens,
+            one.completion_tokens,
+            one.cached_tokens,
+        )
+        account.add(booking, attempts=one.number - account.attempts)
+    return account

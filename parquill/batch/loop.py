@@ -1,0 +1,314 @@
+"""The run itself: workers pull rows, rows become outcomes, whole slices become parts.
+
+A fixed set of workers (a few more than may be in flight, so that pictures, intents and
+outcomes are on their way while the wire is full) takes rows from the feed. A row's outcome is
+durable in the ledger before it counts. When the run stops (`stop`), nothing new is admitted,
+those in flight get their time, and every row left is written as not attempted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from dataclasses import dataclass
+
+from parquill.batch.attempts import Asked, Attempts, Place
+from parquill.batch.conversation import Conversations
+from parquill.batch.feed import Feed
+from parquill.batch.plan import RunPlan
+from parquill.batch.rows import PreparedRow
+from parquill.batch.slices import Publisher, SliceWork
+from parquill.batch.twins import Elsewhere, Standing, reused
+from parquill.clock import Clock
+from parquill.errors import Stop, StorageFullError
+from parquill.job import FailureSettings
+from parquill.ledger import Ledger
+from parquill.limits import Gate, GateClosed
+from parquill.progress import Stages
+from parquill.results import ItemResult, PartInfo, Status, not_attempted_table
+from parquill.storage import Storage
+from parquill.summary import Tally
+
+GRACE_SECONDS = 20.0
+"""What those in flight get when the run is told to stop."""
+
+_SPARE_WORKERS = 32
+_TICK = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class LoopRooms:
+    """What the loop needs of the run around it."""
+
+    plan: RunPlan
+    ledger: Ledger
+    output: Storage
+    publisher: Publisher
+    conversations: Conversations
+    attempts: Attempts
+    gate: Gate
+    tally: Tally
+    clock: Clock
+    failures: FailureSettings
+    elsewhere: Elsewhere | None
+
+
+class RunLoop:
+    """Executes a plan; one for a run."""
+
+    def __init__(self, rooms: LoopRooms, *, run: int, realm: str, limit: int | None) -> None:
+        """`limit`: rows at or after this position of the manifest are not asked."""
+        self._rooms = rooms
+        self._limit = limit
+        self.feed = Feed(
+            rooms.plan,
+            rooms.ledger,
+            run=run,
+            realm=realm,
+            limit=limit,
+            on_outcome=self._finish,
+            on_read=self._publish_if_whole,
+        )
+        self._standing = Standing(rooms.plan, rooms.output, self.feed.works)
+        self._workers: set[asyncio.Task[None]] = set()
+        self._publishing: set[asyncio.Task[None]] = set()
+        self._recent: deque[bool] = deque(maxlen=rooms.failures.window)
+        self._failed_recent = 0
+        self._fault: BaseException | None = None
+        self.asking = 0
+        """Rows that a worker has in hand."""
+
+    @property
+    def parts(self) -> list[PartInfo]:
+        """The output's parts as they stand when the run is over."""
+        rooms = self._rooms
+        standing = {**rooms.plan.complete, **self._standing.published}
+        kept = {one.number: one.old for one in rooms.plan.open if one.old is not None and one.number not in standing}
+        return [info for _, info in sorted({**standing, **kept}.items())]
+
+    @property
+    def closed(self) -> GateClosed | None:
+        """Why the run stopped; None when it went to its end."""
+        return self._rooms.gate.closed
+
+    def stages(self) -> Stages:
+        """Where rows are now."""
+        works = self.feed.works.values()
+        flying = self._rooms.gate.statistics().in_flight
+        return Stages(
+            pictures=max(0, self.asking - flying),
+            asking=flying,
+            writing=sum(len(work.results) - work.left for work in works),
+        )
+
+    async def execute(self) -> None:
+        """Work until every row has an outcome or the run stops; then write what is left.
+
+        Raises the first fault of Parquill's own or of its storage; what came before it is kept.
+        """
+        try:
+            await self._work()
+        except asyncio.CancelledError:
+            self.stop(Stop.SIGTERM, "the run was cancelled")
+            await asyncio.shield(self._work())
+            await self._close()
+            raise
+        await self._close()
+        if self._fault is not None:
+            raise self._fault
+
+    def stop(self, reason: Stop, message: str, *, grace: float = GRACE_SECONDS) -> None:
+        """Admit nothing more; requests in flight get `grace` seconds, then they are cut off."""
+        self._rooms.gate.close(reason, message)
+        if grace > 0:
+            self._rooms.clock.call_later(grace, self._cut_off)
+        else:
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+
+    async def _work(self) -> None:
+        """Keep as many workers as may be of use until the feed is empty or the gate closed."""
+        while True:
+            if self._rooms.gate.closed is None and not self.feed.is_done:
+                wanted = self._rooms.gate.statistics().in_flight_limit
+                self._hire(wanted + max(_SPARE_WORKERS, wanted // 2))
+            if not self._workers:
+                return
+            await asyncio.wait(self._workers, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
+
+    def _hire(self, wanted: int) -> None:
+        left = self._rooms.plan.manifest.rows
+        while len(self._workers) < min(wanted, left):
+            worker = asyncio.create_task(self._worker())
+            self._workers.add(worker)
+            worker.add_done_callback(self._dismiss)
+
+    def _dismiss(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        if worker.cancelled() or (fault := worker.exception()) is None:
+            return
+        if isinstance(fault, StorageFullError):
+            self._rooms.gate.close(Stop.DISK_FULL, str(fault))
+            return
+        if self._fault is None:
+            self._fault = fault
+        self.stop(Stop.SIGTERM, f"a fault stopped the run: {fault}", grace=0)
+
+    async def _worker(self) -> None:
+        while (taken := await self.feed.take()) is not None:
+            self.asking += 1
+            try:
+                await self._row(*taken)
+            except GateClosed:
+                return
+            finally:
+                self.asking -= 1
+
+    async def _row(self, work: SliceWork, prepared: PreparedRow) -> None:
+        conversations, index = self._rooms.conversations, self._rooms.plan.index
+        asked = self.feed.ask(work, prepared)
+        if prepared.fault is not None:
+            self._finish(work, prepared.row, conversations.failed(asked, prepared.fault.kind, prepared.fault.message))
+            return
+        fingerprint = prepared.fingerprint
+        assert fingerprint is not None
+        assert index is not None
+        place = index.claim(fingerprint, work.plan.number, prepared.row)
+        if place is not None and place != (work.plan.number, prepared.row):
+            if await self._take_over(work, prepared.row, fingerprint, place):
+                return
+        elif await self._find_elsewhere(work, prepared.row, fingerprint):
+            return
+        await self._ask(work, prepared, asked)
+
+    async def _take_over(self, work: SliceWork, row: int, fingerprint: bytes, place: tuple[int, int]) -> bool:
+        """Give a row the outcome of an equal one, now or when that has come."""
+        result = await self._standing.result(place)
+        leader = self.feed.works.get(place[0])
+        if result is None and leader is not None:
+            leader.waiters.setdefault(place[1], []).append(
+                lambda outcome: self._finish(work, row, self._shared(outcome, fingerprint))
+            )
+            return True
+        if result is None or result.fingerprint != fingerprint:
+            return False
+        self._finish(work, row, self._shared(result, fingerprint))
+        return True
+
+    async def _find_elsewhere(self, work: SliceWork, row: int, fingerprint: bytes) -> bool:
+        elsewhere = self._rooms.elsewhere
+        result = await elsewhere.find(fingerprint) if elsewhere is not None else None
+        if result is not None:
+            self._finish(work, row, self._shared(result, fingerprint))
+        return result is not None
+
+    def _shared(self, result: ItemResult, fingerprint: bytes) -> ItemResult:
+        return reused(result, fingerprint=fingerprint, now_us=int(self._rooms.clock.wall() * 1_000_000))
+
+    async def _ask(self, work: SliceWork, prepared: PreparedRow, asked: Asked) -> None:
+        """Ask a row; its outcome counts once it is durable."""
+        conversations = self._rooms.conversations
+        try:
+            result = await conversations.converse(prepared, asked)
+        except (GateClosed, asyncio.CancelledError) as gone:
+            message = gone.message if isinstance(gone, GateClosed) else "the run was cut off while this row was asked"
+            self._rooms.attempts.settle(asked, error_kind=None)
+            self._finish(work, prepared.row, conversations.not_attempted(asked, message))
+            raise
+        if asked.account.attempts:
+            await self._rooms.attempts.record(asked, result)
+        self._finish(work, prepared.row, result)
+
+    def _finish(self, work: SliceWork, row: int, result: ItemResult) -> None:
+        self._rooms.tally.add(result)
+        if result.status is not Status.NOT_ATTEMPTED:
+            self._watch(failed=result.status is Status.FAILED)
+        work.finish(row, result)
+        self._publish_if_whole(work)
+
+    def _watch(self, *, failed: bool) -> None:
+        """Stop early when too many of the last rows failed."""
+        most, recent = self._rooms.failures.max_error_rate, self._recent
+        if most is None:
+            return
+        if len(recent) == recent.maxlen:
+            self._failed_recent -= recent[0]
+        recent.append(failed)
+        self._failed_recent += failed
+        if len(recent) == recent.maxlen and self._failed_recent > most * len(recent):
+            self._rooms.gate.close(
+                Stop.ERROR_RATE,
+                f"{self._failed_recent} of the last {len(recent)} finished rows failed, more than "
+                f"failures.max_error_rate {most:g} allows",
+            )
+
+    def _publish_if_whole(self, work: SliceWork) -> None:
+        if not work.is_whole or work.plan.number not in self.feed.works or work.publishing:
+            return
+        work.publishing = True
+        task = asyncio.create_task(self._publish(work))
+        self._publishing.add(task)
+        task.add_done_callback(self._published)
+
+    async def _publish(self, work: SliceWork) -> None:
+        self._standing.published[work.plan.number] = await self._rooms.publisher.publish(work)
+        del self.feed.works[work.plan.number]
+
+    def _published(self, task: asyncio.Task[None]) -> None:
+        self._publishing.discard(task)
+        if task.cancelled() or (fault := task.exception()) is None:
+            return
+        reason = Stop.DISK_FULL if isinstance(fault, StorageFullError) else Stop.SIGTERM
+        if reason is not Stop.DISK_FULL and self._fault is None:
+            self._fault = fault
+        self._rooms.gate.close(reason, str(fault))
+
+    async def _close(self) -> None:
+        """Write what is left: open slices with the rows they have, the others as not attempted."""
+        closed = self._rooms.gate.closed
+        message = closed.message if closed else f"beyond --limit {self._limit}"
+        await self.feed.close()
+        full = closed is not None and closed.stop is Stop.DISK_FULL
+        if self._fault is None and not full and (closed is not None or self._limit is not None):
+            async for work in self.feed.rest():
+                self._give_up(work, message)
+                await self._all_published()
+            await self._write_blank(message)
+        await self._all_published()
+        if self._fault is None and not full:
+            await self._remove_orphans()
+
+    async def _all_published(self) -> None:
+        while self._publishing:
+            await asyncio.wait(self._publishing)
+
+    def _give_up(self, work: SliceWork, message: str) -> None:
+        for row, result in enumerate(work.results):
+            if result is None and not work.kept[row]:
+                asked = Asked(Place(work.slice_id, row, None), self.feed.account_of(work, row))
+                self._finish(work, row, self._rooms.conversations.not_attempted(asked, message))
+
+    async def _write_blank(self, message: str) -> None:
+        """Slices that nothing is known of: all their rows at once, without looking at each."""
+        plan = self._rooms.plan
+        left = {one.slice.part: one for one in plan.open if one.number not in self.feed.opened and one.old is None}
+        for part, chunks in itertools.groupby(
+            plan.manifest.read(plan.manifest.columns.copied, set(left)), key=lambda chunk: chunk.slice.part
+        ):
+            work = await self.feed.open_blank(left[part])
+            for chunk in chunks:
+                work.take(chunk, plan.manifest)
+            table = not_attempted_table(self._rooms.publisher.schema, work.manifest_table(), message)
+            self._standing.published[work.plan.number] = await self._rooms.publisher.put(
+                work.plan, work.slice_id, table
+            )
+
+    async def _remove_orphans(self) -> None:
+        """Old parts go only when the new set stands."""
+        for orphan in self._rooms.plan.orphans:
+            await asyncio.to_thread(self._rooms.output.remove, orphan.name)
+            await self._rooms.ledger.drop_part(orphan.part_id)

@@ -1,0 +1,63 @@
+"""What a job means, before any endpoint is asked: schema, manifest, prompts, columns.
+
+`run`, `estimate` and `verify` begin here, so that the three agree about every row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from parquill.answers import AnswerShape, example_turns, load_shape
+from parquill.batch.rows import RowReader
+from parquill.chat import ImagePart
+from parquill.clock import Clock
+from parquill.images import ImageRoom
+from parquill.job import Job
+from parquill.manifest import Manifest, open_manifest
+from parquill.prompts import Asking, UserText
+from parquill.results import output_schema
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that has been checked against its manifest."""
+
+    job: Job
+    shape: AnswerShape
+    manifest: Manifest
+    images: ImageRoom
+    asking: Asking
+    reader: RowReader
+    schema: pa.Schema
+    """The output's schema."""
+
+
+def prepare(job: Job, clock: Clock) -> Prepared:
+    """Check a job against its manifest; reads files, sends nothing.
+
+    Raises `SchemaError`, `JobError` or `ManifestError` with what is wrong and where.
+    """
+    shape = load_shape(job.output)
+    manifest = open_manifest(job)
+    text = UserText(job, manifest.columns.schema.names)
+    manifest.require(text.columns)
+    images = ImageRoom(
+        job.images,
+        job.documents,
+        manifest_folder=manifest.folder,
+        endpoint_fetches=job.model.endpoint in ("openrouter", "emulator"),
+        clock=clock,
+    )
+    examples = example_turns(job.prompt.examples, shape, ImagePart)
+    asking = Asking(job, shape_digest=shape.digest_source, examples=examples)
+    return Prepared(
+        job=job,
+        shape=shape,
+        manifest=manifest,
+        images=images,
+        asking=asking,
+        reader=RowReader(text, asking, images, manifest.columns),
+        schema=output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type),
+    )

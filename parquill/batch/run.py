@@ -1,0 +1,65 @@
+"""`run_job`: from a job to a summary.
+
+Everything that must be true before the first request is checked on the way in: schema and
+manifest, key, lock and output, endpoint, price and budget, ids, room on the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator
+
+from parquill.batch.endpoint import look_up
+from parquill.batch.prepare import prepare
+from parquill.batch.session import Attach, Place, RunOptions, Session, unwatched
+from parquill.client import Client
+from parquill.clock import Clock, SystemClock
+from parquill.job import OPENROUTER_URL, Job, Secret, read_api_key, state_home
+from parquill.ledger import Ledger
+from parquill.storage import Storage
+from parquill.summary import RunSummary
+from parquill.workspace import Workspace
+
+
+async def run_job(
+    job: Job, options: RunOptions | None = None, *, attach: Attach = unwatched, clock: Clock | None = None
+) -> RunSummary:
+    """Run a job to its end or its stop, and return what became of it.
+
+    `attach` is entered while rows are asked. Raises `UsageError` before anything is sent,
+    `StorageFaultError` when the disk failed.
+    """
+    clock = clock or SystemClock()
+    opened = await asyncio.to_thread(prepare, job, clock)
+    key = read_api_key(job.model)
+    workspace = Workspace.of(job.output.path, state_home())
+    with workspace.lock(clock):
+        output = Storage.at(job.output.path)
+        await asyncio.to_thread(output.make_ready)
+        ledger = await asyncio.to_thread(Ledger.open, workspace.ledger, job=job.name, clock=clock)
+        try:
+            async with endpoint_of(job, key, workspace) as (client, base_url):
+                today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
+                facts = await look_up(client, base_url, job, today=today)
+                place = Place(workspace, output, ledger, client, facts)
+                return await Session(opened, place, options or RunOptions(), clock).run(attach)
+        finally:
+            await asyncio.to_thread(ledger.close)
+
+
+@contextlib.asynccontextmanager
+async def endpoint_of(job: Job, key: Secret | None, workspace: Workspace) -> AsyncIterator[tuple[Client, str]]:
+    """Open a client to the job's endpoint; the embedded emulator lives as long as it does."""
+    async with contextlib.AsyncExitStack() as stack:
+        base_url, secret = job.model.endpoint, key
+        if base_url == "openrouter":
+            base_url = OPENROUTER_URL
+        elif base_url == "emulator":
+            from parquill.emulator import Emulator, EmulatorSettings  # noqa: PLC0415 - loaded only to rehearse
+
+            workspace.make_ready()
+            emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=workspace.emulator_log)))
+            base_url, secret = emulator.base_url, Secret(emulator.api_key)
+        yield await stack.enter_async_context(Client(base_url, secret)), base_url

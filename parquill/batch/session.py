@@ -1,0 +1,350 @@
+"""One process's work on a run: recover, plan, ask, close the books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import platform
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+
+from parquill.answers import ladder
+from parquill.batch.attempts import Attempts
+from parquill.batch.conversation import Conversations, Rooms
+from parquill.batch.endpoint import EMULATOR, EndpointFacts
+from parquill.batch.loop import LoopRooms, RunLoop
+from parquill.batch.plan import Planner, Retry, RunPlan
+from parquill.batch.prepare import Prepared
+from parquill.batch.rungs import RungChoice
+from parquill.batch.slices import Publisher
+from parquill.batch.twins import Elsewhere
+from parquill.batch.watch import Watch
+from parquill.budget import Budget
+from parquill.chat import PICO
+from parquill.client import Client
+from parquill.clock import Clock
+from parquill.errors import ErrorKind, JobError, Stop
+from parquill.job import zone
+from parquill.ledger import Ledger, Spend
+from parquill.limits import Gate
+from parquill.prices import Price
+from parquill.results import PartInfo, write_manifest
+from parquill.retry import RetryPolicy
+from parquill.storage import Storage
+from parquill.summary import RowCounts, RunRecord, RunSummary, Tally, TimelineSample, TokenCounts, usd
+from parquill.tokens import AnswerLength, TokenCounter
+from parquill.workspace import Workspace
+
+_BYTES_PER_ROW = 2_000
+"""Room on the disk that one row may take, in ledger and part together."""
+
+Attach = Callable[[RunLoop, Watch], contextlib.AbstractAsyncContextManager[None]]
+"""What is entered while rows are asked: progress, signals."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What one command adds to a job."""
+
+    limit: int | None = None
+    """Ask only the first so many rows of the manifest."""
+    retry: frozenset[ErrorKind] = frozenset()
+    """Failed rows of these kinds are asked again too."""
+    fresh_budget: bool = False
+    """End the run that goes on, and begin one with the whole budget."""
+    allow_shrink: bool = False
+    """Accept a manifest that lost more than half of its rows."""
+    deadline: float | None = None
+    """Unix seconds at which to stop cleanly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run's things are."""
+
+    workspace: Workspace
+    output: Storage
+    ledger: Ledger
+    client: Client
+    facts: EndpointFacts
+
+
+@contextlib.asynccontextmanager
+async def unwatched(_: RunLoop, __: Watch) -> AsyncIterator[None]:
+    """Nobody looks."""
+    yield
+
+
+class Session:
+    """From a prepared job to its summary."""
+
+    def __init__(self, opened: Prepared, place: Place, options: RunOptions, clock: Clock) -> None:
+        self._opened = opened
+        self._job = opened.job
+        self._place = place
+        self._facts = place.facts
+        self._ledger = place.ledger
+        self._options = options
+        self._clock = clock
+        self._realm = EMULATOR if place.facts.emulated else ""
+        self._notices: list[str] = [*opened.shape.notices, *place.facts.notices]
+        self._started = clock.monotonic()
+        self._started_at = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
+
+    async def run(self, attach: Attach = unwatched) -> RunSummary:
+        """Do what is left to do; raises `UsageError` before anything is sent."""
+        self._refuse_unpriced()
+        planner = Planner(self._opened, self._place.output)
+        parts = await asyncio.to_thread(planner.standing)
+        await self._recover(parts)
+        retry = Retry(self._options.retry)
+        plan = await asyncio.to_thread(
+            planner.plan,
+            parts,
+            self._ledger,
+            emulated=self._facts.emulated,
+            retry=retry,
+            allow_shrink=self._options.allow_shrink,
+        )
+        if not plan.open:
+            return await self._nothing_to_do(plan)
+        rows = sum(one.slice.rows for one in plan.open)
+        await asyncio.to_thread(self._place.workspace.check_free, rows * _BYTES_PER_ROW)
+        run = await self._begin(plan)
+        async with self._opened.images:
+            return await self._ask(plan, run, attach)
+
+    def _refuse_unpriced(self) -> None:
+        if self._job.budget.usd is not None and self._facts.price is None:
+            raise JobError(
+                f"budget.usd: no price is known for {self._job.model.name} at {self._facts.base_url}, so a budget in "
+                "money cannot be kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
+            )
+
+    async def _recover(self, parts: Mapping[str, PartInfo]) -> None:
+        """Put right what a dead process left, and say what may be paid twice."""
+        if parts and not await self._ledger.runs():
+            await self._ledger.open_books(sum(info.cost_pico for info in parts.values()))
+        found = await self._ledger.recover({name: info.part_id for name, info in parts.items()})
+        if found.in_doubt:
+            were = "requests were" if found.in_doubt > 1 else "request was"
+            self._notices.append(
+                f"{found.in_doubt} {were} in flight when the last process died: booked at worst case, "
+                f"${usd(found.worst_pico)}, and asked again"
+            )
+
+    async def _begin(self, plan: RunPlan) -> int:
+        """Go on with the run that has not ended, or begin one."""
+        name, cap = self._job.model.name, self._cap_pico
+        current = await self._ledger.current_run()
+        if current is not None and current.realm == self._realm and not self._options.fresh_budget:
+            await self._ledger.resume_run(current.id, model=name, settings=plan.settings, cap_pico=cap)
+            return current.id
+        return await self._ledger.begin_run(realm=self._realm, model=name, settings=plan.settings, cap_pico=cap)
+
+    @property
+    def _cap_pico(self) -> int | None:
+        return None if self._job.budget.usd is None else int(self._job.budget.usd * PICO)
+
+    async def _gate(self, run: int) -> Gate:
+        """The gate, with what this run and this day have used already."""
+        settings = self._job.budget
+        spent = await (self._ledger.totals(run) if settings.per == "run" else self._spent_today(settings.timezone))
+        budget = Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
+        used = (await self._spent_today("UTC")).requests
+        return Gate(self._job.limits, budget, self._clock, day_used=used)
+
+    async def _spent_today(self, timezone: str) -> Spend:
+        now = dt.datetime.fromtimestamp(self._clock.wall(), zone(timezone))
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return await self._ledger.spent_between(_micros(midnight.timestamp()), _micros(now.timestamp()) + 1)
+
+    async def _ask(self, plan: RunPlan, run: int, attach: Attach) -> RunSummary:
+        job, gate = self._job, await self._gate(run)
+        rungs = self._rungs()
+        attempts = Attempts(
+            gate,
+            self._ledger,
+            self._place.client,
+            run=run,
+            price=self._facts.price,
+            policy=RetryPolicy(job.retry.max_attempts, job.retry.deadline_seconds),
+            clock=self._clock,
+            rng=random.Random(),  # noqa: S311 - it spreads waits, it keeps no secret
+        )
+        tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
+        rooms = LoopRooms(
+            plan=plan,
+            ledger=self._ledger,
+            output=self._place.output,
+            publisher=self._publisher(plan, rungs),
+            conversations=Conversations(self._rooms(gate, attempts), rungs, alarm=self._notice_once),
+            attempts=attempts,
+            gate=gate,
+            tally=tally,
+            clock=self._clock,
+            failures=job.failures,
+            elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
+        )
+        loop = RunLoop(rooms, run=run, realm=self._realm, limit=self._options.limit)
+        watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=self._cap_pico)
+        before = await self._ledger.totals(run)
+        if self._options.deadline is not None:
+            left = max(0.0, self._options.deadline - self._clock.wall())
+            self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
+        async with attach(loop, watch):
+            await loop.execute()
+        watch.state()
+        return await self._close(plan, run, loop, watch, before)
+
+    def _rungs(self) -> RungChoice:
+        mode, parameters = self._job.output.mode, self._facts.parameters
+        rungs = ladder(mode, parameters, self._opened.shape)
+        return RungChoice(rungs, known=parameters is not None or mode != "auto", notice=self._notice_once)
+
+    def _rooms(self, gate: Gate, attempts: Attempts) -> Rooms:
+        opened, job = self._opened, self._job
+        return Rooms(
+            job=job,
+            facts=self._facts,
+            asking=opened.asking,
+            shape=opened.shape,
+            images=opened.images,
+            counter=TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode()),
+            length=AnswerLength(job.model.max_tokens),
+            gate=gate,
+            attempts=attempts,
+            clock=self._clock,
+        )
+
+    def _publisher(self, plan: RunPlan, rungs: RungChoice) -> Publisher:
+        def about() -> Mapping[str, Any]:
+            return {
+                "job": self._job.name,
+                "settings": plan.settings,
+                "model": self._job.model.name,
+                "rung": rungs.rung.value,
+                "price": price_snapshot(self._facts.price),
+                "versions": versions(),
+            }
+
+        return Publisher(self._place.output, self._ledger, self._opened.schema, self._opened.shape.to_arrow, about)
+
+    def _notice_once(self, text: str) -> None:
+        if text not in self._notices:
+            self._notices.append(text)
+
+    async def _nothing_to_do(self, plan: RunPlan) -> RunSummary:
+        """Every row is answered: nothing is sent, and no run begins."""
+        for orphan in plan.orphans:
+            await asyncio.to_thread(self._place.output.remove, orphan.name)
+            await self._ledger.drop_part(orphan.part_id)
+        parts = list(plan.complete.values())
+        await self._list_parts(plan, parts)
+        return self._summary(plan, parts, "", reused=0)
+
+    async def _close(self, plan: RunPlan, run: int, loop: RunLoop, watch: Watch, before: Spend) -> RunSummary:
+        """List the parts, note how the run ended, and leave its record."""
+        parts, closed = loop.parts, loop.closed
+        left = sum(info.not_attempted for info in parts)
+        stop = closed.stop if closed is not None and left else None
+        await self._ledger.end_run(run, (stop.value if stop else "limit") if left else None)
+        await self._list_parts(plan, parts)
+        books = await self._ledger.books({info.name: (info.part_id, info.cost_pico) for info in parts})
+        after = await self._ledger.totals(run)
+        summary = self._summary(
+            plan,
+            parts,
+            f"{run:06d}",
+            requests=after.requests - before.requests,
+            cost_pico=after.pico - before.pico,
+            tokens=TokenCounts(
+                after.prompt_tokens - before.prompt_tokens, after.completion_tokens - before.completion_tokens
+            ),
+            in_doubt_pico=books.in_doubt_pico,
+            reused=watch.reused,
+            stopped_by=stop,
+            stop_message=closed.message if closed is not None and stop else None,
+        )
+        await asyncio.to_thread(self._leave_record, summary, watch.timeline.samples())
+        return summary
+
+    async def _list_parts(self, plan: RunPlan, parts: list[PartInfo]) -> None:
+        about = {"job": self._job.name, "settings": plan.settings, "versions": versions()}
+        storage, name = self._place.workspace.storage(), self._place.workspace.manifest.name
+        await asyncio.to_thread(write_manifest, storage, name, parts, about)
+
+    def _summary(self, plan: RunPlan, parts: list[PartInfo], run_id: str, *, reused: int, **figures: Any) -> RunSummary:
+        errors: dict[str, int] = {}
+        for info in parts:
+            for kind, count in info.by_error_kind.items():
+                errors[kind] = errors.get(kind, 0) + count
+        return RunSummary(
+            job=self._job.name,
+            run_id=run_id,
+            started_at=self._started_at,
+            rows=RowCounts(
+                total=plan.manifest.rows,
+                ok=sum(info.ok for info in parts),
+                failed=sum(info.failed for info in parts),
+                not_attempted=sum(info.not_attempted for info in parts),
+                kept=plan.kept_ok + sum(plan.kept_errors.values()),
+                reused=reused,
+            ),
+            output=self._place.workspace.output,
+            seconds=self._clock.monotonic() - self._started,
+            errors_by_kind=errors,
+            notices=tuple(self._notices),
+            **figures,
+        )
+
+    def _leave_record(self, summary: RunSummary, timeline: tuple[TimelineSample, ...]) -> None:
+        record = RunRecord(
+            summary=summary,
+            settings=self._job.model_dump(mode="json", by_alias=True, exclude_unset=True),
+            price=price_snapshot(self._facts.price),
+            versions=versions(),
+            timeline=timeline,
+        )
+        folder = Storage.at(self._place.workspace.runs)
+        folder.make_ready()
+        data = record.dump()
+        folder.write_whole(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", lambda sink: sink.write(data))
+
+
+def price_snapshot(price: Price | None) -> dict[str, Any]:
+    """The price a run reckons with, as JSON: USD per token in decimal strings."""
+    if price is None:
+        return {"source": "unknown"}
+    return {
+        "source": price.source.value,
+        "prompt": usd_per_token(price.rates.prompt),
+        "completion": usd_per_token(price.rates.completion),
+        "provider": price.provider,
+        "as_of": price.as_of.isoformat() if price.as_of else None,
+        "context_length": price.context_length,
+        "max_completion_tokens": price.max_completion_tokens,
+        "quantization": price.quantization,
+        "uptime": price.uptime,
+    }
+
+
+def usd_per_token(atto: int) -> str:
+    """10**-18 USD as a plain decimal string of USD."""
+    whole, rest = divmod(atto, 10**18)
+    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
+
+
+def versions() -> dict[str, str]:
+    """What this process runs on."""
+    return {"parquill": version("parquill"), "pyarrow": pa.__version__, "python": platform.python_version()}
+
+
+def _micros(seconds: float) -> int:
+    return int(seconds * 1_000_000)

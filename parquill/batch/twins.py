@@ -1,0 +1,141 @@
+"""Answers that need no request: equal rows of this run, of this output, of other outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from parquill.batch.endpoint import EMULATOR
+from parquill.batch.index import FingerprintIndex
+from parquill.batch.plan import RunPlan
+from parquill.batch.slices import SliceWork
+from parquill.errors import OutputError
+from parquill.results import CostSource, ItemResult, PartInfo, Status, read_part, read_part_info, results_of
+from parquill.storage import Storage, split_glob
+
+_TABLES = 4
+
+
+class PartReader:
+    """Single rows of parts; the last few parts stay in memory, since equal rows lie near each other."""
+
+    def __init__(self) -> None:
+        self._tables: OrderedDict[tuple[Storage, str, str], pa.Table] = OrderedDict()
+
+    async def row(self, storage: Storage, info: PartInfo, row: int) -> ItemResult:
+        """Return one row of a part that stands."""
+        key = (storage, info.name, info.part_id)
+        table = self._tables.pop(key, None)
+        if table is None:
+            table = await asyncio.to_thread(read_part, storage, info.name)
+        self._tables[key] = table
+        if len(self._tables) > _TABLES:
+            self._tables.popitem(last=False)
+        return results_of(table.slice(row, 1))[0]
+
+
+class Standing:
+    """The answers of this output, wherever they stand by now: memory, old parts, new parts."""
+
+    def __init__(self, plan: RunPlan, output: Storage, works: Mapping[int, SliceWork]) -> None:
+        self._plan = plan
+        self._output = output
+        self._works = works
+        self._reader = PartReader()
+        self._open = {one.number: one for one in plan.open}
+        self.published: dict[int, PartInfo] = {}
+        """Parts written by this run, by the number of their slice."""
+
+    async def result(self, place: tuple[int, int]) -> ItemResult | None:
+        """Return the outcome at (slice, row), or None while there is none."""
+        number, row = place
+        work = self._works.get(number)
+        if work is not None and (result := work.results[row]) is not None:
+            return result
+        info, at = self.published.get(number), row
+        if info is None:
+            info = self._plan.complete.get(number)
+        if info is None:
+            one = self._open[number]
+            if one.old is None or one.kept_at is None or not one.keeps(row):
+                return None
+            info, at = one.old, int(one.kept_at[row])
+        return await self._reader.row(self._output, info, at)
+
+
+class Elsewhere:
+    """Answers in the outputs that `output.reuse_from` names, found by fingerprint."""
+
+    def __init__(self, index: FingerprintIndex, parts: Sequence[tuple[Storage, PartInfo]], *, emulated: bool) -> None:
+        self._index = index
+        self._parts = parts
+        self._emulated = emulated
+        self._reader = PartReader()
+
+    @classmethod
+    def open(cls, places: Sequence[str], *, emulated: bool) -> Elsewhere | None:
+        """Read the fingerprints of all parts; raises `OutputError` for a place without any."""
+        parts = [part for place in places for part in _parts_at(place)]
+        if not parts:
+            return None
+        index = FingerprintIndex(sum(info.rows for _, info in parts))
+        for number, (storage, info) in enumerate(parts):
+            table = read_part(storage, info.name, ["fingerprint", "status"])
+            pairs = zip(table.column("fingerprint").to_pylist(), table.column("status").to_pylist(), strict=True)
+            for row, (text, status) in enumerate(pairs):
+                if status == Status.OK.value and text is not None:
+                    index.claim(bytes.fromhex(text), number, row)
+        return cls(index, parts, emulated=emulated)
+
+    async def find(self, fingerprint: bytes) -> ItemResult | None:
+        """Return an ok answer of the run's realm, if one of the outputs holds it."""
+        place = self._index.find(fingerprint)
+        if place is None:
+            return None
+        storage, info = self._parts[place[0]]
+        result = await self._reader.row(storage, info, place[1])
+        ours = (result.provider == EMULATOR) == self._emulated
+        return result if result.fingerprint == fingerprint and ours else None
+
+
+def _parts_at(place: str) -> list[tuple[Storage, PartInfo]]:
+    """The parts in the folders, or under the glob, that an entry of `reuse_from` names."""
+    root, pattern = split_glob(place)
+    if pattern:
+        base = Storage.at(root)
+        folders = sorted({str(Path(entry.name).parent) for entry in base.glob(f"{pattern}/*.parquet")})
+        storages = [Storage.at(f"{root}/{folder}") for folder in folders]
+    else:
+        storages = [Storage.at(place)]
+    found = [
+        (storage, read_part_info(storage, entry.name))
+        for storage in storages
+        for entry in storage.files()
+        if entry.name.endswith(".parquet")
+    ]
+    if not found and not pattern:
+        raise OutputError(f"output.reuse_from: {place}: there is no output there")
+    return found
+
+
+def reused(result: ItemResult, *, fingerprint: bytes, now_us: int) -> ItemResult:
+    """An equal row's outcome, which cost this row nothing."""
+    attempted = result.status is not Status.NOT_ATTEMPTED
+    return replace(
+        result,
+        fingerprint=fingerprint,
+        attempts=0,
+        prompt_tokens=0,
+        completion_tokens=0,
+        cached_tokens=0,
+        cost_pico=0,
+        cost_source=CostSource.REUSED if attempted else None,
+        estimated_pico=0,
+        latency_ms=None,
+        finished_at=now_us,
+    )

@@ -1,0 +1,108 @@
+"""What a running job tells of itself: one frozen `RunState` for whoever looks, and a timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parquill.batch.loop import RunLoop
+from parquill.clock import Clock
+from parquill.limits import Binding, Gate, GateStatistics
+from parquill.progress import LimitUse, RunState
+from parquill.summary import Tally, Timeline, TimelineSample
+
+_NAMES = {
+    Binding.REQUESTS: "requests/min",
+    Binding.TOKENS: "tokens/min",
+    Binding.DAY: "requests/day",
+    Binding.IN_FLIGHT: "in flight",
+    Binding.BUDGET: "budget",
+}
+_WAITS = {
+    Binding.PAUSE: "the endpoint asked for a pause",
+    Binding.BREAKER: "the endpoint is failing; rows wait until it is well",
+    Binding.RETRIES: "retries are held back so that they do not become a storm",
+}
+
+
+class Watch:
+    """Looks at a run's rooms; `state` may be called at any time."""
+
+    def __init__(
+        self, job: str, loop: RunLoop, gate: Gate, tally: Tally, clock: Clock, *, cap_pico: int | None
+    ) -> None:
+        self._job = job
+        self._loop = loop
+        self._gate = gate
+        self._tally = tally
+        self._clock = clock
+        self._cap_pico = cap_pico
+        self._started = clock.monotonic()
+        self._first_done: tuple[float, int] | None = None
+        self.timeline = Timeline()
+
+    def state(self) -> RunState:
+        """Return the run at this moment, and remember it for the timeline."""
+        seconds = self._clock.monotonic() - self._started
+        gate, progress = self._gate.statistics(), self._tally.snapshot()
+        state = RunState(
+            job=self._job,
+            seconds=seconds,
+            progress=progress,
+            stages=self._loop.stages(),
+            in_flight=gate.in_flight,
+            http_429=gate.throttled,
+            spent_pico=gate.spent_pico,
+            cap_pico=self._cap_pico,
+            limits=_limits(gate, self._cap_pico),
+            message=self._message(gate),
+        )
+        holding = state.holding
+        self.timeline.add(
+            TimelineSample(
+                t=seconds,
+                rows=state.done,
+                cost_pico=gate.spent_pico,
+                tokens=gate.spent_tokens,
+                in_flight=gate.in_flight,
+                limit=gate.in_flight_limit,
+                binds=holding.name if holding else None,
+            )
+        )
+        return replace(state, eta_seconds=self._eta(state))
+
+    @property
+    def reused(self) -> int:
+        """Rows that were answered without a request of their own."""
+        return self._tally.snapshot().rows.reused
+
+    def _message(self, gate: GateStatistics) -> str | None:
+        closed = self._gate.closed
+        if closed is not None:
+            return f"stopping: {closed.message}"
+        return _WAITS.get(gate.binding) if gate.binding is not None else None
+
+    def _eta(self, state: RunState) -> float | None:
+        """Rows left at the rate since the first row of this run was done."""
+        rows = state.progress.rows
+        fresh = state.done - rows.kept
+        if self._first_done is None and fresh > 0:
+            self._first_done = (state.seconds, fresh)
+        if self._first_done is None or fresh <= self._first_done[1]:
+            return None
+        pace = (fresh - self._first_done[1]) / (state.seconds - self._first_done[0])
+        return (rows.total - state.done) / pace
+
+
+def _limits(gate: GateStatistics, cap_pico: int | None) -> tuple[LimitUse, ...]:
+    uses: list[tuple[Binding, float, float | None]] = [
+        (Binding.IN_FLIGHT, gate.in_flight, gate.in_flight_limit),
+        (Binding.REQUESTS, gate.requests_last_minute, gate.requests_per_minute),
+        (Binding.TOKENS, gate.tokens_last_minute, gate.tokens_per_minute),
+        (Binding.DAY, gate.day_used, gate.day_limit),
+        (Binding.BUDGET, (gate.spent_pico + gate.reserved_pico) / 1e12, cap_pico / 1e12 if cap_pico else None),
+    ]
+    return tuple(
+        LimitUse(_NAMES[binding], used, of, binds=gate.binding is binding)
+        for binding, used, of in uses
+        if of is not None
+    )

@@ -1,0 +1,178 @@
+"""The command line: `parquill run | estimate | verify | report | init | doctor | emulator`.
+
+Standard output belongs to what a command answers (`--json` prints one object there and
+nothing else); progress and everything said to a person goes to standard error. Each command
+imports what it needs when it runs, so that `parquill run` is sending within a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from parquill.errors import EndpointRefusedError, ParquillError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from parquill.job import Job
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="parquill",
+    help="Parquet manifests of prompts and pictures in, typed Parquet tables out: "
+    "never over budget, never lost, never paid twice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+JobPath = Annotated[Path, typer.Argument(metavar="JOB", help="the job file (YAML or JSON)")]
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="override one key, e.g. --set model.endpoint=emulator")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="print one JSON object on standard output, and nothing else there")
+]
+
+
+@app.command()
+def run(  # noqa: PLR0917 - typer makes options of parameters
+    job: JobPath,
+    overrides: Overrides = [],  # noqa: B006 - typer copies it
+    limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="ask only the manifest's first N rows")] = None,
+    retry: Annotated[
+        str, typer.Option(metavar="KIND,…", help="ask again rows that failed with these error kinds")
+    ] = "",
+    fresh_budget: Annotated[bool, typer.Option(help="begin a new run with the whole budget")] = False,
+    allow_shrink: Annotated[bool, typer.Option(help="accept a manifest that lost more than half of its rows")] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option(help="show no progress and no summary")] = False,
+    progress: Annotated[str, typer.Option(metavar="auto|json", help="how to show progress")] = "auto",
+) -> None:
+    """Run a job, resume it, or add what is new: the same command each time."""
+    from parquill.batch import RunOptions, run_job  # noqa: PLC0415
+    from parquill.job import parse_kinds  # noqa: PLC0415
+    from parquill.progress import render_summary  # noqa: PLC0415
+    from parquill.terminal import attended  # noqa: PLC0415
+
+    if progress not in ("auto", "json"):
+        _fail(f"--progress {progress}: it is auto or json", 2)
+    console = _console()
+    with _faults():
+        loaded = _load(job, overrides)
+        options = RunOptions(
+            limit=limit, retry=parse_kinds(retry), fresh_budget=fresh_budget, allow_shrink=allow_shrink
+        )
+        attach = attended(console, quiet=quiet, json_lines=progress == "json")
+        summary = _run_async(run_job(loaded, options, attach=attach))
+    if as_json:
+        _print_json(summary.to_json())
+    if not quiet and not as_json:
+        render_summary(summary, console)
+    raise typer.Exit(summary.exit_status)
+
+
+@app.command()
+def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006 - typer copies it
+    """Prove that output and manifest match row for row, and that the books balance."""
+    from parquill.verify import render_verification, verify_job  # noqa: PLC0415
+
+    with _faults():
+        verification = verify_job(_load(job, overrides))
+    if as_json:
+        _print_json(verification.to_json())
+    else:
+        render_verification(verification, _console(standard_output=True))
+    raise typer.Exit(0 if verification.holds else 3)
+
+
+@app.command()
+def emulator(  # noqa: PLR0917 - typer makes options of parameters
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
+    profile: Annotated[str, typer.Option(metavar="NAME", help="calm, busy, stormy or broken")] = "calm",
+    seed: Annotated[int, typer.Option(help="the same seed gives the same misbehaviour")] = 0,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="where to append what is received and billed")
+    ] = None,
+    host: Annotated[str, typer.Option(help="an address of this machine")] = "127.0.0.1",
+    allow_remote: Annotated[bool, typer.Option(help="serve other machines too: anyone there may use it")] = False,
+) -> None:
+    """Serve an OpenRouter that runs here: answers are simulated, everything else is as real."""
+    from parquill.emulator import PROFILES, EmulatorSettings, serve  # noqa: PLC0415
+
+    if profile not in PROFILES:
+        _fail(f"--profile {profile}: known are {', '.join(PROFILES)}", 2)
+    with _faults():
+        settings = EmulatorSettings.of_profile(
+            profile, seed=seed, port=port, host=host, allow_remote=allow_remote, log_path=log
+        )
+        _run_async(serve(settings, lambda line: print(line, flush=True)))  # noqa: T201 - the base URL is its answer
+
+
+def main() -> None:
+    """Run the command line; what `parquill` calls."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _load(job: Path, overrides: list[str]) -> Job:
+    from parquill.job import load_job  # noqa: PLC0415
+
+    return load_job(job, overrides)
+
+
+def _console(*, standard_output: bool = False) -> Console:
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(stderr=not standard_output, highlight=False)
+
+
+def _run_async(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is there; the same program runs without it."""
+    with contextlib.suppress(ImportError):
+        import uvloop  # noqa: PLC0415
+
+        return uvloop.new_event_loop
+    return None
+
+
+@contextlib.contextmanager
+def _faults() -> Any:
+    """Say what went wrong to a person, and exit as the contract says."""
+    try:
+        yield
+    except UsageError as error:
+        _fail(str(error), 2)
+    except EndpointRefusedError as error:
+        _fail(str(error), 5)
+    except ParquillError as error:
+        _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    from parquill.progress import printable  # noqa: PLC0415
+
+    for line in message.splitlines():
+        print(f"parquill: {printable(line)}", file=sys.stderr)  # noqa: T201 - this is the command line
+    raise typer.Exit(status)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - this is the command line

@@ -1,0 +1,55 @@
+"""A run at a terminal: progress while it goes, and what Ctrl-C does.
+
+The first SIGINT or SIGTERM stops the run cleanly: no new rows, those in flight get their
+time. The second cuts them off; what was received is kept all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Iterator
+
+from rich.console import Console
+
+from parquill.batch import Attach, RunLoop, Watch
+from parquill.clock import SystemClock
+from parquill.errors import Stop
+from parquill.progress import choose_style, show
+
+_STOPS = {signal.SIGINT: Stop.SIGINT, signal.SIGTERM: Stop.SIGTERM}
+
+
+def attended(console: Console, *, quiet: bool, json_lines: bool) -> Attach:
+    """Return what `run_job` enters: a display, and handlers of the signals that stop a run."""
+
+    @contextlib.asynccontextmanager
+    async def attach(loop: RunLoop, watch: Watch) -> AsyncIterator[None]:
+        style = choose_style(console, quiet=quiet, json_lines=json_lines)
+        with stopping_on_signals(loop):
+            async with show(style, watch.state, console, SystemClock()):
+                yield
+
+    return attach
+
+
+@contextlib.contextmanager
+def stopping_on_signals(loop: RunLoop) -> Iterator[None]:
+    """Stop the run on SIGINT and SIGTERM for as long as the context lasts."""
+    events = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        again = len(received) > 1
+        word = "interrupted" if number is signal.SIGINT else "terminated"
+        loop.stop(_STOPS[number], f"{word}; the same command goes on", **({"grace": 0.0} if again else {}))
+
+    for number in _STOPS:
+        events.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number in _STOPS:
+            events.remove_signal_handler(number)
