@@ -36,7 +36,7 @@ def load_job(
     filled = Filled(environ)
     name = "job"
     if isinstance(source, Job):
-        data: dict[str, Any] = source.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        data: dict[str, Any] = _plain(source.model_dump(by_alias=True, exclude_unset=True))
     elif isinstance(source, Mapping):
         data = filled.fill(_plain(source), "", name)
     else:

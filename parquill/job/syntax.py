@@ -38,6 +38,7 @@ class _Loader(yaml.SafeLoader):
                 problem = f"the key {key_node.value!r} stands twice"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
             seen.add(key_node.value)
+            key_node.tag = "tag:yaml.org,2002:str"  # a key is what is written, also where it says true or 1
         return super().construct_mapping(node, deep)
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
