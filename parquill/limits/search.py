@@ -14,6 +14,7 @@ where nothing is ever refused it grows only while more in flight gets more answe
 from __future__ import annotations
 
 import math
+from collections import deque
 from enum import Enum
 
 TOLERANCE = 1.02
@@ -26,24 +27,29 @@ MARGIN = 0.985
 """What is tried of a count that may be off by what is under way."""
 USED = 0.85
 """Share of a rate that must be sent before a quiet time says anything about it."""
-FIRST_PROBE = 300.0
+FIRST_PROBE = 60.0
+PROBE_BY_MINUTE = 5.0
 LAST_PROBE = 1800.0
+"""Seconds between tries of a higher rate: each that fails doubles them, from 60 up. A server that
+counts by the minute shuts the gate for the rest of one, so there it starts at five times that."""
 SMALL_CUT = 0.03
 FIRST_CUT = 0.2
 LARGEST_CUT = 0.5
 FIRST_STEP = 0.04
 LARGEST_STEP = 0.5
 ODD = 0.1
+BELOW = 0.985
+ODD_ENOUGH = 3
 ODD_FOR = 300.0
-"""A limit on what is in flight refuses at the same number again, within a tenth; that it moved
-twice within so many seconds is taken for a sign that the limit is of another kind."""
+"""A limit on what is in flight refuses at one number and never below. A refusal more than a tenth
+from the last one counts twice, one below it once; three within 300 s speak of another kind."""
 
 FEWEST = 16
 """Answers that make a round at the least: fewer are too noisy to compare."""
 CLEAN_ROUNDS = 2
 GAIN = 1.2
 """What a turnover with twice as many in flight must gain in answers a second."""
-FIRST_REGROW = 60.0
+FIRST_REGROW = 15.0
 LAST_REGROW = 600.0
 
 
@@ -103,8 +109,9 @@ class RateSearch:
             self._interval = min(LAST_PROBE, self._interval * 2)
             self._hold()
             return
-        self.stage = Stage.CHECK
-        self._high = attempted
+        paced, self.stage = self.stage is not Stage.FREE, Stage.CHECK
+        # What got through unpaced in bursts says little of what an even flow may reach.
+        self._high = attempted if paced else math.inf
         if counted is not None and counted * MARGIN < attempted:
             self._count(attempted, counted)
         elif self._low * TOLERANCE < attempted and self._low > 0.5 * attempted:
@@ -113,7 +120,7 @@ class RateSearch:
             self.value = attempted * (1 - self._cut)
             self._low = 0.0
             self._cut = min(LARGEST_CUT, self._cut * 2)
-            self._step = LARGEST_STEP
+            self._step = FIRST_STEP if self._high == math.inf else LARGEST_STEP
         self.value = max(1.0, self.value)
 
     def quiet(self, now: float, sent: int) -> None:
@@ -137,7 +144,9 @@ class RateSearch:
 
     def _count(self, attempted: float, counted: float) -> None:
         """Start from what went through in a minute; after a minute of this pace it is exact."""
-        self._by_minute = True
+        if not self._by_minute:
+            self._by_minute = True
+            self._interval *= PROBE_BY_MINUTE
         if counted > 0.5 * attempted:
             self._high = min(attempted, counted * 1.005)
         self.value = counted * MARGIN
@@ -183,7 +192,7 @@ class SlotSearch:
         "_last",
         "_left",
         "_low",
-        "_odd_at",
+        "_odd",
         "_regrow_at",
         "_round_size",
         "_rounds",
@@ -208,7 +217,7 @@ class SlotSearch:
 
     def doubtful(self, now: float) -> bool:
         """Whether refusals came at numbers too different for a limit on what is in flight."""
-        return now - self._odd_at[0] < ODD_FOR
+        return len(self._odd) == ODD_ENOUGH and now - self._odd[0] < ODD_FOR
 
     def restore(self, value: int, now: float) -> None:
         """Forget all refusals, and grow on from `value`."""
@@ -216,7 +225,7 @@ class SlotSearch:
         self._low = 1
         self._high = self.ceiling + 1
         self._cut = SMALL_CUT
-        self._odd_at = (-math.inf, -math.inf)
+        self._odd: deque[float] = deque(maxlen=ODD_ENOUGH)
         self._last = 0
         self.refusals = 0
         self._free(now, 0.0)
@@ -239,9 +248,7 @@ class SlotSearch:
         """Cut: with `level` in flight the server refused, with `accepted` it took one again."""
         level = max(2, min(level, self.value))
         self.refusals += 1
-        if self._last and abs(level - self._last) > max(2.0, ODD * self._last):
-            self._odd_at = (self._odd_at[1], now)
-        self._last = level
+        self._compare(now, level)
         if self.stage is Stage.PROBE:
             self._interval = min(LAST_REGROW, self._interval * 2)
         elif self._low >= level:
@@ -253,6 +260,14 @@ class SlotSearch:
         self.value = max(self._low, min(level - 1, math.ceil(level * (1 - self._cut))))
         self._rounds = 0
         self._begin(now)
+
+    def _compare(self, now: float, level: int) -> None:
+        """Note what does not fit a limit on what is in flight: it refuses at one number, and not below."""
+        if self._last and abs(level - self._last) > max(2.0, ODD * self._last):
+            self._odd.extend((now, now))
+        elif self.value < BELOW * self._last:
+            self._odd.append(now)
+        self._last = level
 
     def _begin(self, now: float) -> None:
         self._since = now

@@ -183,7 +183,7 @@ class Throttle:
         # Now, while it is remembered: a minute later the window has forgotten it.
         went = now - self._resumed
         seconds = min(5.0, max(1.0, went))
-        self._attempted = math.inf if went < 1.0 else 60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds
+        self._attempted = 60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds
         self._counted = float(self._sent - self._mark) if went < 60.0 else self.requests.used(now)
         self._lone_refused = 0
         self._lone_level = None
@@ -212,7 +212,7 @@ class Throttle:
         return self.rates.value < self.rates.ceiling or self.slots.doubtful(now)
 
     def _cut_rate(self, now: float) -> None:
-        attempted = min(self.rates.value, self._attempted)
+        attempted = self.rates.value if self.rates.value < math.inf else self._attempted
         counted = None if max(self._asked, now - self._first) < MINUTE_LIKE else max(1.0, self._counted - self._refused)
         self.rates.refused(now, self._sent, attempted, counted)
         self.requests.limit = self.rates.value

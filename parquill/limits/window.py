@@ -51,6 +51,9 @@ class Meter:
 
     __slots__ = ("_behind", "_bins", "_due", "_interval", "_limit", "_total")
 
+    _even = True
+    """Whether a stop by the window is not made good for: so the flow stays even."""
+
     def __init__(self, limit: float, now: float) -> None:
         self._bins: deque[Bin] = deque()
         self._total = 0.0
@@ -89,7 +92,10 @@ class Meter:
         excess = self._total + self._doubt() + weight - self._limit
         if excess <= 0 or not bins:
             return now
-        return self._frees_at(excess)
+        when = self._frees_at(excess)
+        if self._even:
+            self._due = when
+        return when
 
     def fits_window(self, weight: float) -> bool:
         """Say whether the window, pace apart, has room for `weight` after a `ready_at`."""
@@ -148,6 +154,9 @@ class Meter:
 
 class EstimateMeter(Meter):
     """A limit on weights that are estimates until their request is settled."""
+
+    # Sizes that differ widely stop at the window often: what they leave must be used by the next.
+    _even = False
 
     __slots__ = ("_bias", "_open", "_open_squares", "_settled", "_share", "_variance")
 
