@@ -1,7 +1,43 @@
-"""Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns."""
+"""Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns.
 
+    source.py       where a schema comes from: a file, the job, a pydantic model
+    schema.py       document -> tree of nodes; what is refused, with its place (keywords.py: the words)
+    nodes.py        the tree, and the JSON Schemas made from it: one that is sent, one that validates
+    arrow.py        tree -> Arrow type; plain JSON values -> Arrow array
+    compact.py      tree -> a sketch for prompts
+    functions.py    several functions, one of which is called
+    shape.py        AnswerShape: all of it for one job
+    rungs.py        the ladder of ways to ask; probe.py: what shows that one works
+    parse.py        completion -> Answer; strict_json.py, repair.py (text), mend.py (values), dates.py,
+                    normal.py (normal form), loops.py, plain.py (no schema)
+    reask.py        what a paid second try says and samples differently
+    examples.py     few-shot examples -> turns
+
+What always holds: an answer that is ok fits the schema and is what the model said; where a
+damaged text can be read in two ways it is a fault. An answer is a plain JSON value until a part
+is written. Nothing here waits, opens a connection or raises for what a model wrote.
+
+Trade-offs: optional properties and nulls are one and the same; numbers are doubles; unions
+other than with null are JSON text; a fault costs a request where a bold guess would be free.
+"""
+
+from parquill.answers.examples import example_turns
 from parquill.answers.parse import Answer
-from parquill.answers.rungs import Rung, refuses_rung
+from parquill.answers.probe import probe_passes, probe_request
+from parquill.answers.reask import reask_settings, reask_turns
+from parquill.answers.rungs import Rung, ladder, refuses_rung
 from parquill.answers.shape import AnswerShape, load_shape
 
-__all__ = ["Answer", "AnswerShape", "Rung", "load_shape", "refuses_rung"]
+__all__ = [
+    "Answer",
+    "AnswerShape",
+    "Rung",
+    "example_turns",
+    "ladder",
+    "load_shape",
+    "probe_passes",
+    "probe_request",
+    "reask_settings",
+    "reask_turns",
+    "refuses_rung",
+]

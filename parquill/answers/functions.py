@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from parquill.answers.compact import sketch
+from parquill.answers.literals import literal, parse_expression
 from parquill.answers.nodes import Field, Kind, Node, request_schema
 from parquill.answers.repair import read_objects
 from parquill.answers.schema import Place, Walk, read_node
@@ -29,8 +29,6 @@ from parquill.answers.source import check_document
 from parquill.chat import ToolCall
 from parquill.errors import SchemaError
 from parquill.job import FunctionSettings
-
-MAX_CALL_CHARS = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +138,8 @@ def read_tool_calls(calls: Sequence[ToolCall], *, ended: bool) -> CallReading:
     notes: list[str] = []
     for call in calls:
         reading = read_objects(call.arguments if call.arguments.strip() else "{}", ended=ended)
-        if len(reading.objects) != 1:
-            return CallReading(problem=f"{call.name}: {reading.problem or 'several objects as arguments'}")
+        if len(reading.objects) != 1 or reading.unclosed:
+            return CallReading(problem=f"{call.name}: {reading.problem or 'not one whole object'}")
         found.append((call.name, reading.objects[0]))
         notes += reading.notes
     return CallReading(tuple(found), tuple(notes))
@@ -156,6 +154,8 @@ def read_text_calls(text: str, functions: Sequence[Function], *, ended: bool) ->
 
 def _read_json_calls(text: str, *, ended: bool) -> CallReading:
     reading = read_objects(text, ended=ended)
+    if reading.unclosed:
+        return CallReading(problem="the end is missing: the last brackets, and maybe more")
     calls = []
     for found in reading.objects:
         call = found["call"] if list(found) == ["call"] and isinstance(found["call"], dict) else found
@@ -180,7 +180,7 @@ def _read_prompt_calls(text: str, functions: Sequence[Function]) -> CallReading:
             return CallReading(problem=f"the call of {match[1]} is not closed")
         try:
             arguments = dict(_arguments(text[match.end() - 1 : end]))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except ValueError as error:
             return CallReading(problem=f"{match[1]}: arguments cannot be read: {error}"[:200])
         calls.append((match[1], arguments))
         position = end
@@ -210,40 +210,11 @@ def _closing(text: str, opening: int) -> int:
     return 0
 
 
-_ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\"'\\nrtbfu])")
-
-
 def _arguments(source: str) -> Iterator[tuple[str, Any]]:
-    """Read `(city="Paris", days=3)`: literals only, by name only; raises `SyntaxError` or `ValueError`."""
-    if len(source) > MAX_CALL_CHARS or _ODD_ESCAPE.search(source):
-        raise ValueError("too long, or with an escape of no meaning")
-    call = ast.parse(f"f{source}", mode="eval").body
-    if not isinstance(call, ast.Call) or call.args:
-        raise ValueError('write each argument with its name, as in city="Paris"')
-    for keyword in call.keywords:
-        if keyword.arg is None:
+    """Read `(city="Paris", days=3)`: literals only, by name only; raises `ValueError`."""
+    call = parse_expression(f"f{source}")
+    keywords = call.keywords if isinstance(call, ast.Call) and not call.args else [None]
+    for keyword in keywords:
+        if keyword is None or keyword.arg is None:
             raise ValueError('write each argument with its name, as in city="Paris"')
-        yield keyword.arg, _literal(keyword.value)
-
-
-def _literal(node: ast.expr) -> Any:
-    match node:
-        case ast.Constant(value=str() | bool() | int() | None as value):
-            return value
-        case ast.Constant(value=float() as value) if math.isfinite(value):
-            return value
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if math.isfinite(value):
-            return -value
-        case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_literal(item) for item in items]
-        case ast.Dict(keys=keys, values=values):
-            return _members([_literal(key) if key else None for key in keys], [_literal(value) for value in values])
-        case ast.Name(id=("true" | "false" | "null") as name):
-            return {"true": True, "false": False, "null": None}[name]
-    raise ValueError(f"{ast.unparse(node)[:40]} is not a plain value")
-
-
-def _members(keys: list[Any], values: list[Any]) -> dict[str, Any]:
-    if len(set(map(str, keys))) < len(keys) or not all(isinstance(key, str) for key in keys):
-        raise ValueError("a key stands twice, or is no string")
-    return dict(zip(keys, values, strict=True))
+        yield keyword.arg, literal(keyword.value)

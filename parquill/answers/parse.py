@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from parquill.answers.loops import loop_in, loop_in_strings
 from parquill.answers.mend import mend
-from parquill.answers.nodes import Node, validation_schema
+from parquill.answers.nodes import Kind, Node, validation_schema
 from parquill.answers.normal import Step, UnfitError, normaliser
 from parquill.answers.repair import read_objects
 from parquill.answers.strict_json import load_fast, same
@@ -94,10 +94,22 @@ def parse_json(check: Check, text: str, finish_reason: str | None) -> Answer:
 
 
 def _parse_slowly(check: Check, text: str, finish_reason: str | None) -> Answer:
-    reading = read_objects(text, ended=finish_reason in ENDED)
+    ended = finish_reason in ENDED and not loop_in(text, cut_off=False)
+    reading = read_objects(text, ended=ended)
     if reading.problem:
         return failed(text, finish_reason, reading.problem)
+    if reading.unclosed and not _is_whole(check.node, reading.objects[0]):
+        return failed(text, finish_reason, "the end is missing: the last brackets, and maybe more")
     return choose(check, reading.objects, text, reading.notes, finish_reason)
+
+
+def _is_whole(node: Node, value: dict[str, Any]) -> bool:
+    """Tell whether an object that was never closed can have nothing more to say."""
+    inner = {child.name: child.node for child in node.fields}
+    if node.kind is not Kind.OBJECT or inner.keys() - value.keys():
+        return False
+    name, last = list(value.items())[-1]
+    return not isinstance(last, dict) or (name in inner and _is_whole(inner[name], last))
 
 
 def choose(

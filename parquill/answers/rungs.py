@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from parquill.errors import SchemaError
+if TYPE_CHECKING:
+    from parquill.answers.shape import AnswerShape
 
 
 class Rung(StrEnum):
@@ -37,29 +38,22 @@ _FOR_SCHEMA = (Rung.JSON_SCHEMA, Rung.TOOLS, Rung.JSON_OBJECT, Rung.PROMPT)
 _FOR_FUNCTIONS = (Rung.TOOLS, Rung.JSON_SCHEMA, Rung.JSON_OBJECT, Rung.PROMPT)
 
 Mode = Literal["auto", "json_schema", "tools", "json_object", "prompt"]
-Shape = Literal["text", "schema", "functions"]
 
 
-def rungs_for(mode: Mode, supported_parameters: frozenset[str] | None, kind: Shape) -> tuple[Rung, ...]:
+def ladder(mode: Mode, supported_parameters: frozenset[str] | None, shape: AnswerShape) -> tuple[Rung, ...]:
     """Return the rungs to try, best first; each but the last may turn out to be refused.
 
     `supported_parameters`: what the endpoint says it takes; None where it says nothing, and
     every rung has to be probed. A mode other than auto is the one rung that the job wants.
     """
-    if kind == "text":
+    if shape.kind == "text":
         return (Rung.TEXT,)
     if mode != "auto":
         return (Rung(mode),)
-    rungs = _FOR_SCHEMA if kind == "schema" else _FOR_FUNCTIONS
+    rungs = _FOR_SCHEMA if shape.kind == "schema" else _FOR_FUNCTIONS
     if supported_parameters is None:
         return rungs
     return tuple(rung for rung in rungs if _NEEDS.get(rung) is None or _NEEDS[rung] in supported_parameters)
-
-
-def check_mode(mode: Mode, kind: Shape) -> None:
-    """Raise `SchemaError` where a mode is asked for that has nothing to send."""
-    if mode != "auto" and kind == "text":
-        raise SchemaError(f"output.mode: {mode} needs an output.schema or output.functions; without one, leave it out")
 
 
 _SUBJECT = re.compile(

@@ -24,7 +24,7 @@ from parquill.answers.functions import (
 from parquill.answers.nodes import is_strict, request_schema
 from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json
 from parquill.answers.plain import parse_text
-from parquill.answers.rungs import Rung, check_mode
+from parquill.answers.rungs import Rung
 from parquill.answers.schema import Walk, read_root
 from parquill.answers.source import read_schema
 from parquill.chat import ChatCompletion
@@ -82,7 +82,7 @@ class AnswerShape:
         if self.kind == "functions":
             if rung is Rung.TOOLS:
                 return None
-            return calls_instruction(self.functions, as_json=rung is not Rung.PROMPT or not self._speaks_python)
+            return calls_instruction(self.functions, as_json=rung is not Rung.PROMPT or not self.speaks_python)
         if self.kind == "schema" and rung in (Rung.JSON_OBJECT, Rung.PROMPT):
             return object_instruction(self._node)
         return None
@@ -137,7 +137,7 @@ class AnswerShape:
         return self.check.node
 
     @property
-    def _speaks_python(self) -> bool:
+    def speaks_python(self) -> bool:
         """Gemma's prompt style names arguments as Python does: not every property name can be written so."""
         return all(child.name.isidentifier() for one in self.functions for child in one.node.fields)
 
@@ -151,7 +151,8 @@ def load_shape(output: OutputSettings) -> AnswerShape:
         return _functions_shape(output)
     if output.schema_ is not None:
         return _schema_shape(output, output.schema_)
-    check_mode(output.mode, "text")
+    if output.mode != "auto":
+        raise SchemaError(f"output.mode: {output.mode} needs an output.schema or output.functions; else leave it out")
     source = b"" if output.max_chars is None else f"max_chars={output.max_chars}".encode()
     return AnswerShape("text", pa.string(), (), source, max_chars=output.max_chars)
 

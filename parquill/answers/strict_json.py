@@ -30,7 +30,11 @@ def load_fast(text: str) -> Any:
     no key stood twice. An escape like `\\u0022` would spoil the count: those texts are read slowly.
     """
     value = orjson.loads(text)
-    if "\\u" in text or text.count('"') != orjson.dumps(value).count(b'"'):
+    try:
+        written = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"cannot be kept: {error}") from None
+    if "\\u" in text or text.count('"') != written.count(b'"'):
         load_strictly(text)
     return value
 

@@ -1,0 +1,56 @@
+"""Asking again, for money: what is said differently, and what is sampled differently.
+
+An answer that does not fit is shown with its faults. One that was cut off gets more room, once.
+One that looped, or said nothing, is asked the same question with other sampling: showing a loop
+to a model feeds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parquill.answers.parse import Answer
+from parquill.answers.shape import AnswerShape
+from parquill.chat import ChatRequest, Turn
+
+SHOWN_CHARS = 4_000
+"""Of an answer that does not fit, so much is shown: its tokens are paid again."""
+
+_WANTED = {
+    "text": "Reply again.",
+    "schema": "Reply again with the whole corrected JSON object and nothing else.",
+    "functions": "Reply again with exactly one function call and nothing else.",
+}
+
+
+def reask_turns(request: ChatRequest, answer: Answer, shape: AnswerShape) -> ChatRequest:
+    """Return the request to send after `answer`; roles still alternate.
+
+    `request` is the row's first request: a second re-ask shows the latest answer only.
+    """
+    if answer.fault != "invalid":
+        return request
+    faults = "\n".join(f"- {error}" for error in answer.errors)
+    said = Turn("assistant", (answer.text[:SHOWN_CHARS],))
+    wanted = Turn("user", (f"That answer cannot be used:\n{faults}\n{_WANTED[shape.kind]}",))
+    return ChatRequest((*request.turns, said, wanted))
+
+
+def reask_settings(answer: Answer, settings: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """Return the keys of the request body that the `n`-th re-ask (from 1) changes.
+
+    `settings` are the first request's. Only keys that the job sends anyway are changed, and the
+    temperature, which every endpoint knows: with `require_parameters` a new one could find no
+    endpoint. An empty dict means that asking again would change nothing: an answer that was cut
+    off twice stays `truncated`.
+    """
+    if answer.fault == "truncated":
+        key = "max_completion_tokens" if "max_completion_tokens" in settings else "max_tokens"
+        return {key: settings[key] * 2} if n == 1 and settings.get(key) else {}
+    floor, step = (0.1, 0.2) if answer.fault == "invalid" else (0.6, 0.2)
+    temperature = settings.get("temperature") or 0.0
+    changed: dict[str, Any] = {"temperature": max(temperature, min(floor + step * n, 1.0))}
+    if settings.get("seed") is not None:
+        changed["seed"] = settings["seed"] + n
+    return changed
