@@ -25,6 +25,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return a count with its noun: 1 row, 12,345 rows."""
+    return f"{count(number)} {word}" if number == 1 else f"{count(number)} {word}s"
+
+
 def rate(per_second: float) -> str:
     """Return a rate with the figures that count: 0.12, 8.3, 120."""
     if per_second >= 100 or per_second == 0:
@@ -35,9 +40,9 @@ def rate(per_second: float) -> str:
 def percent(share: float) -> str:
     """Return a share as whole per cent; 100 only when it is all, 0 only when it is nothing."""
     whole = round(100 * share)
-    if whole == 100 and share < 1:
-        whole = 99
-    return f"{max(whole, 1) if share > 0 else whole} %"
+    if whole == 0 and share > 0:
+        return "<1 %"
+    return ">99 %" if whole == 100 and share < 1 else f"{whole} %"
 
 
 def stopwatch(seconds: float) -> str:

@@ -158,7 +158,7 @@ def test_durations_read_as_people_say_them(seconds: float, shown: str) -> None:
 
 
 def test_shares_are_all_or_nothing_only_when_they_are() -> None:
-    assert [percent(share) for share in (0, 0.0001, 0.5, 0.9999, 1)] == ["0 %", "1 %", "50 %", "99 %", "100 %"]
+    assert [percent(share) for share in (0, 0.0001, 0.5, 0.9999, 1)] == ["0 %", "<1 %", "50 %", ">99 %", "100 %"]
     assert [rate(value) for value in (0, 0.123, 8.25, 1234.5)] == ["0", "0.12", "8.2", "1,234"]
     assert stopwatch(45_296) == "12:34:56"
 

@@ -1,0 +1,80 @@
+"""Small pictures for the gallery, made where hostile files are decoded, or links, or the reason there is none.
+
+Only what `ImageRoom` has decoded and written anew is put into the page. A picture that is only an
+http(s) address is fetched when `fetch` allows it, through the same guard as in a run; else it
+stands as a link.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parquill.errors import RowError
+from parquill.images import ImageRoom, PictureValue
+from parquill.images.values import PathPicture, StoredPicture, WebPicture
+from parquill.job import ImageSettings
+from parquill.report.samples import Card
+from parquill.report.shown import link_of
+
+PicturesFor = Callable[[Mapping[str, Any]], Sequence[PictureValue]]
+"""A row of the output -> its pictures in the manifest; raises `RowError` where they are none."""
+
+SIDE = 360
+"""Pixels: sharp at half that size on dense screens."""
+_PICTURES_A_ROW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """One picture of a row: its data: URL, or an address to follow, or words; `name` says what it is."""
+
+    name: str
+    data_url: str | None = None
+    link: str | None = None
+    note: str | None = None
+
+
+def thumbnail_settings(images: ImageSettings) -> ImageSettings:
+    """Return the job's rules for pictures with thumbnails as their purpose: inlined and small."""
+    return images.model_copy(update={"send": "inline", "max_side": SIDE, "check": False})
+
+
+async def make_thumbnails(
+    cards: Sequence[Card], pictures_for: PicturesFor, room: ImageRoom | None, *, fetch: bool, most_bytes: int
+) -> dict[int, tuple[Thumbnail, ...]]:
+    """Return the thumbnails of each card by its row's number, about `most_bytes` of data: URLs in all."""
+    found: dict[int, tuple[Thumbnail, ...]] = {}
+    left = most_bytes
+    for card in cards:
+        try:
+            values = pictures_for(card.row.values)
+        except RowError as error:
+            found[card.row.number] = (Thumbnail("picture", note=error.message),)
+            continue
+        shown = [await _thumbnail(value, room if left > 0 else None, fetch=fetch) for value in values[:_PICTURES_A_ROW]]
+        if len(values) > len(shown):
+            shown.append(Thumbnail("more", note=f"and {len(values) - len(shown)} more"))
+        left -= sum(len(picture.data_url or "") for picture in shown)
+        found[card.row.number] = tuple(shown)
+    return found
+
+
+async def _thumbnail(value: PictureValue, room: ImageRoom | None, *, fetch: bool) -> Thumbnail:
+    name, link = _name_of(value), link_of(value.url) if isinstance(value, WebPicture) else None
+    if room is None or (isinstance(value, WebPicture) and not fetch):
+        return Thumbnail(name, link=link, note=None if link else name)
+    try:
+        (part,) = await room.parts([value])
+    except RowError as error:
+        return Thumbnail(name, link=link, note=error.message)
+    return Thumbnail(name, data_url=part.url, link=link)
+
+
+def _name_of(value: PictureValue) -> str:
+    match value:
+        case WebPicture(text) | PathPicture(text) | StoredPicture(text):
+            return text
+        case _:
+            return "picture in the manifest"
