@@ -23,6 +23,10 @@ class LocalRoot:
     def __init__(self, folder: str) -> None:
         self._root = Path(folder).resolve()
 
+    def path(self, path: str) -> Path:
+        """Return where `path` would lie; it may lead out of the root."""
+        return self._root / path.strip()
+
     def stat(self, path: str) -> tuple[int, int]:
         """Return size in bytes and mtime in ns of a path below the root; raises `OSError`."""
         found = (self._root / path).stat()
@@ -41,16 +45,21 @@ class LocalRoot:
         Raises `RowError`: `image_refused` for what lies outside the root or is no regular file,
         `image_unreachable` for what is not there.
         """
-        self._judge(path, (self._root / path).resolve())
         try:
+            self._judge(path, (self._root / path).resolve())
             descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
             raise _absent(path, error) from None
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             self._judge(path, _opened_path(descriptor, self._root / path))
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _refused(path, "it is not a regular file")
-            data = file.read(CAP_BYTES + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(CAP_BYTES + 1)
+        except OSError as error:
+            raise _absent(path, error) from None
+        finally:
+            os.close(descriptor)
         if len(data) > CAP_BYTES:
             raise _refused(path, f"it is larger than {CAP_BYTES // 10**6} MB")
         return data
@@ -66,8 +75,9 @@ def _opened_path(descriptor: int, name: Path) -> Path:
     return told.readlink() if told.is_symlink() else name.resolve()
 
 
-def _absent(path: str, error: OSError) -> RowError:
-    return RowError(ErrorKind.IMAGE_UNREACHABLE, f"{ascii(path)[1:-1]}: {error.strerror or 'it cannot be opened'}")
+def _absent(path: str, error: OSError | RuntimeError) -> RowError:
+    why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+    return RowError(ErrorKind.IMAGE_UNREACHABLE, f"{ascii(path)[1:-1]}: {why}")
 
 
 def _refused(path: str, why: str) -> RowError:

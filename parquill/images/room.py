@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +17,7 @@ from parquill.images.memory import ByteBudget
 from parquill.images.pool import DecodePool
 from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
-from parquill.images.values import PictureValue, WebPicture, identity, named, read_cell
+from parquill.images.values import PictureValue, WebPicture, identity, is_path, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
 
 BYTES_AT_ONCE = 128 * 10**6
@@ -73,6 +74,10 @@ class ImageRoom:
     def identity(self, value: PictureValue) -> bytes:
         """Return the 16 bytes that stand for `value` in a fingerprint; looks at a local file's size and time only."""
         return identity(value, self._sources.stat)
+
+    def local_path(self, text: str) -> Path | None:
+        """Return where the picture that a cell's text names lies on this machine; None for a URL or a bucket."""
+        return self._sources.local_path(text) if is_path(text) else None
 
     def parts_now(self, values: Sequence[PictureValue]) -> tuple[ImagePart, ...] | None:
         """Return the parts where nothing has to be opened for them, else None.

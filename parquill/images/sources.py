@@ -6,6 +6,7 @@ import asyncio
 import functools
 import posixpath
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from parquill.errors import ErrorKind, RowError, UsageError
@@ -33,6 +34,10 @@ class Sources:
         self._root = root
         self._bucket = functools.lru_cache(maxsize=64)(self._open_bucket)
 
+    def local_path(self, path: str) -> Path | None:
+        """Return where `path` lies below a local root; None where the root is in an object store."""
+        return None if self._local is None else self._local.path(path)
+
     def stat(self, path: str) -> tuple[int, int]:
         """Return size and mtime (ns) of a path below a local root; raises `OSError` for any other."""
         if self._local is None:
@@ -49,7 +54,7 @@ class Sources:
                 return data
             case DataPicture(url):
                 await lease.hold(len(url))
-                return decode_data_url(url)
+                return await asyncio.to_thread(decode_data_url, url)
             case StoredPicture(uri):
                 scheme, _, rest = uri.partition("://")
                 bucket, _, key = rest.partition("/")

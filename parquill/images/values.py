@@ -102,6 +102,11 @@ def _read_bytes(data: bytes, wanted: Wanted) -> BytesPicture:
     return BytesPicture(data)
 
 
+def is_path(text: str) -> bool:
+    """Return whether a cell's text names a file, not a URL of any kind."""
+    return bool(text.strip()) and _SCHEME.match(text.strip()) is None
+
+
 def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
     text = text.strip()
     if not text:

@@ -17,7 +17,7 @@ import hashlib
 import io
 from typing import Any
 
-from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, TiffImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from parquill.errors import ErrorKind, RowError
 from parquill.images.kinds import looks_like, picture_kind
@@ -57,7 +57,9 @@ def shrink(data: bytes | bytearray, *, max_side: int) -> Piece:
     kind = picture_kind(data)
     if kind is None:
         raise RowError(ErrorKind.IMAGE_INVALID, f"not a picture: the file is {looks_like(data)}")
-    with Image.open(io.BytesIO(data), formats=[kind]) as picture:
+    if kind == "WEBP":
+        judge_size(*_webp_size(data))
+    with _opened(data, kind) as picture:
         width, height = picture.size
         judge_size(width, height)
         if kind == "JPEG":
@@ -69,6 +71,23 @@ def shrink(data: bytes | bytearray, *, max_side: int) -> Piece:
             small = small.transpose(turn)
             width, height = (height, width) if turn in _SIDEWAYS else (width, height)
         return encode(_opaque(_in_srgb(small, picture.info.get("icc_profile"))), width, height, kind in _LOSSLESS)
+
+
+def _opened(data: bytes | bytearray, kind: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=[kind])
+    except UnidentifiedImageError:
+        raise RowError(ErrorKind.IMAGE_INVALID, f"the {kind} is broken: its header cannot be read") from None
+
+
+def _webp_size(data: bytes | bytearray) -> tuple[int, int]:
+    """Read a WebP's size (RFC 9649): Pillow's decoder sets its whole canvas aside before it tells it."""
+    if data[12:16] == b"VP8X":
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
 
 
 def judge_size(width: int, height: int) -> None:

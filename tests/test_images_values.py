@@ -1,0 +1,164 @@
+"""Manifest cells as picture values, and what stands for them in a fingerprint."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parquill.errors import ErrorKind, RowError
+from parquill.fetch import UrlRules
+from parquill.images.values import (
+    BytesPicture,
+    DataPicture,
+    PathPicture,
+    PictureValue,
+    StoredPicture,
+    WebPicture,
+    decode_data_url,
+    identity,
+    read_cell,
+)
+from tests.hostile_files import HOSTILE, PNG
+
+PDF = b"%PDF-1.7\n..."
+
+
+def read(cell: Any) -> tuple[PictureValue, ...]:
+    return read_cell(cell, UrlRules())
+
+
+@pytest.mark.parametrize(
+    ("cell", "values"),
+    [
+        (None, ()),
+        ("", ()),
+        ("  ", ()),
+        ([], ()),
+        ([None, ""], ()),
+        ({"bytes": None, "path": None}, ()),
+        ("https://a.example/x.jpg", (WebPicture("https://a.example/x.jpg"),)),
+        ("HTTPS://A.example/x.jpg?q=1#f", (WebPicture("HTTPS://A.example/x.jpg?q=1#f"),)),
+        (" http://a.example/x.jpg\n", (WebPicture("http://a.example/x.jpg"),)),
+        ("pictures/a.jpg", (PathPicture("pictures/a.jpg"),)),
+        ("./9:16.jpg", (PathPicture("./9:16.jpg"),)),
+        ("2026-01-01T10:00.jpg", (PathPicture("2026-01-01T10:00.jpg"),)),
+        ("/data/a.jpg", (PathPicture("/data/a.jpg"),)),
+        ("//host/a.jpg", (PathPicture("//host/a.jpg"),)),
+        ("data:image/png;base64,AAAA", (DataPicture("data:image/png;base64,AAAA"),)),
+        ("s3://bucket/a/b c.jpg", (StoredPicture("s3://bucket/a/b c.jpg"),)),
+        ("gs://bucket/a.jpg", (StoredPicture("gs://bucket/a.jpg"),)),
+        ("az://account@container/a.jpg", (StoredPicture("az://account@container/a.jpg"),)),
+        (PNG, (BytesPicture(PNG),)),
+        (bytearray(PNG), (BytesPicture(PNG),)),
+        ({"bytes": PNG, "path": "a.png"}, (BytesPicture(PNG),)),
+        ({"bytes": None, "path": "a.png"}, (PathPicture("a.png"),)),
+        ({"path": "https://a.example/x.png"}, (WebPicture("https://a.example/x.png"),)),
+        (
+            ["b.jpg", None, PNG, {"bytes": None, "path": "a.jpg"}],
+            (PathPicture("b.jpg"), BytesPicture(PNG), PathPicture("a.jpg")),
+        ),
+        (("b.jpg", "a.jpg"), (PathPicture("b.jpg"), PathPicture("a.jpg"))),
+    ],
+)
+def test_every_form_of_a_cell_is_read_in_order(cell: Any, values: tuple[PictureValue, ...]) -> None:
+    assert read(cell) == values
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind"),
+    [
+        (7, ErrorKind.BAD_ROW),
+        (1.5, ErrorKind.BAD_ROW),
+        (True, ErrorKind.BAD_ROW),
+        ({"url": "x"}, ErrorKind.BAD_ROW),
+        ({"bytes": PNG, "path": "a", "more": 1}, ErrorKind.BAD_ROW),
+        ([["a.jpg"]], ErrorKind.BAD_ROW),
+        ("data:nonsense", ErrorKind.BAD_ROW),
+        ("data:image/png;base64;AAAA", ErrorKind.BAD_ROW),
+        ("https://", ErrorKind.BAD_ROW),
+        ("file:///etc/passwd", ErrorKind.IMAGE_REFUSED),
+        ("javascript:alert(1)", ErrorKind.IMAGE_REFUSED),
+        ("photo:1.jpg", ErrorKind.IMAGE_REFUSED),
+        ("a\0b.jpg", ErrorKind.IMAGE_REFUSED),
+        ("http://127.0.0.1/x.jpg", ErrorKind.IMAGE_REFUSED),
+        ("s3://bucket", ErrorKind.IMAGE_REFUSED),
+        ("s3://bucket/../other/x", ErrorKind.IMAGE_REFUSED),
+        ("s3://key:secret@bucket/x", ErrorKind.IMAGE_REFUSED),
+        ("s3://bucket/x?endpoint_override=127.0.0.1:9000&scheme=http", ErrorKind.IMAGE_REFUSED),
+        ("s3://127.0.0.1:9000/bucket/x", ErrorKind.IMAGE_REFUSED),
+        ("gs://bucket/x?json_endpoint=127.0.0.1", ErrorKind.IMAGE_REFUSED),
+        ("hdfs://namenode/x", ErrorKind.IMAGE_REFUSED),
+        (b"", ErrorKind.IMAGE_INVALID),
+        (b"<svg/>", ErrorKind.IMAGE_INVALID),
+        (PDF, ErrorKind.IMAGE_INVALID),
+    ],
+)
+def test_what_can_never_be_a_picture_is_a_fault_at_once(cell: Any, kind: ErrorKind) -> None:
+    with pytest.raises(RowError) as fault:
+        read(cell)
+    assert fault.value.kind is kind
+    assert "secret" not in fault.value.message
+
+
+def test_messages_say_what_the_bytes_are() -> None:
+    for name, words in (("an HTML page", "HTML"), ("an SVG", "SVG"), ("a PDF", "document_columns"), ("a HEIC", "HEIC")):
+        with pytest.raises(RowError, match=words):
+            read(HOSTILE[name][0]())
+
+
+def test_a_document_cell_takes_pdfs_in_the_same_forms() -> None:
+    assert read_cell([PDF, "a.pdf"], UrlRules(), "document") == (BytesPicture(PDF), PathPicture("a.pdf"))
+    with pytest.raises(RowError, match="a PNG picture") as fault:
+        read_cell(PNG, UrlRules(), "document")
+    assert fault.value.kind is ErrorKind.DOCUMENT_INVALID
+
+
+@given(st.binary(max_size=200))
+def test_data_urls_are_decoded_in_every_usual_spelling(data: bytes) -> None:
+    plain = base64.b64encode(data).decode()
+    for body in (
+        plain,
+        plain.rstrip("="),
+        base64.urlsafe_b64encode(data).decode(),
+        "\n".join(plain),
+        plain.replace("=", "%3D"),
+    ):
+        assert decode_data_url(f"data:image/png;base64,{body}") == data
+    assert decode_data_url("data:;charset=utf-8," + "".join(f"%{byte:02x}" for byte in data)) == data
+
+
+def test_a_data_url_of_something_else_is_invalid() -> None:
+    for body in ("AAA!", "Ä", "A"):
+        with pytest.raises(RowError) as fault:
+            decode_data_url(f"data:image/png;base64,{body}")
+        assert fault.value.kind is ErrorKind.IMAGE_INVALID
+
+
+def _no_file(path: str) -> tuple[int, int]:
+    raise FileNotFoundError(path)
+
+
+VALUES = st.one_of(
+    st.text(max_size=20).map(WebPicture),
+    st.text(max_size=20).map(DataPicture),
+    st.text(max_size=20).map(StoredPicture),
+    st.text(max_size=20).map(PathPicture),
+    st.binary(max_size=20).map(BytesPicture),
+)
+
+
+@given(VALUES, VALUES)
+def test_two_values_have_one_identity_only_if_they_are_equal(one: PictureValue, other: PictureValue) -> None:
+    first, second = identity(one, lambda path: (1, 2)), identity(other, lambda path: (1, 2))
+    assert len(first) == 16
+    assert (first == second) == (one == other)
+
+
+def test_the_identity_of_a_file_is_its_path_size_and_time() -> None:
+    seen = {identity(PathPicture("a"), lambda path, s=s, t=t: (s, t)) for s in (1, 2) for t in (1, 2)}
+    seen |= {identity(PathPicture("b"), lambda path: (1, 1)), identity(PathPicture("a"), _no_file)}
+    assert len(seen) == 6
