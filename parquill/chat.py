@@ -18,6 +18,10 @@ import orjson
 PICO = 10**12
 """Money inside the engine: integers of 10**-12 USD, the output's decimal128(18, 12)."""
 
+_MOST_TOKENS = 10**9
+_MOST_USD = 1000
+"""No request has or costs more. A reply that says so must not overflow the sums of the output."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFigures:
@@ -150,10 +154,11 @@ def read_usage(raw: object) -> Usage | None:
 
     `cost` is in USD as a JSON number, sometimes in exponent form; DeepInfra calls it
     `estimated_cost`. A float's shortest decimal form is exact to more digits than are billed.
+    Counts that cannot be are none; a cost that cannot be is cut to 1000 USD, which still alarms.
     """
     usage = _mapping(raw)
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    cost = _cost(usage.get("cost", usage.get("estimated_cost")))
+    cost = _cost(usage.get("estimated_cost") if usage.get("cost") is None else usage["cost"])
     if prompt is None or completion is None or (prompt == completion == 0 and cost is None):
         return None
     cached = _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
@@ -173,9 +178,9 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_TOKENS:
         return None
-    return int(value)
+    return int(value) if value == int(value) else None
 
 
 def _cost(value: object) -> int | None:
@@ -185,7 +190,9 @@ def _cost(value: object) -> int | None:
         usd = Decimal(str(value))
     except ArithmeticError:
         return None
-    return int((usd * PICO).to_integral_value()) if usd.is_finite() and usd >= 0 else None
+    if not usd.is_finite() or usd < 0:
+        return None
+    return int((usd * PICO).to_integral_value()) if usd < _MOST_USD else _MOST_USD * PICO
 
 
 def _content_text(content: object) -> str:
@@ -201,7 +208,14 @@ def _tool_calls(raw: object) -> tuple[ToolCall, ...]:
     calls: Sequence[Any] = raw if isinstance(raw, list) else ()
     functions = [_mapping(_mapping(call).get("function")) for call in calls]
     return tuple(
-        ToolCall(name, arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+        ToolCall(name, arguments if isinstance(arguments, str) else _dumped(arguments))
         for function in functions
         if (name := _text(function.get("name"))) is not None and (arguments := function.get("arguments")) is not None
     )
+
+
+def _dumped(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # orjson reads deeper nesting than it writes; no schema is met by such an answer
+        return ""

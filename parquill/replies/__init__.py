@@ -1,0 +1,22 @@
+"""The one classifier of an endpoint's replies: what came back, and what it means for the run.
+
+    values.py    `Exchange`, one attempt at the wire; `Verdict`, what it means
+    faults.py    error objects in every dialect, read into one form
+    kinds.py     whose fault an error is: the row's, the run's, or a passing one
+    verdicts.py  `classify`, which puts them together
+
+Every form that OpenRouter and the servers that speak its dialect are known to send is read
+here and nowhere else: HTTP 200 with an error inside, empty choices, null content, HTML,
+`{"error": "text"}`, `{"detail": …}`, an array of errors, `object: "error"`.
+
+What holds: `classify` is total over every status and body. A dead key, an empty account, an
+unknown model or a wrong address is the run's fault and never a row's.
+
+Accepted: where a server names no type and no code, its words decide; a wording never seen
+before is taken for a bad request (4xx) or a passing server fault (5xx).
+"""
+
+from parquill.replies.values import Exchange, Verdict
+from parquill.replies.verdicts import classify
+
+__all__ = ["Exchange", "Verdict", "classify"]

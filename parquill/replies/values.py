@@ -1,0 +1,51 @@
+"""What comes in and what goes out: one attempt at the wire, and its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from parquill.chat import ChatCompletion, Usage
+from parquill.errors import ErrorKind, Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One attempt at the wire: either a status with a whole body, or why there is none.
+
+    `broken` says how it ended without a whole body; `sent` is False when the request cannot have
+    reached the endpoint (no connection was made), so that nothing can have been billed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    latency_ms: int
+    broken: Literal["timeout", "connection", "certificate"] | None = None
+    sent: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reply means. Exactly one of `completion`, `kind` and `stop` is set."""
+
+    completion: ChatCompletion | None = None
+    kind: ErrorKind | None = None
+    message: str = ""
+    retry: bool = False
+    throttled: bool = False
+    """The endpoint asked us to slow down: the gate closes and learns."""
+    daily: bool = False
+    """The limit that was hit resets once a day."""
+    in_flight_money: bool = False
+    """The 402 that waits: money is held for requests in flight."""
+    wait_hint: float | None = None
+    """Seconds to wait as the body says; headers are read by the gate's own parser."""
+    stop: Stop | None = None
+    lost: bool = False
+    """Maybe billed, and no receipt: the attempt keeps its worst case."""
+    usage: Usage | None = None
+    status: int = 0
+    """The HTTP status of a reply that is no answer."""
