@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -19,7 +20,10 @@ _WHY = {
     4: "the document is encrypted; save it without a password",
     5: "the document is protected in a way that cannot be opened",
 }
-"""PDFium's FPDF_ERR_FORMAT, FPDF_ERR_PASSWORD and FPDF_ERR_SECURITY (fpdfview.h)."""
+"""PDFium's FPDF_ERR_FORMAT, _PASSWORD and _SECURITY (fpdfview.h)."""
+
+_NO_PAGES = re.compile(rb"/Type\s*/Pages\b[^>]*/Count\s+0\b")
+"""PDFium opens no document without pages, and then tells an older fault, or none."""
 
 
 def draw(data: bytes | bytearray, *, max_side: int, **selection: Any) -> Iterator[Any]:
@@ -56,6 +60,8 @@ def _opened(data: bytes | bytearray) -> Iterator[Any]:
     try:
         document = pypdfium2.PdfDocument(bytes(data))
     except pypdfium2.PdfiumError as error:
+        if _NO_PAGES.search(data):
+            raise _invalid("the document has no pages") from None
         raise _invalid(_WHY.get(error.err_code, "the document cannot be opened")) from None
     with closing(document):
         document.init_forms()  # without it, what was filled into a form is not drawn

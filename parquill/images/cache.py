@@ -56,7 +56,7 @@ class PictureCache:
             return
         with contextlib.suppress(OSError):  # a cache that cannot be written is only slower
             self._write(self._folder / (key + _ENDING), entry)
-            self._size = len(entry) + (self._measured() if self._size is None else self._size)
+            self._size = self._measured() if self._size is None else self._size + len(entry)
             if self._size > self._bound:
                 self._clear()
 
