@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from parquill.chat import ChatRequest, Turn
 from parquill.job import ModelSettings
 from parquill.tokens.estimator import FittedMeter
 from parquill.tokens.exact import load_tokenizer
 from parquill.tokens.receipts import Receipts
-from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, ImageCost, Opening, lay_content, lay_opening
+from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, Content, ImageCost, Opening, lay_content, lay_opening
 from parquill.tokens.text import ManyTokens, TextMeter
 
 
@@ -40,27 +41,42 @@ class TokenCounter:
         image_style: ImageCost = ImageCost.FUSED,
         receipts: Receipts | None = None,
         hidden_text: str = "",
+        meter: TextMeter | None = None,
     ) -> None:
         """`hidden_text` is what a server may add to every prompt itself (tool definitions, a schema):
-        it raises the upper bound only, until receipts show that it is counted.
+        it raises the upper bound only, until receipts show that it is counted. `meter` is one to
+        share between counters, in place of the one that `model.tokenizer` asks for.
 
         Raises `JobError` when `model.tokenizer` cannot be used.
         """
         self.receipts = receipts if receipts is not None else Receipts()
-        self._meter: TextMeter = load_tokenizer(model.tokenizer) if model.tokenizer else FittedMeter()
-        self._style = image_style
+        self._meter = meter or (load_tokenizer(model.tokenizer) if model.tokenizer else FittedMeter())
+        self._image_tokens = image_style.tokens
+        self._fuses = image_style is ImageCost.FUSED
         self._hidden = self._meter.measure(hidden_text)[1] + 2 if hidden_text else 0
         self._turns: tuple[Turn, ...] | None = None
         self._opening: Opening = lay_opening(())
         self._opening_tokens = (0.0, 0)
 
+    @property
+    def mean_error(self) -> float:
+        """Standard error of a job's expected prompt tokens, as a share of its texts' tokens.
+
+        Each receipt narrows it: their mean is known to within `spread` / sqrt(receipts).
+        """
+        known, spread = self._meter.mean_error, self._meter.spread
+        if not known or not spread:
+            return known
+        return 1 / math.sqrt(1 / known**2 + self.receipts.count / spread**2)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of one request's expected prompt tokens, as a share of its texts' tokens."""
+        return self._meter.spread
+
     def count(self, request: ChatRequest) -> TokenEstimate:
         """Expected prompt tokens of `request`, and their upper bound."""
-        turns = request.turns
-        if turns[:-1] != self._turns:
-            self._remember(turns[:-1])
-        opening = self._opening
-        content = lay_content(turns[-1].parts, opening.newlines)
+        opening, content = self._lay_out(request)
         text, bound = self._opening_tokens
         for part in content.texts:
             expected, upper = self._meter.measure(part)
@@ -77,25 +93,18 @@ class TokenCounter:
         """The same as `count` for each, with all texts measured at once: for the dry run."""
         frames: list[tuple[float, int, int, int]] = []
         texts: list[str] = []
-        owners: list[int] = []
-        for index, request in enumerate(requests):
-            turns = request.turns
-            if turns[:-1] != self._turns:
-                self._remember(turns[:-1])
-            opening = self._opening
-            content = lay_content(turns[-1].parts, opening.newlines)
-            for text in content.texts:
-                texts.append(text)
-                owners.append(index)
+        ends: list[int] = []
+        for request in requests:
+            opening, content = self._lay_out(request)
+            texts += content.texts
+            ends.append(len(texts))
             images, fused = content.images + opening.content.images, content.fused + opening.content.fused
             frames.append((*self._opening_tokens, images, fused))
         expected, upper = self._meter.measure_many(texts)
-        sums = np.bincount(owners, expected, len(requests)) if texts else np.zeros(len(requests))
-        bounds = np.zeros(len(requests), np.int64)
-        np.add.at(bounds, owners, upper)
+        sums, bounds = _sums(expected, ends), _sums(upper, ends)
         return [
-            self._estimate(text + more, bound + most, images, fused)
-            for (text, bound, images, fused), more, most in zip(frames, sums.tolist(), bounds.tolist(), strict=True)
+            self._estimate(text + more, bound + round(most), images, fused)
+            for (text, bound, images, fused), more, most in zip(frames, sums, bounds, strict=True)
         ]
 
     def observe(self, estimate: TokenEstimate, images: int, prompt_tokens: int, provider: str | None) -> bool:
@@ -103,12 +112,18 @@ class TokenCounter:
 
         Returns True when it is above the estimate's upper bound: an alarm, and the bound is raised.
         """
-        text = max(0.0, estimate.formula - images * self._style.tokens)
+        text = max(0.0, estimate.formula - images * self._image_tokens)
         self.receipts.add(text, images, prompt_tokens - estimate.formula, provider)
         if prompt_tokens <= estimate.upper:
             return False
         self.receipts.raise_upper(estimate.upper, prompt_tokens)
         return True
+
+    def _lay_out(self, request: ChatRequest) -> tuple[Opening, Content]:
+        turns = request.turns
+        if turns[:-1] != self._turns:
+            self._remember(turns[:-1])
+        return self._opening, lay_content(turns[-1].parts, self._opening.newlines)
 
     def _remember(self, turns: tuple[Turn, ...]) -> None:
         self._turns = turns
@@ -118,8 +133,8 @@ class TokenCounter:
         self._opening_tokens = tokens + sum(pair[0] for pair in pairs), tokens + sum(pair[1] for pair in pairs)
 
     def _estimate(self, text: float, bound: int, images: int, fused: int) -> TokenEstimate:
-        formula = text + images * self._style.tokens
-        if self._style is ImageCost.FUSED:
+        formula = text + images * self._image_tokens
+        if self._fuses:
             formula -= fused
         expected, upper = formula, bound + images * IMAGE_UPPER + self._hidden
         receipts = self.receipts
@@ -127,3 +142,10 @@ class TokenCounter:
             expected += receipts.correction.apply(text, images)
             upper = math.ceil(upper * receipts.upper_factor)
         return TokenEstimate(max(1, min(round(expected), upper)), upper, formula)
+
+
+def _sums(values: npt.NDArray[np.float64] | npt.NDArray[np.int64], ends: Sequence[int]) -> list[float]:
+    """Sum each stretch of `values` up to the next of `ends`."""
+    totals = np.concatenate(([0], np.cumsum(values)))[np.concatenate(([0], np.array(ends, np.int64)))]
+    sums: list[float] = np.diff(totals).tolist()
+    return sums
