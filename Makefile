@@ -31,7 +31,7 @@ $(BIN)/uv: requirements/bootstrap.lock
 	@touch $@ .venv/.run
 
 demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on the embedded emulator
-	$(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator
+	env -u PREFECT_API_URL -u PREFECT_PROFILE PREFECT_HOME=$(CURDIR)/.prefect $(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator
 
 test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
 	$(BIN)/python -m pytest

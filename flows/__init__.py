@@ -1,1 +1,20 @@
-"""Prefect flows, one file for each kind of job."""
+"""Prefect flows, one file for each kind of job.
+
+    batch.py       plan -> execute -> publish: any job file
+    command.py     what the flows' command lines share
+
+Run from a checkout, as `python -m flows.batch JOB`, or as a deployment of `prefect.yaml`. The
+settings below are given before Prefect is imported, which reads them then: a local run says
+nothing to anyone about itself, and waits for its temporary server also on a busy machine. What
+the environment already says stays as it is.
+"""
+
+from parquill.job import set_environment_defaults
+
+set_environment_defaults(
+    {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+    }
+)

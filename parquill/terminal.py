@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 from rich.console import Console
@@ -16,7 +17,8 @@ from rich.console import Console
 from parquill.batch import Attach, RunLoop, Watch
 from parquill.clock import SystemClock
 from parquill.errors import Stop
-from parquill.progress import choose_style, show
+from parquill.progress import choose_style, render_summary, show
+from parquill.summary import RunSummary
 
 _STOPS = {signal.SIGINT: Stop.SIGINT, signal.SIGTERM: Stop.SIGTERM}
 
@@ -36,8 +38,16 @@ def attended(console: Console, *, quiet: bool, json_lines: bool) -> Attach:
 
 @contextlib.contextmanager
 def stopping_on_signals(loop: RunLoop) -> Iterator[None]:
-    """Stop the run on SIGINT and SIGTERM for as long as the context lasts."""
+    """Stop the run on SIGINT and SIGTERM for as long as the context lasts.
+
+    Signals come to the main thread: on another one this does nothing. Whoever had the signals
+    before has them again afterwards.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     events = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _STOPS}
     received: list[int] = []
 
     def stop(number: signal.Signals) -> None:
@@ -53,3 +63,9 @@ def stopping_on_signals(loop: RunLoop) -> Iterator[None]:
     finally:
         for number in _STOPS:
             events.remove_signal_handler(number)
+            signal.signal(number, before[number])
+
+
+def print_summary(summary: RunSummary) -> None:
+    """Close a run on standard error."""
+    render_summary(summary, Console(stderr=True, highlight=False))

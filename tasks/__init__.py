@@ -1,1 +1,13 @@
-"""Prefect tasks: plan, execute, publish. Each wraps one step of the engine, never one row."""
+"""Prefect tasks. Each wraps one step of the engine, never one row.
+
+    plan.py       what there is to do
+    execute.py    the run itself
+    publish.py    artifacts of what came out
+    watching.py   a run seen from the server while it goes, and stopped from there
+    states.py     how a run's end is a flow run's state
+    figures.py    a summary as the rows of a table
+
+Arguments and results are paths and frozen values, and none is kept by Prefect: what a run must
+not lose stands in its output and its ledger. The engine is imported when a task runs, so that a
+worker or a deployment that only looks at a flow loads nothing heavy.
+"""

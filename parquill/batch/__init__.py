@@ -9,13 +9,15 @@ conversation.py  one row: pictures, request, answer, asking again; rungs.py: how
 attempts.py      one request: money, intent, rate and slot, wire; account.py: its books
 slices.py        a whole slice becomes a part
 loop.py          workers, stopping, what is left
+preview.py       what a run would have to do, without its lock
 session.py       one process's work on a run; run.py: `run_job`
 watch.py         what a run tells of itself while it goes
 """
 
 from parquill.batch.loop import RunLoop
+from parquill.batch.preview import RunPreview, preview_run
 from parquill.batch.run import run_job
 from parquill.batch.session import Attach, RunOptions, unwatched
 from parquill.batch.watch import Watch
 
-__all__ = ["Attach", "RunLoop", "RunOptions", "Watch", "run_job", "unwatched"]
+__all__ = ["Attach", "RunLoop", "RunOptions", "RunPreview", "Watch", "preview_run", "run_job", "unwatched"]

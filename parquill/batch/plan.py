@@ -161,6 +161,16 @@ class Planner:
         )
         return plan if not matched else self._indexed(plan)
 
+    def unfinished(self, parts: Mapping[str, PartInfo], *, emulated: bool, retry: Retry) -> tuple[Slice, ...]:
+        """Return the slices whose part is missing or not its last word; looks only, moves nothing."""
+        self._emulated, self._retry = emulated, retry
+        digests = self.digests()
+        return tuple(
+            one
+            for one in self._manifest.slices
+            if (info := parts.get(one.part)) is None or not self._is_complete(info, digests[one.part])
+        )
+
     def digests(self) -> Mapping[str, str]:
         """Return the digest of every slice; raises `ManifestError` for bad ids."""
         settings = f"{FORMAT}:{self._settings}:{self._schema}".encode()

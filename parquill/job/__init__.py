@@ -6,7 +6,7 @@ part of it (`job.limits`, `job.images`), never the whole. This is the only room 
 the environment; the API key is wrapped in `Secret` there and never becomes part of a job.
 """
 
-from parquill.job.environment import Secret, read_api_key, state_home
+from parquill.job.environment import Secret, read_api_key, set_environment_defaults, state_home
 from parquill.job.loading import load_job, parse_kinds
 from parquill.job.settings import (
     OPENROUTER_URL,
@@ -55,6 +55,7 @@ __all__ = [
     "load_job",
     "parse_kinds",
     "read_api_key",
+    "set_environment_defaults",
     "state_home",
     "zone",
 ]

@@ -65,6 +65,12 @@ def state_home(environ: Mapping[str, str] | None = None) -> Path:
     return Path(env.get("XDG_STATE_HOME") or Path(env.get("HOME", "~")).expanduser() / ".local/state") / "parquill"
 
 
+def set_environment_defaults(values: Mapping[str, str]) -> None:
+    """Give environment variables that are not set a value, for this process and its children."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
 _VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 

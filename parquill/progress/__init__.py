@@ -15,6 +15,7 @@ from parquill.progress.closing import render_summary
 from parquill.progress.rates import RateWindow
 from parquill.progress.show import Style, choose_style, show
 from parquill.progress.state import LimitUse, RunState, Stages
+from parquill.progress.view import line
 from parquill.words import printable
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Stages",
     "Style",
     "choose_style",
+    "line",
     "printable",
     "render_summary",
     "show",

@@ -1,0 +1,49 @@
+"""The main job as a flow: plan -> execute -> publish.
+
+    python -m flows.batch configs/caption.yaml --set model.endpoint=emulator
+
+The command's exit status is that of `parquill run`, save that rows which failed are no reason
+to call the run failed: 0 stands for 0 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from flows.command import run_flow
+from parquill.errors import ParquillError
+from parquill.job import Job, load_job
+from parquill.summary import RunSummary
+from tasks.execute import execute
+from tasks.plan import plan
+from tasks.publish import publish
+from tasks.states import failed, final_state
+
+
+# `load_job` checks the parameters, in words for people, and fills ${NAME} where the run is;
+# the server holds them against the job's own schema when the run is created.
+@flow(name="parquill-batch", validate_parameters=False)
+async def batch(job: Job | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> State[RunSummary]:
+    """Run a job, resume it, or add what is new: the same parameters each time.
+
+    Args:
+        job: a job file's path, or what would stand in one.
+        overrides: `key.path=value` texts, or a mapping from key paths to values.
+    """
+    try:
+        loaded = load_job(job, overrides)
+        await plan(loaded)
+        summary = await execute(loaded)
+    except ParquillError as error:
+        return failed(error)
+    await publish(loaded, summary)
+    return final_state(summary)
+
+
+if __name__ == "__main__":
+    run_flow(batch)

@@ -1,0 +1,51 @@
+"""A flow as a command: arguments in, the closing table and an exit status out."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable
+from typing import Any, NoReturn, cast
+
+from prefect import Flow
+from prefect.client.schemas.objects import State
+
+from parquill.errors import EndpointRefusedError, UsageError
+from parquill.job import load_job
+from parquill.summary import EXIT_DONE, EXIT_ROWS_FAILED, RunSummary
+from parquill.terminal import print_summary
+from tasks.states import RunStoppedError
+
+_USAGE, _REFUSED, _FAULT = 2, 5, 1
+
+
+def run_flow(flow: Flow[..., Any], argv: list[str] | None = None) -> NoReturn:
+    """Run a flow on the job that the command line names, and exit as the run ended."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m flows.{flow.fn.__name__}", description=(flow.fn.__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("job", metavar="JOB", help="the job file (YAML or JSON)")
+    parser.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="override one key of the job"
+    )
+    given = parser.parse_args(argv)
+    try:
+        load_job(given.job, given.overrides)  # a slip is told at once, not when a server has started
+    except UsageError as error:
+        parser.exit(_USAGE, f"{parser.prog}: {error}\n")
+    sys.exit(asyncio.run(_run(flow, given.job, given.overrides)))
+
+
+async def _run(flow: Flow[..., Any], job: str, overrides: list[str]) -> int:
+    """Run to the end, print what became of it, and return the exit status."""
+    state: State[Any] = await cast(Awaitable[State[Any]], flow(job, overrides, return_state=True))
+    outcome = await state.aresult(raise_on_failure=False)
+    if isinstance(outcome, RunStoppedError):
+        outcome = outcome.summary
+    if isinstance(outcome, RunSummary):
+        print_summary(outcome)
+        return EXIT_DONE if outcome.exit_status == EXIT_ROWS_FAILED else outcome.exit_status
+    if isinstance(outcome, UsageError):
+        return _USAGE
+    return _REFUSED if isinstance(outcome, EndpointRefusedError) else _FAULT

@@ -1,0 +1,53 @@
+"""What a run would have to do, seen without the output's lock and without asking the endpoint.
+
+Everything that a job file or a manifest can be refused for is found here too, so that whoever
+plans a night learns it before a run begins. Reads only: the run itself plans again, under the
+lock, and what it finds there counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parquill.batch.plan import Planner, Retry
+from parquill.batch.prepare import prepare
+from parquill.clock import Clock
+from parquill.errors import ErrorKind
+from parquill.job import Job, state_home
+from parquill.storage import Storage
+from parquill.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RunPreview:
+    """Rows and slices of a manifest, and how many of them a run would open."""
+
+    job: str
+    model: str
+    endpoint: str
+    output: str
+    rows: int
+    """Rows of the manifest."""
+    slices: int
+    open_rows: int
+    """Rows in slices whose part is missing or not its last word: at most so many are asked."""
+    open_slices: int
+    notices: tuple[str, ...] = ()
+
+
+def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozenset()) -> RunPreview:
+    """Check a job against its manifest and its output; raises `UsageError` as the run would."""
+    opened = prepare(job, clock)
+    planner = Planner(opened, Storage.at(job.output.path))
+    left = planner.unfinished(planner.standing(), emulated=job.model.endpoint == "emulator", retry=Retry(retry))
+    return RunPreview(
+        job=job.name,
+        model=job.model.name,
+        endpoint=job.model.endpoint,
+        output=Workspace.of(job.output.path, state_home()).output,
+        rows=opened.manifest.rows,
+        slices=len(opened.manifest.slices),
+        open_rows=sum(one.rows for one in left),
+        open_slices=len(left),
+        notices=tuple(opened.shape.notices),
+    )
