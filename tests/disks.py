@@ -1,12 +1,16 @@
-"""Disks that fail on purpose: one dies at a given step, one forgets what was not synced."""
+"""Disks that fail on purpose: one dies at a given step, one forgets what was not synced, one is small."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import pytest
 
 from parquill.storage import Disk
 
@@ -157,3 +161,23 @@ class ForgetfulDisk(DyingDisk):
             return synced
         length = chance.randrange(len(written) + 1)
         return bytes(byte if chance.random() < 0.9 else 0 for byte in itertools.islice(written, length))
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A real file system of the given size (`1m`), where this machine lets us have one."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small file system can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def enlarge(folder: Path, size: str) -> None:
+    """Make room on a small disk."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)

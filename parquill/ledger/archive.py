@@ -40,7 +40,7 @@ def holds(db: sqlite3.Connection, realm: str) -> bool:
 
 
 def adopt(
-    db: sqlite3.Connection, *, run: int, slice_id: int, wanted: Iterable[tuple[int, bytes]], at: int
+    db: sqlite3.Connection, run: int, slice_id: int, wanted: Iterable[tuple[int, bytes]], at: int
 ) -> dict[int, bytes]:
     """Give archived answers back to rows: each becomes the row's outcome and leaves the archive.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Generator
 from typing import Any
 
@@ -88,10 +89,11 @@ def again(fault: ParquillError) -> ParquillError:
 class Group:
     """Operations of one commit, as the parameter tuples of their statements."""
 
-    __slots__ = ("durable", "headers", "intents", "outcomes", "settled", "size", "spend", "withdrawn")
+    __slots__ = ("durable", "headers", "intents", "outcomes", "settled", "size", "spend", "thread", "withdrawn")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.durable = Durable(loop)
+        self.thread = threading.get_ident()
         self.size = 0
         self.intents: list[tuple[Any, ...]] = []
         self.headers: list[tuple[Any, ...]] = []

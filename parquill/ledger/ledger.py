@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from parquill.clock import Clock, SystemClock, Timer
 from parquill.ledger import archive, books, slices
@@ -27,6 +28,7 @@ from parquill.ledger.schema import QUARTER_US, ROW_BITS
 from parquill.ledger.writer import Pending, Writer
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 GROUP_SECONDS = 0.02
 """How long a group waits for company after its first operation: with a commit of up to 15 ms
@@ -215,13 +217,11 @@ class Ledger:
 
     def begin_run(self, *, realm: str, model: str, settings: str, cap_pico: int | None) -> Pending[int]:
         """Begin a run and return its id; one that has not ended ends now."""
-        begin = partial(books.begin_run, realm=realm, model=model, settings=settings, cap_pico=cap_pico)
-        return self._call(begin, self._now())
+        return self._call(books.begin_run, self._now(), realm=realm, model=model, settings=settings, cap_pico=cap_pico)
 
     def resume_run(self, run: int, *, model: str, settings: str, cap_pico: int | None) -> Pending[None]:
         """Go on with a run that stopped or died, perhaps with another cap."""
-        resume = partial(books.resume_run, model=model, settings=settings, cap_pico=cap_pico)
-        return self._call(resume, run)
+        return self._call(books.resume_run, run, model=model, settings=settings, cap_pico=cap_pico)
 
     def end_run(self, run: int, stop: str | None) -> Pending[None]:
         """Note why the run stopped with rows left; None: it came to its end."""
@@ -318,10 +318,15 @@ class Ledger:
         `wanted` are pairs (row, fingerprint). Each answer found becomes its row's outcome, with
         the cost it had, and leaves the archive. Returns the encoded results by row.
         """
-        return self._call(partial(archive.adopt, run=run, slice_id=slice_id, at=self._now()), wanted)
+        return self._call(archive.adopt, run, slice_id, wanted, self._now())
 
-    def _call(self, work: Callable[..., T], *arguments: object) -> Pending[T]:
-        return self._writer.call(lambda db: work(db, *arguments))
+    def _call(
+        self, work: Callable[Concatenate[sqlite3.Connection, P], T], *arguments: P.args, **named: P.kwargs
+    ) -> Pending[T]:
+        group = self._group
+        if group is not None and group.thread == threading.get_ident():
+            self._send(group)  # the caller expects to see what it handed over itself
+        return self._writer.call(lambda db: work(db, *arguments, **named))
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1_000_000)

@@ -57,6 +57,7 @@ CREATE TABLE lifted (part_id TEXT PRIMARY KEY, cost_pico INTEGER NOT NULL, rows 
 _STEPS = (_FORMAT_1,)
 """What takes a ledger from each format version to the next."""
 
+_NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 _DAMAGED = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})
 _REFUSED = frozenset({"SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"})
 
@@ -84,7 +85,7 @@ def connect(path: Path, job: str) -> sqlite3.Connection:
 def ledger_fault(error: sqlite3.Error, path: Path) -> ParquillError:
     """Say in a person's words what SQLite refused."""
     name = getattr(error, "sqlite_errorname", "") or ""
-    if name == "SQLITE_FULL":
+    if name in _NO_ROOM:
         return StorageFullError(
             f"{path}: no room left on the disk for the ledger. What is written is kept; free some space, "
             "then start the same command again"
