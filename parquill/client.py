@@ -3,12 +3,14 @@
 It never retries, never raises for what the wire does (the `Exchange` says it), and knows
 nothing of limits or money. Connections are as many as the gate lets in flight: aiohttp's own
 limit of 100 would cut more without a word. The key lives in the session's default headers
-only; cookies, redirects and environment proxies are off, so it is sent to this one host.
+only; cookies, redirects and environment proxies are off, so it is sent to this one host; and
+where a server repeats it in a reply, it is blotted out here, so that no message can show it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +33,7 @@ _HEADERS = {
 }
 _CONNECT_SECONDS = 15.0
 _MAX_REPLY_BYTES = 32 * 2**20
+_GENERATION = re.compile(r"[!-~]{1,200}")
 
 
 class Client:
@@ -71,12 +74,13 @@ class Client:
                 asyncio.timeout(seconds),
                 self._session.post(self._chat, data=body, allow_redirects=False) as reply,
             ):
-                if not reply.content.is_eof() and (generation := reply.headers.get("X-Generation-Id")):
+                generation = reply.headers.get("X-Generation-Id", "")
+                if not reply.content.is_eof() and _GENERATION.fullmatch(generation):
                     on_id(generation)
-                content = await _read(reply)
+                content = await self._read(reply)
                 return Exchange(reply.status, reply.headers, content, _since(started))
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return _broken(error, _since(started), seconds)
+            return _broken(error, _since(started), seconds, self._without_key(_said(error)))
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         """GET a path below the base URL; return status and JSON, (0, None) where there is no reply.
@@ -89,27 +93,27 @@ class Client:
                 asyncio.timeout(seconds),
                 self._session.get(yarl.URL(self._base + path, encoded=True), allow_redirects=False) as reply,
             ):
-                raw = await _read(reply)
+                raw = await self._read(reply)
                 return reply.status, orjson.loads(raw)
         except (TimeoutError, aiohttp.ClientError, OSError):
             return 0, None
         except orjson.JSONDecodeError:
             return reply.status, None
 
+    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
+        """Read a body whole, but not without bound: a hostile or broken server could send for ever."""
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await reply.content.readany():
+            size += len(chunk)
+            if size > _MAX_REPLY_BYTES:
+                raise aiohttp.ClientPayloadError(f"the reply is longer than {_MAX_REPLY_BYTES >> 20} MiB")
+            chunks.append(chunk)
+        content = b"".join(chunks)
+        return content.replace(self._key.reveal().encode(), b"***") if self._key else content
 
-async def _read(reply: aiohttp.ClientResponse) -> bytes:
-    """Read a body whole, but not without bound: a hostile or broken server could send for ever."""
-    declared = reply.content_length
-    if declared is not None and declared <= _MAX_REPLY_BYTES:
-        return await reply.read()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in reply.content.iter_any():
-        size += len(chunk)
-        if size > _MAX_REPLY_BYTES:
-            raise aiohttp.ClientPayloadError(f"the reply is longer than {_MAX_REPLY_BYTES >> 20} MiB")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    def _without_key(self, text: str) -> str:
+        return text.replace(self._key.reveal(), "***") if self._key else text
 
 
 def _since(started: float) -> int:
@@ -119,15 +123,17 @@ def _since(started: float) -> int:
 _NO_HEADERS: Mapping[str, str] = {}
 
 
-def _broken(error: Exception, latency_ms: int, seconds: float) -> Exchange:
+def _broken(error: Exception, latency_ms: int, seconds: float, said: str) -> Exchange:
     unsent = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        return Exchange(0, _NO_HEADERS, b"", latency_ms, "certificate", sent=False, detail=_said(error))
+        return Exchange(0, _NO_HEADERS, b"", latency_ms, "certificate", sent=False, detail=said)
     if isinstance(error, TimeoutError):
         detail = "no connection in time" if unsent else f"no whole reply within {seconds:g} s"
         return Exchange(0, _NO_HEADERS, b"", latency_ms, "timeout", sent=not unsent, detail=detail)
-    return Exchange(0, _NO_HEADERS, b"", latency_ms, "connection", sent=not unsent, detail=_said(error))
+    return Exchange(0, _NO_HEADERS, b"", latency_ms, "connection", sent=not unsent, detail=said)
 
 
 def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:200]
+    """The error in one line of plain ASCII: aiohttp quotes a broken header as it came."""
+    text = re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")
+    return text.encode("ascii", "backslashreplace").decode()[:200]

@@ -111,7 +111,23 @@ class TestWrongValues:
     def test_a_name_that_could_not_name_a_file_is_refused(self, name: str) -> None:
         assert "should be at most 100 letters" in refused(source={**SMALLEST, "name": name})
 
-    @pytest.mark.parametrize("endpoint", ["", "openruter", "ftp://h/v1", "http://", "http:///v1", "https://u:p@h/v1"])
+    @pytest.mark.parametrize(
+        "endpoint",
+        [
+            *(
+                "",
+                "openruter",
+                "ftp://h/v1",
+                "http://",
+                "http:///v1",
+                "http://:80/v1",
+                "http://h /v1",
+                "http://[::1/v1",
+            ),
+            *("https://u:p@h/v1", "http://h/v1?key=u:p", "http://h:99999/v1", "http://h:x/v1"),
+            f"http://{'a' * 64}.example/v1",
+        ],
+    )
     def test_an_endpoint_is_a_known_name_or_a_base_url_without_credentials(self, endpoint: str) -> None:
         message = refused(source={**SMALLEST, "model": {"endpoint": endpoint}})
         assert "should be 'openrouter', 'emulator' or a base URL" in message

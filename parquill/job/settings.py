@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
@@ -141,9 +142,21 @@ class ModelSettings(Section):
     @pydantic.field_validator("endpoint")
     @classmethod
     def _endpoint(cls, value: str) -> str:
-        if value in ("openrouter", "emulator") or re.match(r"^https?://[^/\s@]+(/\S*)?$", value):
-            return "openrouter" if value.rstrip("/") == OPENROUTER_URL else value.rstrip("/")
+        value = value.rstrip("/")
+        if value in ("openrouter", "emulator") or _is_base_url(value):
+            return "openrouter" if value == OPENROUTER_URL else value
         raise ValueError("'openrouter', 'emulator' or a base URL like http://127.0.0.1:8000/v1")
+
+
+def _is_base_url(text: str) -> bool:
+    """Whether a text is an http(s) URL that paths can be put behind: no credentials, no query."""
+    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.port != 0 and bool((parts.hostname or "").encode("idna"))
+    except ValueError:
+        return False
 
 
 class ImageSettings(Section):

@@ -56,7 +56,7 @@ def _cut(message: str) -> Verdict:
 
 def _redirected(exchange: Exchange) -> str:
     target = next((value for name, value in exchange.headers.items() if name.lower() == "location"), "")
-    target = re.sub(r"(?<=//)[^/]*@|[?#].*", "", target)
+    target = re.sub(r"(?<=//)[^/]*@|[?#].*", "", target).encode("ascii", "backslashreplace").decode()
     return (
         f"HTTP {exchange.status}: the endpoint redirects{f' to {target[:200]}' if target else ''}; "
         "redirects are not followed: name the final address in model.endpoint"
