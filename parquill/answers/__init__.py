@@ -1,15 +1,16 @@
 """Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns.
 
     source.py       where a schema comes from: a file, the job, a pydantic model
-    schema.py       document -> tree of nodes; what is refused, with its place (keywords.py: the words)
+    schema.py       document -> tree of nodes; what is refused, with its place (walk.py; keywords.py: the words)
     nodes.py        the tree, and the JSON Schemas made from it: one that is sent, one that validates
     arrow.py        tree -> Arrow type; plain JSON values -> Arrow array
     compact.py      tree -> a sketch for prompts
     functions.py    several functions, one of which is called
     shape.py        AnswerShape: all of it for one job
     rungs.py        the ladder of ways to ask; probe.py: what shows that one works
-    parse.py        completion -> Answer; strict_json.py, repair.py (text), mend.py (values), dates.py,
-                    normal.py (normal form), loops.py, plain.py (no schema)
+    parse.py        completion -> Answer; strict_json.py (to the letter), repair.py, literals.py and
+                    spelling.py (damaged text), mend.py and dates.py (values), normal.py (normal form),
+                    loops.py, plain.py (no schema)
     reask.py        what a paid second try says and samples differently
     examples.py     few-shot examples -> turns
 

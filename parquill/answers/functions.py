@@ -24,8 +24,9 @@ from parquill.answers.compact import sketch
 from parquill.answers.literals import literal, parse_expression
 from parquill.answers.nodes import Field, Kind, Node, request_schema
 from parquill.answers.repair import read_objects
-from parquill.answers.schema import Place, Walk, read_node
+from parquill.answers.schema import read_node
 from parquill.answers.source import check_document
+from parquill.answers.walk import Place, Walk
 from parquill.chat import ToolCall
 from parquill.errors import SchemaError
 from parquill.job import FunctionSettings
@@ -104,17 +105,16 @@ def call_text(name: str, arguments: dict[str, Any]) -> str:
     return f"[{name}({inside})]"
 
 
-def calls_instruction(functions: Sequence[Function], *, as_json: bool) -> str:
-    """Return the text that shows the functions and asks for one call.
+PROMPT_FORM = "[func_name(params_name1=params_value1, params_name2=params_value2)]"
+JSON_FORM = '{"name": function name, "parameters": dictionary of argument name and its value}'
+
+
+def calls_instruction(functions: Sequence[Function], form: str) -> str:
+    """Return the text that shows the functions and asks for one call in a form.
 
     The wording is Google's for Gemma 3 (ai.google.dev/gemma/docs/capabilities/function-calling),
     narrowed to exactly one call.
     """
-    form = (
-        '{"name": function name, "parameters": dictionary of argument name and its value}'
-        if as_json
-        else "[func_name(params_name1=params_value1, params_name2=params_value2)]"
-    )
     lines = [f"{one.name}: {one.description}".rstrip(": ") + f"\n  parameters: {sketch(one.node)}" for one in functions]
     return (
         "You have access to functions. You MUST call exactly one of them, and you MUST put it in the format of\n"

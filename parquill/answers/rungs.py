@@ -57,25 +57,22 @@ def ladder(mode: Mode, supported_parameters: frozenset[str] | None, shape: Answe
 
 
 _SUBJECT = re.compile(
-    r"response[_ ]?format|json[_ ]?schema|json[_ ]?object|json mode|structured[_ ]output|guided|grammar|xgrammar|"
-    r"outlines|\btools?\b|tool[_ ]?(?:choice|use|call)|function[_ ]?call",
+    r"response[_ ]?(?:format|schema)|json[_ ]?(?:schema|object|mode)|structured[_ ]?output|guided|grammar|outlines|"
+    r"\btools?\b|tool[_ -]?(?:choice|use|call)|function[_ ]?(?:call|declaration)",
     re.IGNORECASE,
 )
-_NO_ENDPOINT = re.compile(
-    r"no endpoints? found that (?:can handle the requested parameters|support (?:tool|structured|response))|"
-    r"routing requirements|support(?:s)? (?:tool use|the requested parameters)",
-    re.IGNORECASE,
-)
+_NO_ENDPOINT = re.compile(r"no endpoints? found that (?:can handle the requested parameters|support)", re.IGNORECASE)
 
 
 def refuses_rung(status: int, message: str) -> bool:
     """Tell whether an error reply means that the endpoint does not take this rung.
 
-    Seen: OpenRouter's 404 "No endpoints found that support tool use" and "… that can handle the
-    requested parameters"; AI Studio's 400 "JSON mode is not enabled"; DeepInfra's 405
-    "json_object response format is not supported for model"; vLLM's 400 about grammars and tool
-    parsers; llama.cpp's 400 and 500 about schemas and `--jinja`; llama-cpp-python's 500 for any
-    response_format but its own. A plain 500 or a 404 for the model is none of them.
+    Seen: OpenRouter's 404 "No endpoints found that support tool use" (or a `tool_choice`) and
+    "… that can handle the requested parameters"; AI Studio's 400 "JSON mode is not enabled";
+    DeepInfra's 405 "json_object response format is not supported for model"; LM Studio's 400
+    "'response_format.type' must be …"; vLLM's 400 about xgrammar and tool parsers; llama.cpp's 400
+    and 500 about schemas and `--jinja`; llama-cpp-python's 500 for any response_format but its own.
+    A plain 500, or a 404 for the model, is none of them.
     """
     if status == 404:
         return bool(_NO_ENDPOINT.search(message))

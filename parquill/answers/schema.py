@@ -8,13 +8,12 @@ tell apart, and a top level that is not an object.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from parquill.answers import keywords
 from parquill.answers.nodes import Field, Kind, Node
-from parquill.answers.source import pointer
-from parquill.errors import SchemaError
+from parquill.answers.walk import Place, Walk
 
 MAX_DEPTH = 24
 MAX_NODES = 2_000
@@ -37,36 +36,6 @@ _PYTHON: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-
-
-@dataclass(slots=True)
-class Walk:
-    """One pass over one document: what is counted and said on the way."""
-
-    name: str
-    """The document's name, for messages."""
-    document: dict[str, Any]
-    notices: list[str] = field(default_factory=list)
-    nodes: int = 0
-
-    def fault(self, place: tuple[str | int, ...], message: str) -> SchemaError:
-        """Make the error for one place."""
-        return SchemaError(f"{self.name}: {pointer(list(place))}: {message}")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a schema stands in its document, where its value stands in an answer, and how it was reached."""
-
-    schema: tuple[str | int, ...] = ()
-    answer: str = "answer"
-    through: tuple[str, ...] = ()
-    """The references followed from the top to here."""
-    depth: int = 0
-
-    def down(self, *steps: str | int, answer: str = "") -> Place:
-        """Return the place of a schema inside this one."""
-        return replace(self, schema=(*self.schema, *steps), answer=self.answer + answer, depth=self.depth + 1)
 
 
 def read_root(walk: Walk, place: Place | None = None) -> Node:
@@ -169,7 +138,7 @@ def _read_shape(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
     if name == "array":
         return _read_array(walk, schema, place)
     if name is None:
-        _notice(walk, place, "no type is given")
+        walk.say(place, "no type is given")
         return Node(Kind.ANY)
     return _read_scalar(walk, schema, name, place)
 
@@ -216,7 +185,7 @@ def _read_values(walk: Walk, schema: dict[str, Any], name: str | list[str] | Non
     for kind in ("boolean", "integer", "number"):
         if kind in kinds and name in (None, kind):
             return Node(_SCALAR[kind], nullable=nullable, values=kept)
-    _notice(walk, place, "its values are of several types")
+    walk.say(place, "its values are of several types")
     return Node(Kind.ANY, nullable=nullable, values=kept)
 
 
@@ -257,14 +226,8 @@ def _join(walk: Walk, nodes: list[Node], exclusive: bool, place: Place) -> Node:
     if all(node.kind is Kind.ENUM for node in nodes):
         values = dict.fromkeys(value for node in nodes for value in node.values)
         return Node(Kind.ENUM, nullable=nullable, values=tuple(values))
-    _notice(walk, place, f"a union of {' and '.join(sorted(kinds))}")
+    walk.say(place, f"a union ({', '.join(sorted(kinds))})")
     return Node(Kind.UNION, nullable=nullable, branches=tuple(nodes), exclusive=exclusive)
-
-
-def _notice(walk: Walk, place: Place, why: str) -> None:
-    text = f"{place.answer}: {why}, so it is kept as JSON text"
-    if text not in walk.notices:
-        walk.notices.append(text)
 
 
 def _read_object(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
@@ -277,7 +240,7 @@ def _read_object(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
             near = keywords.nearest(name, tuple(properties))
             raise walk.fault((*place.schema, "required"), f"{name!r} is required, but no property{near}")
     if not properties:
-        _notice(walk, place, "an object without named properties")
+        walk.say(place, "an object without named properties")
         if others is False or ("properties" in schema and "additionalProperties" not in schema):
             return Node(Kind.MAP, constraints={"maxProperties": 0}, item=Node(Kind.ANY))
         item = _quietly(walk, [(others, place.down("additionalProperties"))])[0]

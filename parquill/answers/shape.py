@@ -11,6 +11,8 @@ import pyarrow as pa
 from parquill.answers.arrow import Lowering, arrow_type, lowering
 from parquill.answers.compact import object_instruction
 from parquill.answers.functions import (
+    JSON_FORM,
+    PROMPT_FORM,
     CallReading,
     Function,
     call_value,
@@ -21,12 +23,13 @@ from parquill.answers.functions import (
     read_tool_calls,
     request_node,
 )
-from parquill.answers.nodes import is_strict, request_schema
+from parquill.answers.nodes import Node, is_strict, request_schema
 from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json
 from parquill.answers.plain import parse_text
 from parquill.answers.rungs import Rung
-from parquill.answers.schema import Walk, read_root
+from parquill.answers.schema import read_root
 from parquill.answers.source import read_schema
+from parquill.answers.walk import Walk
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
 from parquill.job import OutputSettings
@@ -80,9 +83,7 @@ class AnswerShape:
     def instruction_for(self, rung: Rung) -> str | None:
         """Return the text that the prompt needs on a rung, None where the endpoint is told otherwise."""
         if self.kind == "functions":
-            if rung is Rung.TOOLS:
-                return None
-            return calls_instruction(self.functions, as_json=rung is not Rung.PROMPT or not self.speaks_python)
+            return None if rung is Rung.TOOLS else calls_instruction(self.functions, self._call_form(rung))
         if self.kind == "schema" and rung in (Rung.JSON_OBJECT, Rung.PROMPT):
             return object_instruction(self._node)
         return None
@@ -131,8 +132,13 @@ class AnswerShape:
             return {"name": "call", "strict": strict, "schema": request_node(self.functions)}
         return {"name": ANSWER_FUNCTION, "strict": is_strict(self._node), "schema": request_schema(self._node)}
 
+    def _call_form(self, rung: Rung) -> str:
+        if rung is Rung.JSON_SCHEMA:
+            return f'{{"call": {JSON_FORM}}}'
+        return PROMPT_FORM if rung is Rung.PROMPT and self.speaks_python else JSON_FORM
+
     @property
-    def _node(self) -> Any:
+    def _node(self) -> Node:
         assert self.check is not None
         return self.check.node
 

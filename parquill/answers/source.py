@@ -89,8 +89,8 @@ def _from_model(source: str, module: str, name: str) -> dict[str, Any]:
         sys.path.append(str(Path.cwd()))
     try:
         model = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise SchemaError(f"output.schema: {source}: {module} cannot be imported: {error}") from error
+    except Exception as error:  # the user's own module may raise anything
+        raise SchemaError(f"output.schema: {source}: {module} cannot be imported: {error!r}") from error
     if not (isinstance(model, type) and issubclass(model, pydantic.BaseModel)):
         raise SchemaError(f"output.schema: {source}: {module} has no pydantic model {name!r}")
     try:
