@@ -85,12 +85,14 @@ def not_attempted_table(schema: pa.Schema, manifest: pa.Table, message: str) -> 
         "completion_tokens": 0,
         "cached_tokens": 0,
         "cost_usd": 0,
-        "answer_repairs": [],
     }
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in RESULT_COLUMNS:
         kind = schema.field(name).type
         columns[name] = pa.repeat(pa.scalar(given[name], kind), rows) if name in given else pa.nulls(rows, kind)
+    columns["answer_repairs"] = pa.ListArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int32()), rows + 1), pa.nulls(0, pa.string())
+    )
     return _joined(schema, manifest, columns)
 
 
@@ -185,7 +187,7 @@ def money_array(pico: Iterable[int | None]) -> pa.Array:
         low = np.array([0 if value is None else value for value in values], dtype=np.int64)
     except OverflowError:
         low = np.array([_LARGEST_PICO + 1])
-    if len(low) and int(np.abs(low).max()) > _LARGEST_PICO:
+    if len(low) and not -_LARGEST_PICO <= int(low.min()) <= int(low.max()) <= _LARGEST_PICO:
         raise ValueError("one row cannot cost a million dollars")
     words = np.empty((len(values), 2), dtype="<i8")  # decimal128 is a little-endian two's complement
     words[:, 0], words[:, 1] = low, low >> 63
