@@ -33,6 +33,8 @@ _HEADERS = {
 }
 _CONNECT_SECONDS = 15.0
 _MAX_REPLY_BYTES = 32 * 2**20
+_SHORTEST_SECRET = 16
+"""Letters; what is shorter ("none", "EMPTY") is a key in name only, and a word that answers may hold."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
 
@@ -110,10 +112,14 @@ class Client:
                 raise aiohttp.ClientPayloadError(f"the reply is longer than {_MAX_REPLY_BYTES >> 20} MiB")
             chunks.append(chunk)
         content = b"".join(chunks)
-        return content.replace(self._key.reveal().encode(), b"***") if self._key else content
+        return content.replace(self._secret().encode(), b"***") if self._secret() else content
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key.reveal(), "***") if self._key else text
+        return text.replace(self._secret(), "***") if self._secret() else text
+
+    def _secret(self) -> str:
+        key = self._key.reveal() if self._key else ""
+        return key if len(key) >= _SHORTEST_SECRET else ""
 
 
 def _since(started: float) -> int:

@@ -2,7 +2,8 @@
 
 Templates are Jinja2, sandboxed, over the row's columns. A name that is no column is an error
 before anything is sent; a null where a text is wanted is that row's fault, never the word
-"None" in a paid prompt.
+"None" in a paid prompt: nulls are handed to the template as `Null`, which is false, is none,
+and cannot become a text, whatever filter it goes through.
 
 The fingerprint is a hash of all that decides the answer: model and fallback models, the
 messages before a mode is chosen, picture values, schema or functions, max_tokens and the
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,10 +31,54 @@ FINGERPRINT_BYTES = 16
 """128 bits: among ten million rows the chance of two equal ones is below 10**-24."""
 
 
-def _no_null(value: object) -> object:
+class Null:
+    """A null of the manifest within a template: false, `is none`, equal to none, and no text."""
+
+    __slots__ = ("_column",)
+
+    def __init__(self, column: str) -> None:
+        self._column = column
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Null)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def __str__(self) -> str:
+        name = self._column
+        raise RowError(
+            ErrorKind.BAD_ROW,
+            f"column {name!r} is null in this row; write {{{{ {name} or '' }}}} in prompt.user where it may be",
+        )
+
+    __repr__ = __str__
+
+
+def _with_nulls(value: Any, column: str) -> Any:
     if value is None:
-        raise RowError(ErrorKind.BAD_ROW, "a column that the prompt uses is null")
+        return Null(column)
+    if isinstance(value, list):
+        return [_with_nulls(item, column) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_nulls(item, column) for key, item in value.items()}
     return value
+
+
+def _no_none(value: object) -> object:
+    if value is None:
+        raise RowError(ErrorKind.BAD_ROW, "prompt.user prints a value that is null in this row")
+    return value
+
+
+def _json(value: Any, **options: Any) -> str:
+    """For the filter `tojson`: nulls are null there, and dates and decimals texts."""
+    return json.dumps(
+        value, ensure_ascii=False, default=lambda one: None if isinstance(one, Null) else str(one), **options
+    )
 
 
 class UserText:
@@ -54,14 +100,13 @@ class UserText:
         if self._template is None:
             return _column_text(str(self._column), row[str(self._column)])
         try:
-            text = self._template.render(row)
+            text = self._template.render({name: _with_nulls(row[name], name) for name in self.columns})
         except RowError:
-            nulls = [name for name in self.columns if row[name] is None]
-            raise RowError(ErrorKind.BAD_ROW, _null_message(nulls)) from None
+            raise
         except Exception as error:
-            raise RowError(
-                ErrorKind.BAD_ROW, f"prompt.user cannot be rendered for this row: {type(error).__name__}: {error}"
-            ) from None
+            nulls = ", ".join(repr(name) for name in self.columns if row[name] is None)
+            said = f"{type(error).__name__}: {error}"[:300] + (f" (null in this row: {nulls})" if nulls else "")
+            raise RowError(ErrorKind.BAD_ROW, f"prompt.user cannot be rendered for this row: {said}") from None
         if not text.strip():
             raise RowError(ErrorKind.BAD_ROW, "prompt.user gives an empty text for this row")
         return text
@@ -77,21 +122,21 @@ def _column_text(column: str, value: object) -> str:
     return value
 
 
-def _null_message(columns: Sequence[str]) -> str:
-    name = columns[0] if columns else "column"
-    return f"column {name!r} is null in this row; write {{{{ {name} or '' }}}} in prompt.user where it may be"
-
-
 def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template, tuple[str, ...]]:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, finalize=_no_null, keep_trailing_newline=True, autoescape=False
+        undefined=jinja2.StrictUndefined, finalize=_no_none, keep_trailing_newline=True, autoescape=False
     )
     environment.globals.clear()
+    environment.tests["none"] = lambda value: value is None or isinstance(value, Null)
+    environment.policies["json.dumps_function"] = _json
     try:
-        names = jinja2.meta.find_undeclared_variables(environment.parse(source))
+        tree = environment.parse(source)
+        names = jinja2.meta.find_undeclared_variables(tree)
         template = environment.from_string(source)
     except jinja2.TemplateSyntaxError as error:
         raise JobError(f"prompt.user: line {error.lineno}: not a valid template: {error.message}") from None
+    if list(jinja2.meta.find_referenced_templates(tree)):
+        raise JobError("prompt.user: a template cannot include, import or extend another")
     used: list[str] = []
     for name in sorted(names):
         used += _known(name, columns, "prompt.user")

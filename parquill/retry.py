@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
+"""Seconds that the first wait, and any wait, may take at most."""
 THROTTLES_PER_ATTEMPT = 10
 """A 429 is no fault of the row: it may be told to wait this many times for each attempt it has."""
 
@@ -54,8 +55,9 @@ async def again(
         nonlocal tries
         if throttled(last):
             return 0.0
+        longest = min(LONGEST_WAIT, FIRST_WAIT * 2**tries)
         tries += 1
-        return rng.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2**tries))
+        return rng.uniform(0, longest)
 
     async def next_attempt() -> T:
         nonlocal last
