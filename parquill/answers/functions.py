@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -179,7 +179,7 @@ def _read_prompt_calls(text: str, functions: Sequence[Function]) -> CallReading:
         if not end:
             return CallReading(problem=f"the call of {match[1]} is not closed")
         try:
-            arguments = dict(_arguments(text[match.end() - 1 : end]))
+            arguments = _arguments(text[match.end() - 1 : end])
         except ValueError as error:
             return CallReading(problem=f"{match[1]}: arguments cannot be read: {error}"[:200])
         calls.append((match[1], arguments))
@@ -210,11 +210,12 @@ def _closing(text: str, opening: int) -> int:
     return 0
 
 
-def _arguments(source: str) -> Iterator[tuple[str, Any]]:
+def _arguments(source: str) -> dict[str, Any]:
     """Read `(city="Paris", days=3)`: literals only, by name only; raises `ValueError`."""
     call = parse_expression(f"f{source}")
-    keywords = call.keywords if isinstance(call, ast.Call) and not call.args else [None]
-    for keyword in keywords:
-        if keyword is None or keyword.arg is None:
-            raise ValueError('write each argument with its name, as in city="Paris"')
-        yield keyword.arg, literal(keyword.value)
+    if not isinstance(call, ast.Call) or call.args or any(keyword.arg is None for keyword in call.keywords):
+        raise ValueError('write each argument with its name, as in city="Paris"')
+    arguments = {str(keyword.arg): literal(keyword.value) for keyword in call.keywords}
+    if len(arguments) < len(call.keywords):
+        raise ValueError("an argument stands twice")
+    return arguments

@@ -48,9 +48,14 @@ def reask_settings(answer: Answer, settings: Mapping[str, Any], n: int) -> dict[
     if answer.fault == "truncated":
         key = "max_completion_tokens" if "max_completion_tokens" in settings else "max_tokens"
         return {key: settings[key] * 2} if n == 1 and settings.get(key) else {}
-    floor, step = (0.1, 0.2) if answer.fault == "invalid" else (0.6, 0.2)
-    temperature = settings.get("temperature") or 0.0
-    changed: dict[str, Any] = {"temperature": max(temperature, min(floor + step * n, 1.0))}
+    changed: dict[str, Any] = {"temperature": _other_temperature(answer, settings.get("temperature") or 0.0, n)}
     if settings.get("seed") is not None:
         changed["seed"] = settings["seed"] + n
     return changed
+
+
+def _other_temperature(answer: Answer, first: float, n: int) -> float:
+    """Return a temperature that no try before had: an equal body may be answered from a response cache."""
+    lowest = max(first, 0.2 if answer.fault == "invalid" else 0.7)
+    higher = lowest + 0.1 * n
+    return round(higher if higher <= 2 else lowest - 0.1 * n, 2)

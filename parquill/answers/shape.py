@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -145,7 +146,8 @@ class AnswerShape:
     @property
     def speaks_python(self) -> bool:
         """Gemma's prompt style names arguments as Python does: not every property name can be written so."""
-        return all(child.name.isidentifier() for one in self.functions for child in one.node.fields)
+        names = [child.name for one in self.functions for child in one.node.fields]
+        return all(name.isidentifier() and not keyword.iskeyword(name) for name in names)
 
 
 def load_shape(output: OutputSettings) -> AnswerShape:
