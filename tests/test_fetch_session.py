@@ -10,10 +10,10 @@ import pytest
 
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import CAP_BYTES, Fetcher
-from parquill.fetch.hosts import CONNECTIONS, FAILURES
+from parquill.fetch.hosts import AT_ONCE, CONNECTIONS, FAILURES
 from parquill.images.memory import ByteBudget
 from tests.clock import ManualClock
-from tests.web import EagerClock, Web, reply, web_server
+from tests.web import SERVER, EagerClock, Web, reply, web_server
 
 
 class Asking:
@@ -164,6 +164,34 @@ async def test_a_host_has_at_most_eight_connections(web: Web, eager: Asking) -> 
     free.set()
     assert await asyncio.gather(*gets) == [b"x"] * len(gets)
     assert web.most_open == CONNECTIONS
+
+
+async def test_waiting_for_a_turn_is_not_taken_for_a_host_s_silence(web: Web) -> None:
+    """More pictures in flight than places among all hosts: those that wait are not timed out."""
+    clock, waves = ManualClock(), [asyncio.Event(), asyncio.Event()]
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return [SERVER]
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        await waves[len(web.requests) > AT_ONCE].wait()
+        writer.write(reply(200, b"x", Connection="close"))
+
+    async def get(number: int) -> bytes:
+        async with memory.lease() as lease:
+            return bytes(await fetcher.get(web.url("/a", host=f"h{number % 20}.example"), lease))
+
+    web.answers["/a"] = slow
+    memory, fetcher = ByteBudget(10**9), Fetcher(web.rules(), clock, resolve=resolve)
+    gets = [asyncio.ensure_future(get(number)) for number in range(AT_ONCE + 10)]
+    for wave, arrived in zip(waves, (AT_ONCE, AT_ONCE + 10), strict=True):
+        while len(web.requests) < arrived:
+            await asyncio.sleep(0.001)
+        await clock.advance(14)
+        wave.set()
+    assert await asyncio.gather(*gets) == [b"x"] * len(gets)
+    assert web.most_open == AT_ONCE
+    await fetcher.close()
 
 
 async def test_three_redirects_are_followed_and_a_fourth_is_not(web: Web, eager: Asking) -> None:

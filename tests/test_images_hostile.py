@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
 import pytest
+import uvloop
 
 from parquill.errors import ErrorKind, RowError
 from parquill.images.pool import DecodePool
@@ -141,3 +144,52 @@ async def test_a_pool_that_was_never_needed_starts_no_process() -> None:
     pool = DecodePool()
     await pool.close()
     assert workers() == []
+
+
+PARENT = """
+import asyncio, sys
+from parquill.errors import ErrorKind
+from parquill.images.pool import DecodePool
+async def main():
+    pool = DecodePool(workers=1)
+    await pool.run("picture", open(sys.argv[1], "rb").read(), ErrorKind.IMAGE_INVALID, max_side=64)
+    print("ready", flush=True)
+    await asyncio.sleep(60 if sys.argv[2] == "killed" else 0)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("end", ["killed", "careless"])
+def test_no_worker_outlives_its_parent_nor_keeps_it_alive(tmp_path: Path, end: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "a.jpg"), end]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        started = psutil.Process(parent.pid).children()
+        if end == "killed":
+            parent.kill()
+        parent.wait(timeout=20)
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive
+
+
+async def test_whoever_waits_when_the_pool_closes_is_let_go() -> None:
+    pool = DecodePool(workers=1)
+    tasks = [asyncio.ensure_future(shrink(pool, JPEG)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await pool.close()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+
+
+def test_pictures_are_opened_under_uvloop_too(tmp_path: Path) -> None:
+    async def run() -> int:
+        pool = DecodePool(workers=2)
+        try:
+            return sum(await asyncio.gather(*(shrink(pool, JPEG) for _ in range(8))))
+        finally:
+            await pool.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(run()) == 8 * 640

@@ -17,6 +17,8 @@ from tests.clock import ManualClock
 
 SERVER = "127.0.0.2"
 
+Answer = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
+
 
 class EagerClock(ManualClock):
     """A clock on which waiting takes no time: every sleep turns it at once."""
@@ -37,7 +39,7 @@ class Web:
     """`answers` maps a path to raw bytes to send, or to a coroutine function that sends them."""
 
     port: int = 0
-    answers: dict[str, bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
@@ -58,8 +60,6 @@ class Web:
         task = asyncio.current_task()
         assert task is not None
         self.serving.add(task)
-        self.open_now += 1
-        self.most_open = max(self.most_open, self.open_now)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 lines = head.decode("latin-1").split("\r\n")
@@ -68,19 +68,25 @@ class Web:
                 self.requests.append(Request(method, path, headers))
                 self.arrived.set()
                 answer = self.answers.get(path.partition("?")[0], reply(404, b"no such page"))
-                if isinstance(answer, bytes):
-                    writer.write(answer if method != "HEAD" else answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
-                    await writer.drain()
-                else:
-                    await answer(writer)
+                self.open_now += 1
+                self.most_open = max(self.most_open, self.open_now)
+                try:
+                    await self._answer(method, answer, writer)
+                finally:
+                    self.open_now -= 1
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self.serving.discard(task)
-            self.open_now -= 1
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    async def _answer(self, method: str, answer: Answer, writer: asyncio.StreamWriter) -> None:
+        if isinstance(answer, bytes):
+            writer.write(answer if method != "HEAD" else answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        else:
+            await answer(writer)
 
     async def sing(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.canary.append(str(writer.get_extra_info("sockname")))

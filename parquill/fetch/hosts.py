@@ -1,6 +1,8 @@
 """What is remembered about each host while a run lasts: its slots, its wishes, its health.
 
-* At most `CONNECTIONS` exchanges with a host at a time, first come first served.
+* At most `CONNECTIONS` exchanges with a host at a time, and `AT_ONCE` with all of them, first
+  come first served. A place among all is taken last, so that nobody holds one while it waits
+  for a slow host's turn.
 * `Retry-After` pauses the host for everyone; a wish longer than `LONGEST_PAUSE` is not waited
   for: the host counts as closed and its pictures fail at once.
 * A breaker: after `FAILURES` failures in a row the host is closed for `CLOSED_FOR` seconds, so
@@ -21,6 +23,8 @@ from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError
 
 CONNECTIONS = 8
+AT_ONCE = 64
+"""Each holds two read buffers of 64 kB besides the memory it leases."""
 FAILURES = 10
 CLOSED_FOR = 30.0
 LONGEST_PAUSE = 60.0
@@ -78,6 +82,7 @@ class Hosts:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._all = asyncio.Semaphore(AT_ONCE)
         self._hosts: OrderedDict[str, Host] = OrderedDict()
 
     @asynccontextmanager
@@ -92,8 +97,9 @@ class Hosts:
             async with host.slots:
                 while (wait := host.paused_until - self._clock.monotonic()) > 0:
                     await self._clock.sleep(wait)
-                host.check_open(self._clock.monotonic())
-                yield host
+                async with self._all:
+                    host.check_open(self._clock.monotonic())
+                    yield host
         finally:
             host.users -= 1
 

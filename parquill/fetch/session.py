@@ -35,8 +35,6 @@ TOTAL_SECONDS = 30.0
 SLOWEST = 10_000
 """Bytes a second, judged once `GRACE_SECONDS` of a body have passed."""
 GRACE_SECONDS = 5.0
-AT_ONCE = 64
-"""Exchanges with all hosts together; each holds two read buffers of 64 kB besides its lease."""
 
 T = TypeVar("T")
 
@@ -168,7 +166,7 @@ class Fetcher:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=AT_ONCE,
+                    limit=0,  # `Hosts` counts, where waiting is not taken for a host's silence
                     resolver=GuardedResolver(self._resolve, self._rules.opened),
                     socket_factory=guarded_socket(self._rules.opened),
                 ),

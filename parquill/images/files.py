@@ -21,7 +21,7 @@ class LocalRoot:
     """The folder that local paths must stay in."""
 
     def __init__(self, folder: str) -> None:
-        self._root = Path(folder).resolve()
+        self._root = Path(folder.removeprefix("file://")).expanduser().resolve()
 
     def path(self, path: str) -> Path:
         """Return where `path` would lie; it may lead out of the root."""

@@ -24,6 +24,8 @@ from parquill.errors import ErrorKind, RowError
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, read_pieces
 
 MOST_WORKERS = 8
+MOST_REPLY = 256 * 2**20
+"""Bytes: far above 400 pages. A decoder that was taken over could claim any size."""
 
 _FOLDER = Path(__file__).parents[1]
 _START = """
@@ -56,8 +58,9 @@ class DecodePool:
     """Hands files to worker processes; `close` ends them. Used in one event loop."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._most = workers or min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+        self._most = workers or min(MOST_WORKERS, _cores())
         self._tasks: asyncio.Queue[_Task] = asyncio.Queue()
+        self._waited_for: set[asyncio.Future[tuple[Piece, ...]]] = set()
         self._lanes: list[asyncio.Task[None]] = []
         self._idle = 0
 
@@ -70,10 +73,16 @@ class DecodePool:
         self._tasks.put_nowait(_Task(op, options, data, fault, reply))
         if self._tasks.qsize() > self._idle and len(self._lanes) < self._most:
             self._lanes.append(asyncio.create_task(self._lane()))
-        return await reply
+        self._waited_for.add(reply)
+        try:
+            return await reply
+        finally:
+            self._waited_for.discard(reply)
 
     async def close(self) -> None:
-        """End every worker; files still waiting are given up."""
+        """End every worker; whoever still waits for a file is cancelled."""
+        for reply in self._waited_for:
+            reply.cancel()
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -120,6 +129,10 @@ class DecodePool:
             _reply(task, RowError(task.fault, f"the file cannot be opened: {task.deaths[-1]}"))
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _reply(task: _Task, error: Exception) -> None:
     if not task.reply.done():
         task.reply.set_exception(error)
@@ -150,18 +163,30 @@ class _Worker:
 
     async def exchange(self, task: _Task) -> tuple[Piece, ...]:
         """Send one file, return what it became; raises its `RowError`, or `_DiedError`."""
+        try:
+            reply, payload = await self._converse(task)
+            if "kind" not in reply:
+                return read_pieces(reply["pieces"], payload)
+            fault = RowError(ErrorKind(reply["kind"]), str(reply["message"]))
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ):  # gone, or it says what no worker of ours does
+            raise _DiedError(await self._last_words()) from None
+        raise fault
+
+    async def _converse(self, task: _Task) -> tuple[dict[str, Any], bytearray]:
         loop = asyncio.get_running_loop()
         head = {"op": task.op, "options": task.options, "fault": task.fault}
-        try:
-            await loop.sock_sendall(self._socket, pack_head(head, len(task.data)))
-            await loop.sock_sendall(self._socket, task.data)
-            head_size, size = LENGTHS.unpack(await self._exactly(LENGTHS.size))
-            reply, payload = json.loads(await self._exactly(head_size)), await self._exactly(size)
-        except OSError:
-            raise _DiedError(await self._last_words()) from None
-        if "kind" in reply:
-            raise RowError(ErrorKind(reply["kind"]), reply["message"])
-        return read_pieces(reply["pieces"], payload)
+        await loop.sock_sendall(self._socket, pack_head(head, len(task.data)))
+        await loop.sock_sendall(self._socket, task.data)
+        head_size, size = LENGTHS.unpack(await self._exactly(LENGTHS.size))
+        if head_size + size > MOST_REPLY:
+            raise ValueError("no reply is that large")
+        return json.loads(await self._exactly(head_size)), await self._exactly(size)
 
     def kill(self) -> None:
         """End the process now."""
