@@ -53,7 +53,7 @@ class Client:
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
             headers={**_HEADERS, **authorization},
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=None),
             raise_for_status=False,
         )
         return self
@@ -74,7 +74,7 @@ class Client:
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._session.post(self._chat, data=body, allow_redirects=False) as reply,
+                self._session.post(self._chat, data=body, allow_redirects=False, timeout=_to_connect(seconds)) as reply,
             ):
                 generation = reply.headers.get("X-Generation-Id", "")
                 if not reply.content.is_eof() and _GENERATION.fullmatch(generation):
@@ -90,10 +90,11 @@ class Client:
         A body that is not JSON gives None: what such a server says about models is not for us.
         """
         assert self._session is not None
+        url = yarl.URL(self._base + path, encoded=True)
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._session.get(yarl.URL(self._base + path, encoded=True), allow_redirects=False) as reply,
+                self._session.get(url, allow_redirects=False, timeout=_to_connect(seconds)) as reply,
             ):
                 raw = await self._read(reply)
                 return reply.status, orjson.loads(raw)
@@ -120,6 +121,11 @@ class Client:
     def _secret(self) -> str:
         key = self._key.reveal() if self._key else ""
         return key if len(key) >= _SHORTEST_SECRET else ""
+
+
+def _to_connect(seconds: float) -> aiohttp.ClientTimeout:
+    """Connecting gives up before the whole attempt does: then it is known that nothing was sent."""
+    return aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, 0.9 * seconds))
 
 
 def _since(started: float) -> int:
