@@ -15,6 +15,7 @@ from parquill.answers.schema import RESERVED
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
 from parquill.job import FunctionSettings, OutputSettings
+from parquill.results import RESULT_COLUMNS
 
 ROOT = Path(__file__).parents[1]
 WORDS = pa.dictionary(pa.int32(), pa.string())
@@ -168,6 +169,10 @@ def test_the_output_s_own_columns_cannot_be_properties_at_the_top(name: str) -> 
     with pytest.raises(SchemaError, match=f"#/properties/{name}: "):
         shape_of({"type": "object", "properties": {name: {"type": "string"}}})
     assert shape_of(with_field({"properties": {name: {"type": "string"}}})).kind == "schema"
+
+
+def test_the_reserved_names_are_the_output_s_columns() -> None:
+    assert set(RESULT_COLUMNS) == RESERVED
 
 
 def test_a_schema_of_200_kb_is_refused() -> None:

@@ -4,7 +4,6 @@
     schema.py       document -> tree of nodes; what is refused, with its place (walk.py; keywords.py: the words)
     nodes.py        the tree, and the JSON Schemas made from it: one that is sent, one that validates
     arrow.py        tree -> Arrow type; plain JSON values -> Arrow array
-    compact.py      tree -> a sketch for prompts
     functions.py    several functions, one of which is called
     shape.py        AnswerShape: all of it for one job
     rungs.py        the ladder of ways to ask; probe.py: what shows that one works

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parquill.answers.compact import sketch
+import orjson
+
 from parquill.answers.literals import literal, parse_expression
 from parquill.answers.nodes import Field, Kind, Node, request_schema
 from parquill.answers.repair import read_objects
@@ -115,11 +116,10 @@ def calls_instruction(functions: Sequence[Function], form: str) -> str:
     The wording is Google's for Gemma 3 (ai.google.dev/gemma/docs/capabilities/function-calling),
     narrowed to exactly one call.
     """
-    lines = [f"{one.name}: {one.description}".rstrip(": ") + f"\n  parameters: {sketch(one.node)}" for one in functions]
+    definitions = orjson.dumps([one.definition for one in functions]).decode()
     return (
         "You have access to functions. You MUST call exactly one of them, and you MUST put it in the format of\n"
-        f"{form}\n"
-        "You SHOULD NOT include any other text in the response.\n" + "\n".join(lines)
+        f"{form}\nYou SHOULD NOT include any other text in the response.\n{definitions}"
     )
 
 

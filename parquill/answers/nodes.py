@@ -1,10 +1,9 @@
 """The schema as Parquill understands it: a tree without references, one node for each value.
 
 A node knows its kind, and through it everything else: its Arrow type (`arrow.py`), the JSON
-Schema that is sent and the one that validates (here), the free repairs (`mend.py`), the
-compact form in a prompt (`prompt.py`). An optional property is nullable: strict endpoints
-want every property to be required, so a model says `null` where it has nothing to say, and
-an absent property and a null one are the same null in the output.
+Schema that is sent and the one that validates (here), the free repairs (`mend.py`). An optional
+property is nullable: strict endpoints want every property to be required, so a model says `null`
+where it has nothing to say, and an absent property and a null one are the same null in the output.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import orjson
 import pyarrow as pa
 
 from parquill.answers.arrow import Lowering, arrow_type, lowering
-from parquill.answers.compact import object_instruction
 from parquill.answers.functions import (
     JSON_FORM,
     PROMPT_FORM,
@@ -37,6 +36,12 @@ from parquill.job import OutputSettings
 
 ANSWER_FUNCTION = "answer"
 """The name of the schema in `response_format`, and of the one forced function on the rung `tools`."""
+
+_OBJECT_WANTED = (
+    "Reply with one JSON object and nothing else: no other text, no code fence. Give every key, with null only where "
+    "the schema allows it and nothing is known. The object, which is not the schema itself, has to fit this JSON "
+    "Schema:\n"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ class AnswerShape:
         if self.kind == "functions":
             return None if rung is Rung.TOOLS else calls_instruction(self.functions, self._call_form(rung))
         if self.kind == "schema" and rung in (Rung.JSON_OBJECT, Rung.PROMPT):
-            return object_instruction(self._node)
+            return _OBJECT_WANTED + orjson.dumps(request_schema(self._node)).decode()
         return None
 
     def parse(self, completion: ChatCompletion, rung: Rung) -> Answer:

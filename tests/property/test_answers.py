@@ -181,14 +181,14 @@ def test_a_normal_form_is_an_answer_with_the_same_normal_form(
         assert parse(shape, json.dumps(value)).value == value
 
 
-@MODEST
+@settings(MODEST, max_examples=30)
 @given(cases())
 def test_all_null_has_the_same_type(case: tuple[AnswerShape, Spec, list[dict[str, Any]]]) -> None:
     shape = case[0]
     assert shape.to_arrow([]).type == shape.to_arrow([None, None]).type == shape.arrow_type
 
 
-@MODEST
+@settings(MODEST, max_examples=30)
 @given(cases())
 def test_what_is_sent_can_be_validated_by_anyone(case: tuple[AnswerShape, Spec, list[dict[str, Any]]]) -> None:
     """The schema that goes out takes every instance once absent properties are written as null."""
