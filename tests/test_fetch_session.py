@@ -169,12 +169,16 @@ async def test_a_host_has_at_most_eight_connections(web: Web, eager: Asking) -> 
 async def test_waiting_for_a_turn_is_not_taken_for_a_host_s_silence(web: Web) -> None:
     """More pictures in flight than places among all hosts: those that wait are not timed out."""
     clock, waves = ManualClock(), [asyncio.Event(), asyncio.Event()]
+    full = {AT_ONCE: asyncio.Event(), AT_ONCE + 10: asyncio.Event()}
 
     async def resolve(host: str, port: int) -> list[str]:
         return [SERVER]
 
     async def slow(writer: asyncio.StreamWriter) -> None:
-        await waves[len(web.requests) > AT_ONCE].wait()
+        wave = waves[len(web.requests) > AT_ONCE]
+        if len(web.requests) in full:
+            full[len(web.requests)].set()
+        await wave.wait()
         writer.write(reply(200, b"x", Connection="close"))
 
     async def get(number: int) -> bytes:
@@ -184,9 +188,8 @@ async def test_waiting_for_a_turn_is_not_taken_for_a_host_s_silence(web: Web) ->
     web.answers["/a"] = slow
     memory, fetcher = ByteBudget(10**9), Fetcher(web.rules(), clock, resolve=resolve)
     gets = [asyncio.ensure_future(get(number)) for number in range(AT_ONCE + 10)]
-    for wave, arrived in zip(waves, (AT_ONCE, AT_ONCE + 10), strict=True):
-        while len(web.requests) < arrived:
-            await asyncio.sleep(0.001)
+    for wave, arrived in zip(waves, full.values(), strict=True):
+        await arrived.wait()
         await clock.advance(14)
         wave.set()
     assert await asyncio.gather(*gets) == [b"x"] * len(gets)

@@ -83,6 +83,14 @@ async def test_a_file_whose_worker_is_killed_is_tried_by_the_next_one(pool: Deco
     assert workers() != [first]
 
 
+async def test_a_worker_that_was_killed_while_idle_is_replaced(pool: DecodePool) -> None:
+    await shrink(pool, JPEG)
+    (first,) = workers()
+    first.kill()
+    first.wait()
+    assert await shrink(pool, JPEG) == 640
+
+
 async def test_a_file_that_kills_two_workers_is_invalid_and_the_next_file_is_not(pool: DecodePool) -> None:
     process, task = await busy_worker(pool, JPEG)
     killed = {process}
@@ -92,7 +100,7 @@ async def test_a_file_that_kills_two_workers_is_invalid_and_the_next_file_is_not
         for process in {*workers()} - killed:
             killed.add(process)
             process.send_signal(signal.SIGSEGV)
-        await asyncio.sleep(0.001)
+        await asyncio.wait({task}, timeout=0.01)
     with pytest.raises(RowError, match="crashed on it") as fault:
         await task
     assert fault.value.kind is ErrorKind.IMAGE_INVALID

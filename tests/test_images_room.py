@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import os
@@ -20,7 +21,7 @@ from parquill.chat import ImagePart
 from parquill.errors import ErrorKind, RowError
 from parquill.images import ImageRoom
 from parquill.job import DocumentSettings, ImageSettings
-from tests.hostile_files import JPEG, PNG, noise, saved
+from tests.hostile_files import HOSTILE, JPEG, PNG, noise, saved
 from tests.web import EagerClock, Web, reply, web_server
 
 MakeRoom = Callable[..., ImageRoom]
@@ -102,7 +103,6 @@ async def test_nothing_starts_for_text_and_urls(room: MakeRoom) -> None:
         assert await passing.parts(()) == ()
         await passing.parts(passing.check("https://a.example/x.jpg"))
         assert psutil.Process().children() == before
-        assert passing._fetcher._session is None
 
 
 @pytest.mark.parametrize(
@@ -193,6 +193,36 @@ async def test_images_check_asks_for_the_head_before_a_url_is_passed_on(room: Ma
     assert (await fault(checking, web.url("/gone"))).kind is ErrorKind.IMAGE_UNREACHABLE
 
 
+async def test_every_row_of_a_bad_manifest_ends_as_a_picture_or_a_typed_fault(room: MakeRoom, web: Web) -> None:
+    web.answers["/good"] = reply(200, PNG)
+    web.answers["/away"] = reply(302, Location="http://169.254.169.254/")
+    for name, (make, _) in HOSTILE.items():
+        web.answers[f"/{name.replace(' ', '-')}"] = reply(200, make())
+    paths = ["/good", "/good", "/good", *web.answers, "/gone"]
+    rows = [web.url(paths[n % len(paths)] + f"?{n}") for n in range(4 * len(paths))]
+    inlining = inline(room, web)
+    ends: list[str] = []
+
+    async def worker() -> None:
+        for url in rows_left:
+            try:
+                ends.append((await inlining.parts(inlining.check(url)))[0].url[:10])
+            except RowError as fault:
+                ends.append(fault.kind)
+
+    rows_left = iter(rows)
+    await asyncio.gather(*(worker() for _ in range(40)))
+    assert len(ends) == len(rows)
+    assert ends.count("data:image") == 4 * 4
+    assert set(ends) == {
+        "data:image",
+        ErrorKind.IMAGE_UNREACHABLE,
+        ErrorKind.IMAGE_REFUSED,
+        ErrorKind.IMAGE_INVALID,
+    }
+    assert web.canary == []
+
+
 # Files on this machine
 
 
@@ -246,6 +276,8 @@ async def test_a_missing_or_empty_file_is_a_fault_that_names_it(room: MakeRoom, 
     missing = await fault(room(), "nothing.jpg")
     assert missing.kind is ErrorKind.IMAGE_UNREACHABLE
     assert "nothing.jpg: No such file" in missing.message
+    assert "Bücher 本.jpg: No such file" in (await fault(room(), "Bücher 本.jpg")).message
+    assert "\\u202egpj.exe: No such file" in (await fault(room(), "\u202egpj.exe")).message
     (folder / "circle").symlink_to("circle")
     for path in ("circle", "a" * 5000, "~/x.jpg", "a.jpg/x", "ä\udcff.jpg"):
         assert (await fault(room(), path)).kind is ErrorKind.IMAGE_UNREACHABLE

@@ -55,8 +55,13 @@ class UrlRules:
 
 def shown(url: str) -> str:
     """Return `url` as it may be shown: no query (it may be signed), no user info, 120 characters."""
-    bare = re.sub(r"//[^/@\s]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0])
-    return ascii(bare if len(bare) <= 120 else f"{bare[:117]}...")[1:-1]
+    return printable(re.sub(r"//[^/@\s]*@", "//", re.split(r"[?#]", url, maxsplit=1)[0]))
+
+
+def printable(text: str) -> str:
+    """Return at most 120 characters of `text`, with escapes for what would turn or hide a message on a screen."""
+    cut = text if len(text) <= 120 else f"{text[:117]}..."
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in cut)
 
 
 def check_url(text: str, rules: UrlRules) -> URL:

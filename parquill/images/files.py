@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 from parquill.errors import ErrorKind, RowError
+from parquill.fetch import printable
 
 CAP_BYTES = 64 * 10**6
 """A local file may be larger than a downloaded one: nobody else's line is used for it."""
@@ -77,8 +78,8 @@ def _opened_path(descriptor: int, name: Path) -> Path:
 
 def _absent(path: str, error: OSError | RuntimeError) -> RowError:
     why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-    return RowError(ErrorKind.IMAGE_UNREACHABLE, f"{ascii(path)[1:-1]}: {why}")
+    return RowError(ErrorKind.IMAGE_UNREACHABLE, f"{printable(path)}: {why}")
 
 
 def _refused(path: str, why: str) -> RowError:
-    return RowError(ErrorKind.IMAGE_REFUSED, f"the path {ascii(path)[1:-1]} is refused: {why}")
+    return RowError(ErrorKind.IMAGE_REFUSED, f"the path {printable(path)} is refused: {why}")

@@ -10,6 +10,7 @@ worker was killed from outside; the second death is the file's own fault.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -100,8 +101,10 @@ class DecodePool:
                 if task.reply.done():  # nobody waits any more
                     continue
                 try:
-                    if worker is None or worker.ended:
-                        worker = _Worker()
+                    if worker is not None and worker.ended:
+                        worker.kill()
+                        worker = None
+                    worker = worker or _Worker()
                     await self._serve(worker, task)
                 except OSError as error:  # no process could be started: not the file's fault
                     _reply(task, error)
@@ -139,15 +142,17 @@ def _reply(task: _Task, error: Exception) -> None:
 
 
 _TOO_LONG = "decoding it takes too long"
+_NO_REPLY = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""The worker is gone, or says what no worker of ours says."""
 
 
 class _Worker:
     """One process and the socket to it."""
 
     def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair()
-        self._socket.setblocking(False)
-        with theirs:
+        ours, theirs = socket.socketpair()
+        with contextlib.ExitStack() as undo, theirs:
+            undo.callback(ours.close)
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
                 [sys.executable, "-I", "-c", _START, str(_FOLDER), str(_FOLDER / "images")],
                 stdin=theirs.fileno(),
@@ -156,6 +161,9 @@ class _Worker:
                 env={},
                 start_new_session=True,
             )
+            undo.pop_all()
+        ours.setblocking(False)
+        self._socket = ours
 
     @property
     def ended(self) -> bool:
@@ -168,13 +176,7 @@ class _Worker:
             if "kind" not in reply:
                 return read_pieces(reply["pieces"], payload)
             fault = RowError(ErrorKind(reply["kind"]), str(reply["message"]))
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-        ):  # gone, or it says what no worker of ours does
+        except _NO_REPLY:
             raise _DiedError(await self._last_words()) from None
         raise fault
 

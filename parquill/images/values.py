@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch import UrlRules, check_url, shown
+from parquill.fetch import UrlRules, check_url, printable, shown
 from parquill.images.kinds import is_pdf, looks_like, picture_kind
 
 Wanted = Literal["picture", "document"]
@@ -154,7 +154,7 @@ def named(value: PictureValue) -> str:
         case WebPicture(text) | StoredPicture(text):
             return shown(text)
         case PathPicture(path):
-            return ascii(path)[1:-1]
+            return printable(path)
         case DataPicture():
             return "the data: URL"
         case BytesPicture():
