@@ -21,12 +21,12 @@ $(BIN)/uv: requirements/bootstrap.lock
 
 # dev.lock holds all of run.lock, so the demo after the tests has nothing to take away again.
 .venv/.run: $(BIN)/uv requirements/run.lock pyproject.toml
-	@test -f .venv/.dev || $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/run.lock
+	@test -f .venv/.dev || $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/run.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.dev: $(BIN)/uv requirements/dev.lock pyproject.toml
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/.run
 
