@@ -98,7 +98,7 @@ async def test_what_may_pass_is_asked_three_times(web: Web, eager: Asking, statu
     fault = await eager.fault("/a")
     assert f"HTTP {status}" in fault.message
     assert len(web.requests) == 3
-    assert eager.clock.monotonic() == 5.0  # 1 s, then 4 s
+    assert eager.clock.monotonic() == (6.0 if status == 429 else 5.0)  # 1 s, then 4 s; a busy host has 2 s at least
 
 
 async def test_a_picture_that_comes_at_the_second_try_is_taken(web: Web, eager: Asking) -> None:
@@ -147,6 +147,16 @@ async def test_a_dead_host_is_left_alone_for_a_while_and_then_tried_by_one(web: 
     await eager.clock.advance(31)
     assert await eager.get("/a") == b"back"
     assert await eager.get("/a") == b"back"
+
+
+async def test_a_busy_host_is_paused_for_but_never_taken_for_dead(web: Web, eager: Asking) -> None:
+    web.answers["/a"] = reply(429)
+    for _ in range(FAILURES):
+        assert "HTTP 429" in (await eager.fault("/a")).message
+    web.answers["/a"] = reply(200, b"free")
+    before = eager.clock.monotonic()
+    assert await eager.get("/a") == b"free"
+    assert eager.clock.monotonic() - before == 2.0
 
 
 async def test_a_host_has_at_most_eight_connections(web: Web, eager: Asking) -> None:

@@ -17,6 +17,10 @@ class PassingError(Exception):
     """A failure that another try may not meet; never leaves the fetcher."""
 
 
+class BusyError(PassingError):
+    """The host is well, but asks for patience: no matter for its breaker."""
+
+
 def translated(url: URL, error: Exception) -> RowError | PassingError:
     """Turn what aiohttp, the resolver and the guard raise into one of ours."""
     if isinstance(error, AddressRefusedError):

@@ -9,9 +9,10 @@ bytes, in the next hop, in `RowError`, or in `PassingError`: what is tried again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Protocol, TypeVar
 
@@ -20,7 +21,7 @@ from yarl import URL
 
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch.faults import PassingError, refused, retry_after, status_text, translated, unreachable
+from parquill.fetch.faults import BusyError, PassingError, refused, retry_after, status_text, translated, unreachable
 from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
 from parquill.fetch.hosts import Host, Hosts
 from parquill.fetch.urls import UrlRules, check_port, check_url, shown
@@ -35,12 +36,14 @@ TOTAL_SECONDS = 30.0
 SLOWEST = 10_000
 """Bytes a second, judged once `GRACE_SECONDS` of a body have passed."""
 GRACE_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0
+"""A pause for a host that answers 429 and does not say how long it wants to be left alone."""
 
 T = TypeVar("T")
 
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _TOO_LARGE = f"it is larger than {CAP_BYTES // 10**6} MB"
-_MAY_PASS = frozenset({408, 425, 429})
+_BUSY = frozenset({408, 425, 429})
 _NO_HEAD = frozenset({403, 405, 501})
 
 
@@ -90,7 +93,7 @@ class Fetcher:
             lease.trim(len(body))
             return body
 
-        return await self._tries("GET", url, {}, read)
+        return await self._tries("GET", url, read)
 
     async def probe(self, url: str) -> None:
         """Ask whether `url` is there: HEAD, or the head of a GET where a host knows no HEAD."""
@@ -98,8 +101,8 @@ class Fetcher:
         async def nothing(answer: _Answer) -> int:
             return answer.response.status
 
-        if await self._tries("HEAD", url, {}, nothing) in _NO_HEAD:
-            await self._tries("GET", url, {}, nothing)
+        if await self._tries("HEAD", url, nothing) in _NO_HEAD:
+            await self._tries("GET", url, nothing)
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -107,24 +110,20 @@ class Fetcher:
             await self._session.close()
             self._session = None
 
-    async def _tries(
-        self, method: str, url: str, headers: Mapping[str, str], read: Callable[[_Answer], Awaitable[T]]
-    ) -> T:
+    async def _tries(self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]]) -> T:
         for attempt in range(TRIES):
             if attempt:
                 await self._clock.sleep(4.0 ** (attempt - 1))
             try:
-                return await self._follow(method, url, headers, read)
+                return await self._follow(method, url, read)
             except PassingError as fault:
                 reason = str(fault)
         raise unreachable(url, f"{reason}, in each of {TRIES} tries")
 
-    async def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], read: Callable[[_Answer], Awaitable[T]]
-    ) -> T:
+    async def _follow(self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]]) -> T:
         target = url
         for _ in range(REDIRECTS + 1):
-            async with self._exchange(method, self._checked(target, url), headers) as answer:
+            async with self._exchange(method, self._checked(target, url)) as answer:
                 if answer.response.status not in _REDIRECT:
                     return await read(answer)
                 target = _next_hop(answer)
@@ -140,13 +139,13 @@ class Fetcher:
             raise RowError(kind, f"{shown(origin)} redirects; {fault.message}") from None
 
     @asynccontextmanager
-    async def _exchange(self, method: str, url: URL, headers: Mapping[str, str]) -> AsyncIterator[_Answer]:
+    async def _exchange(self, method: str, url: URL) -> AsyncIterator[_Answer]:
         """One request and its reply, on one of the host's slots; foreign exceptions end here."""
         async with self._hosts.exchange(url.raw_host or "") as host:
             start = self._clock.monotonic()
             try:
                 async with _within(self._clock, CONNECT_SECONDS + IDLE_SECONDS, "no answer came"):
-                    response = await self._open().request(method, url, headers=headers, allow_redirects=False)
+                    response = await self._open().request(method, url, allow_redirects=False)
                 try:
                     self._judge(method, url, host, response)
                     yield _Answer(response, url, TOTAL_SECONDS - (self._clock.monotonic() - start))
@@ -157,6 +156,8 @@ class Fetcher:
                 if isinstance(fault, PassingError):
                     host.failed(self._clock.monotonic(), str(fault))
                 raise fault from error
+            except BusyError:
+                raise
             except PassingError as fault:
                 host.failed(self._clock.monotonic(), str(fault))
                 raise
@@ -185,12 +186,14 @@ class Fetcher:
     def _judge(self, method: str, url: URL, host: Host, response: aiohttp.ClientResponse) -> None:
         """Raise for a status that has no body for us; heed `Retry-After`."""
         status = response.status
-        if status in (200, 203, 304) or status in _REDIRECT or (method == "HEAD" and status in _NO_HEAD):
+        if status in (200, 203) or status in _REDIRECT or (method == "HEAD" and status in _NO_HEAD):
             return
         wait = retry_after(response.headers.get("Retry-After"), self._clock.wall())
-        if wait is not None:
-            host.asked_to_wait(self._clock.monotonic(), wait)
-        if status >= 500 or status in _MAY_PASS:
+        if wait is not None or status == HTTPStatus.TOO_MANY_REQUESTS:
+            host.asked_to_wait(self._clock.monotonic(), PATIENCE_SECONDS if wait is None else wait)
+        if status in _BUSY:
+            raise BusyError(status_text(status))
+        if status >= 500:
             raise PassingError(status_text(status))
         host.succeeded()
         raise unreachable(str(url), status_text(status))
