@@ -97,6 +97,16 @@ def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> 
 
 
 @app.command()
+def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
+    """Write the HTML report on a job's output; prints where it is."""
+    from parquill.report.of_job import write_report  # noqa: PLC0415
+
+    with _faults():
+        place = _run_async(write_report(_load(job, overrides)))
+    print(place)  # noqa: T201 - it is the command's answer
+
+
+@app.command()
 def emulator(  # noqa: PLR0917 - typer makes options of parameters
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
     profile: Annotated[str, typer.Option(metavar="NAME", help="calm, busy, stormy or broken")] = "calm",

@@ -28,6 +28,7 @@ class Prepared:
     shape: AnswerShape
     manifest: Manifest
     images: ImageRoom
+    text: UserText
     asking: Asking
     reader: RowReader
     schema: pa.Schema
@@ -57,6 +58,7 @@ def prepare(job: Job, clock: Clock) -> Prepared:
         shape=shape,
         manifest=manifest,
         images=images,
+        text=text,
         asking=asking,
         reader=RowReader(text, asking, images, manifest.columns),
         schema=output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type),
