@@ -12,6 +12,7 @@ import random
 from dataclasses import dataclass
 
 from parquill.batch.account import Account, Booking, book
+from parquill.batch.evidence import AttemptEvidence, EvidenceFile
 from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
@@ -33,6 +34,7 @@ class Place:
     slice_id: int
     row: int
     fingerprint: bytes | None
+    part: str
 
 
 class Asked:
@@ -66,6 +68,7 @@ class Attempts:
         policy: RetryPolicy,
         clock: Clock,
         rng: random.Random,
+        evidence: EvidenceFile | None = None,
     ) -> None:
         self._gate = gate
         self._ledger = ledger
@@ -75,6 +78,7 @@ class Attempts:
         self._policy = policy
         self._clock = clock
         self._rng = rng
+        self._evidence = evidence
 
     async def ask(self, asked: Asked, body: bytes, need: Need, *, images: int) -> Verdict:
         """Send a body until there is an answer, a final fault, or no attempt left.
@@ -172,10 +176,32 @@ class Attempts:
                 tokens=_tokens(booking, verdict),
                 reply=_reply_of(verdict, exchange, self._clock.wall()),
             )
+            if self._evidence is not None:
+                self._evidence.add(self._evidence_of(asked, verdict, booking))
             if verdict.completion is None:
                 self.settle(asked, error_kind=verdict.kind)
         asked.throttles += verdict.throttled
         return verdict
+
+    def _evidence_of(self, asked: Asked, verdict: Verdict, booking: Booking) -> AttemptEvidence:
+        completion, fingerprint = verdict.completion, asked.place.fingerprint
+        return AttemptEvidence(
+            part=asked.place.part,
+            row=asked.place.row,
+            fingerprint=fingerprint.hex() if fingerprint else None,
+            number=asked.account.attempts,
+            generation_id=completion.generation_id if completion else None,
+            http_status=verdict.status or 200,
+            error_kind=verdict.kind,
+            error_message=verdict.message or None,
+            text=completion.text if completion else None,
+            cost_pico=booking.cost_pico,
+            cost_source=booking.source,
+            prompt_tokens=booking.prompt_tokens,
+            completion_tokens=booking.completion_tokens,
+            latency_ms=asked.last_latency_ms,
+            ended_at=int(self._clock.wall() * 1_000_000),
+        )
 
     async def _through_the_gate(self, asked: Asked, need: Need) -> tuple[Ticket, int]:
         """Reserve the money, make the intent durable, and pass; return when it is time to send."""

@@ -82,7 +82,7 @@ class Feed:
 
     def ask(self, work: SliceWork, prepared: PreparedRow) -> Asked:
         """Begin a row's account with what earlier processes and runs spent on it."""
-        place = Place(work.slice_id, prepared.row, prepared.fingerprint)
+        place = Place(work.slice_id, prepared.row, prepared.fingerprint, work.plan.slice.part)
         return Asked(place, self.account_of(work, prepared.row))
 
     def account_of(self, work: SliceWork, row: int) -> Account:

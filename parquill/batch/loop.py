@@ -289,7 +289,7 @@ class RunLoop:
     def _give_up(self, work: SliceWork, message: str) -> None:
         for row, result in enumerate(work.results):
             if result is None and not work.kept[row]:
-                asked = Asked(Place(work.slice_id, row, None), self.feed.account_of(work, row))
+                asked = Asked(Place(work.slice_id, row, None, work.plan.slice.part), self.feed.account_of(work, row))
                 self._finish(work, row, self._rooms.conversations.not_attempted(asked, message))
 
     async def _write_blank(self, message: str) -> None:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
-import platform
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
-
-import pyarrow as pa
 
 from parquill.answers import ladder
 from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR, EndpointFacts
+from parquill.batch.evidence import EvidenceFile
 from parquill.batch.loop import LoopRooms, RunLoop
 from parquill.batch.plan import Planner, Retry, RunPlan
 from parquill.batch.prepare import Prepared
+from parquill.batch.provenance import price_snapshot, versions
 from parquill.batch.rungs import RungChoice
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
@@ -33,7 +31,6 @@ from parquill.errors import ErrorKind, JobError, Stop
 from parquill.job import zone
 from parquill.ledger import Ledger, Spend
 from parquill.limits import Gate
-from parquill.prices import Price
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
 from parquill.storage import Storage
@@ -168,6 +165,7 @@ class Session:
     async def _ask(self, plan: RunPlan, run: int, attach: Attach) -> RunSummary:
         job, gate = self._job, await self._gate(run)
         rungs = self._rungs()
+        evidence = self._evidence(run)
         attempts = Attempts(
             gate,
             self._ledger,
@@ -177,6 +175,7 @@ class Session:
             policy=RetryPolicy(job.retry.max_attempts, job.retry.deadline_seconds),
             clock=self._clock,
             rng=random.Random(),  # noqa: S311 - it spreads waits, it keeps no secret
+            evidence=evidence,
         )
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
         rooms = LoopRooms(
@@ -200,8 +199,17 @@ class Session:
             self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
         async with attach(loop, watch):
             await loop.execute()
+        if evidence is not None:
+            await evidence.close()
         watch.state()
         return await self._close(plan, run, loop, watch, before)
+
+    def _evidence(self, run: int) -> EvidenceFile | None:
+        if not self._job.output.keep_attempts:
+            return None
+        folder = Storage.at(self._place.workspace.attempts)
+        folder.make_ready()
+        return EvidenceFile(folder, f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}")
 
     def _rungs(self) -> RungChoice:
         mode, parameters = self._job.output.mode, self._facts.parameters
@@ -316,34 +324,6 @@ class Session:
         folder.make_ready()
         data = record.dump()
         folder.write_whole(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", lambda sink: sink.write(data))
-
-
-def price_snapshot(price: Price | None) -> dict[str, Any]:
-    """The price a run reckons with, as JSON: USD per token in decimal strings."""
-    if price is None:
-        return {"source": "unknown"}
-    return {
-        "source": price.source.value,
-        "prompt": usd_per_token(price.rates.prompt),
-        "completion": usd_per_token(price.rates.completion),
-        "provider": price.provider,
-        "as_of": price.as_of.isoformat() if price.as_of else None,
-        "context_length": price.context_length,
-        "max_completion_tokens": price.max_completion_tokens,
-        "quantization": price.quantization,
-        "uptime": price.uptime,
-    }
-
-
-def usd_per_token(atto: int) -> str:
-    """10**-18 USD as a plain decimal string of USD."""
-    whole, rest = divmod(atto, 10**18)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
-
-
-def versions() -> dict[str, str]:
-    """What this process runs on."""
-    return {"parquill": version("parquill"), "pyarrow": pa.__version__, "python": platform.python_version()}
 
 
 def _micros(seconds: float) -> int:
