@@ -10,6 +10,7 @@ where a server repeats it in a reply, it is blotted out here, so that no message
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import ssl
 import time
@@ -27,7 +28,7 @@ from parquill.replies import Exchange
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json",
-    "HTTP-Referer": "https://parquill.dev",
+    "HTTP-Referer": "https://parquill.example",
     "X-Title": "Parquill",
     "User-Agent": "Parquill",
 }
@@ -123,6 +124,7 @@ class Client:
         return key if len(key) >= _SHORTEST_SECRET else ""
 
 
+@functools.lru_cache(maxsize=64)
 def _to_connect(seconds: float) -> aiohttp.ClientTimeout:
     """Connecting gives up before the whole attempt does: then it is known that nothing was sent."""
     return aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, 0.9 * seconds))
