@@ -2,9 +2,9 @@
 
 prepare.py       a job checked against its manifest
 endpoint.py      what the endpoint says of itself
-scan.py plan.py  which slices stand, what the others can keep
+scan.py plan.py  which slices stand, what the others can keep; shelf.py: where rows without a place go
 rows.py          manifest rows -> text, pictures, fingerprint
-feed.py          rows to ask, in order; index.py twins.py: answers that need no request
+feed.py          rows to ask (selection.py), in order; index.py twins.py: answers that need no request
 conversation.py  one row: pictures, request, answer, asking again; rungs.py: how to ask
 attempts.py      one request: money, intent, rate and slot, wire; account.py: its books
 slices.py        a whole slice becomes a part

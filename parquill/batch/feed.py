@@ -14,6 +14,7 @@ from parquill.batch.account import Account, Booking
 from parquill.batch.attempts import Asked, Place
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.rows import PreparedRow
+from parquill.batch.selection import Selection
 from parquill.batch.slices import SliceWork
 from parquill.ledger import AttemptRecord, CarriedRow, Ledger
 from parquill.manifest import Chunk
@@ -30,21 +31,21 @@ class Feed:
         *,
         run: int,
         realm: str,
-        limit: int | None,
+        chosen: Selection,
         on_outcome: Callable[[SliceWork, int, ItemResult], object],
         on_read: Callable[[SliceWork], object],
     ) -> None:
-        """`limit`: rows at or after this position are not asked. `on_outcome`: told of rows whose
+        """`chosen`: the rows that are asked. `on_outcome`: told of rows whose
         outcome the ledger holds already; `on_read`: told when a slice is read to its end."""
         self._plan = plan
         self._ledger = ledger
         self._run = run
-        self._limit = plan.manifest.rows if limit is None else limit
+        self._chosen = chosen
         self._realm = realm
         self._archived: bool | None = None
         self._on_outcome = on_outcome
         self._on_read = on_read
-        self._open = {one.slice.part: one for one in plan.open if one.slice.position < self._limit}
+        self._open = {one.slice.part: one for one in plan.open if chosen.touches(one.slice)}
         self._names = plan.manifest.columns.needed(plan.reader.columns)
         self._chunks = plan.manifest.read(self._names, set(self._open)) if self._open else iter(())
         self._ahead: asyncio.Future[Chunk | None] | None = None
@@ -148,8 +149,8 @@ class Feed:
         plan = self._open[chunk.slice.part]
         work = self.works.get(plan.number) or await self._open_slice(plan)
         work.take(chunk, self._plan.manifest)
-        last = min(chunk.start + chunk.table.num_rows, self._limit - chunk.slice.position)
-        wanted = {row for row in range(chunk.start, last) if not work.kept[row] and work.results[row] is None}
+        chosen = self._chosen.rows(chunk.slice, chunk.start, chunk.start + chunk.table.num_rows)
+        wanted = {row for row in chosen if not work.kept[row] and work.results[row] is None}
         if ask:
             self._work = work
             self._rows = await self._prepare(work, chunk, wanted)

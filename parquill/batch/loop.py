@@ -18,6 +18,7 @@ from parquill.batch.conversation import Conversations
 from parquill.batch.feed import Feed
 from parquill.batch.plan import RunPlan
 from parquill.batch.rows import PreparedRow
+from parquill.batch.selection import Selection
 from parquill.batch.slices import Publisher, SliceWork
 from parquill.batch.twins import Elsewhere, Standing, reused
 from parquill.clock import Clock
@@ -57,16 +58,16 @@ class LoopRooms:
 class RunLoop:
     """Executes a plan; one for a run."""
 
-    def __init__(self, rooms: LoopRooms, *, run: int, realm: str, limit: int | None) -> None:
-        """`limit`: rows at or after this position of the manifest are not asked."""
+    def __init__(self, rooms: LoopRooms, *, run: int, realm: str, chosen: Selection) -> None:
+        """`chosen`: the rows of the manifest that are asked."""
         self._rooms = rooms
-        self._limit = limit
+        self._chosen = chosen
         self.feed = Feed(
             rooms.plan,
             rooms.ledger,
             run=run,
             realm=realm,
-            limit=limit,
+            chosen=chosen,
             on_outcome=self._finish,
             on_read=self._publish_if_whole,
         )
@@ -270,10 +271,10 @@ class RunLoop:
     async def _close(self) -> None:
         """Write what is left: open slices with the rows they have, the others as not attempted."""
         closed = self._rooms.gate.closed
-        message = closed.message if closed else f"beyond --limit {self._limit}"
+        message = closed.message if closed else self._chosen.left_out
         await self.feed.close()
         full = closed is not None and closed.stop is Stop.DISK_FULL
-        if self._fault is None and not full and (closed is not None or self._limit is not None):
+        if self._fault is None and not full and (closed is not None or not self._chosen.is_all):
             async for work in self.feed.rest():
                 self._give_up(work, message)
                 await self._all_published()

@@ -27,9 +27,9 @@ from parquill.batch.index import FingerprintIndex
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import RowReader
 from parquill.batch.scan import scan
+from parquill.batch.shelf import Shelf, archive_entry
 from parquill.errors import PASSING_KINDS, ErrorKind, ManifestError, OutputError
 from parquill.job import Job
-from parquill.ledger import ArchiveEntry, Ledger
 from parquill.manifest import Chunk, Manifest, Slice
 from parquill.results import (
     ItemResult,
@@ -131,7 +131,7 @@ class Planner:
     def plan(
         self,
         parts: Mapping[str, PartInfo],
-        ledger: Ledger,
+        shelf: Shelf,
         *,
         emulated: bool,
         retry: Retry,
@@ -151,10 +151,10 @@ class Planner:
                 open_slices.append(OpenSlice(one, number, digests[one.part], old=info))
         wanted = {one.part for one in self._manifest.slices}
         orphans = tuple(info for name, info in parts.items() if name not in wanted)
-        self._retire_changed(ledger, open_slices)
-        matched = tuple(sorted(self._match_all(open_slices, ledger), key=lambda one: one.number))
+        self._retire_changed(shelf, open_slices)
+        matched = tuple(sorted(self._match_all(open_slices, shelf), key=lambda one: one.number))
         for orphan in orphans:
-            self._lift(ledger, orphan, results_of(read_part(self._output, orphan.name)), range(orphan.rows))
+            self._lift(shelf, orphan, results_of(read_part(self._output, orphan.name)), range(orphan.rows))
         kept_ok, kept_errors = self._kept(complete, matched)
         plan = RunPlan(
             self._job, self._manifest, self._reader, self._settings, complete, matched, orphans, kept_ok, kept_errors
@@ -177,13 +177,13 @@ class Planner:
         columns = self._manifest.columns.needed(self._reader.columns)
         return scan(self._manifest, columns, settings=settings, stamp=self._reader.stamp).digests
 
-    def _retire_changed(self, ledger: Ledger, open_slices: Sequence[OpenSlice]) -> None:
+    def _retire_changed(self, shelf: Shelf, open_slices: Sequence[OpenSlice]) -> None:
         """Outcomes of slices that are others now move to the archive, where fingerprints find them."""
         realm = EMULATOR if self._emulated else ""
         digests = {one.slice.part: f"{one.digest}{realm}" for one in open_slices}
-        for held in ledger.slices().result():
+        for held in shelf.slices():
             if digests.get(held.name) != held.digest:
-                ledger.retire(held.id).result()
+                shelf.retire(held.id)
 
     def _refuse_shrunk(self, parts: Mapping[str, PartInfo], *, allow_shrink: bool) -> None:
         before, now = sum(info.rows for info in parts.values()), self._manifest.rows
@@ -198,14 +198,14 @@ class Planner:
         asked_again = any(self._retry.wants(kind) for kind in info.by_error_kind)
         return info.slice_digest == digest and info.not_attempted == 0 and of_this_realm and not asked_again
 
-    def _match_all(self, slices: Sequence[OpenSlice], ledger: Ledger) -> Iterator[OpenSlice]:
+    def _match_all(self, slices: Sequence[OpenSlice], shelf: Shelf) -> Iterator[OpenSlice]:
         """Find for each open slice what its old part holds for it; the rest of that part is lifted."""
         moved: dict[str, OpenSlice] = {}
         for one in slices:
             if one.old is None:
                 yield one
             elif one.old.slice_digest == one.digest:
-                yield self._match(one, one.old, ledger, None)
+                yield self._match(one, one.old, shelf, None)
             else:
                 moved[one.slice.part] = one
         columns = self._manifest.columns.needed(self._reader.columns)
@@ -218,19 +218,19 @@ class Planner:
             for chunk in its:
                 fingerprints += [prepared.fingerprint for prepared in self._reader.read(chunk)]
                 keys += chunk_keys(chunk, self._manifest).to_pylist()
-            yield self._match(one, one.old, ledger, (fingerprints, keys))
+            yield self._match(one, one.old, shelf, (fingerprints, keys))
 
     def _match(
         self,
         one: OpenSlice,
         old: PartInfo,
-        ledger: Ledger,
+        shelf: Shelf,
         rows: tuple[list[bytes | None], list[Any]] | None,
     ) -> OpenSlice:
         """`rows` is None where the slice itself did not change: every row is in its old place."""
         table = read_part(self._output, old.name)
         results = results_of(table)
-        lifted = set(ledger.lifted_rows(old.part_id).result())
+        lifted = set(shelf.lifted_rows(old.part_id))
         if rows is None:
             places: list[int | None] = [row if row not in lifted else None for row in range(old.rows)]
         else:
@@ -253,8 +253,8 @@ class Planner:
             elif result.attempts:
                 carried[row] = (place, result)
             used.add(place)
-        self._lift(ledger, old, results, (row for row in range(old.rows) if row not in used and row not in lifted))
-        stands = rows is None and not ledger.lifted_rows(old.part_id).result()
+        self._lift(shelf, old, results, (row for row in range(old.rows) if row not in used and row not in lifted))
+        stands = rows is None and not shelf.lifted_rows(old.part_id)
         return OpenSlice(one.slice, one.number, one.digest, old, kept_at, carried, stands)
 
     def _place(
@@ -275,7 +275,7 @@ class Planner:
         """Attempts of the other realm are not this row's: they go to the archive with their cost."""
         return result.status is not Status.OK and not (result.provider == EMULATOR and not self._emulated)
 
-    def _lift(self, ledger: Ledger, old: PartInfo, results: Sequence[ItemResult], rows: Iterator[int] | range) -> None:
+    def _lift(self, shelf: Shelf, old: PartInfo, results: Sequence[ItemResult], rows: Iterator[int] | range) -> None:
         """Move rows' answers and costs from a part that will go into the archive."""
         entries = [
             (row, archive_entry(results[row]))
@@ -283,7 +283,7 @@ class Planner:
             if results[row].status is Status.OK or results[row].cost_pico
         ]
         if entries:
-            ledger.lift(old.part_id, entries).result()
+            shelf.lift(old.part_id, entries)
 
     def _kept(self, complete: Mapping[int, PartInfo], matched: Sequence[OpenSlice]) -> tuple[int, dict[str, int]]:
         ok = sum(info.ok for info in complete.values())
@@ -334,15 +334,3 @@ def chunk_keys(chunk: Chunk, manifest: Manifest) -> pa.ChunkedArray:
         return chunk.table.column(manifest.columns.key.name)
     first = chunk.slice.position + chunk.start
     return pa.chunked_array([pa.array(np.arange(first, first + chunk.table.num_rows), pa.int64())])
-
-
-def archive_entry(result: ItemResult) -> ArchiveEntry:
-    """An older result as it goes to the archive; of a failure only the cost is kept."""
-    ok = result.status is Status.OK
-    return ArchiveEntry(
-        fingerprint=result.fingerprint or b"",
-        realm=EMULATOR if result.provider == EMULATOR else "",
-        ok=ok,
-        cost_pico=result.cost_pico or 0,
-        payload=result.encode() if ok else None,
-    )

@@ -20,6 +20,8 @@ from parquill.batch.plan import Planner, Retry, RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.provenance import price_snapshot, versions
 from parquill.batch.rungs import RungChoice
+from parquill.batch.selection import Selection
+from parquill.batch.shelf import LedgerShelf
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
 from parquill.batch.watch import Watch
@@ -51,6 +53,8 @@ class RunOptions:
 
     limit: int | None = None
     """Ask only the first so many rows of the manifest."""
+    select: frozenset[int] | None = None
+    """Ask only the rows at these positions of the manifest."""
     retry: frozenset[ErrorKind] = frozenset()
     """Failed rows of these kinds are asked again too."""
     fresh_budget: bool = False
@@ -104,7 +108,7 @@ class Session:
         plan = await asyncio.to_thread(
             planner.plan,
             parts,
-            self._ledger,
+            LedgerShelf(self._ledger),
             emulated=self._facts.emulated,
             retry=retry,
             allow_shrink=self._options.allow_shrink,
@@ -191,7 +195,8 @@ class Session:
             failures=job.failures,
             elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
         )
-        loop = RunLoop(rooms, run=run, realm=self._realm, limit=self._options.limit)
+        chosen = Selection(self._options.limit, self._options.select)
+        loop = RunLoop(rooms, run=run, realm=self._realm, chosen=chosen)
         watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=self._cap_pico)
         before = await self._ledger.totals(run)
         if self._options.deadline is not None:

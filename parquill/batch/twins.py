@@ -71,26 +71,29 @@ class Standing:
 class Elsewhere:
     """Answers in the outputs that `output.reuse_from` names, found by fingerprint."""
 
-    def __init__(self, index: FingerprintIndex, parts: Sequence[tuple[Storage, PartInfo]], *, emulated: bool) -> None:
+    def __init__(self, index: FingerprintIndex, parts: Sequence[tuple[Storage, PartInfo]]) -> None:
         self._index = index
         self._parts = parts
-        self._emulated = emulated
         self._reader = PartReader()
 
     @classmethod
     def open(cls, places: Sequence[str], *, emulated: bool) -> Elsewhere | None:
-        """Read the fingerprints of all parts; raises `OutputError` for a place without any."""
+        """Index the ok answers of the run's realm; raises `OutputError` for a place without parts."""
         parts = [part for place in places for part in _parts_at(place)]
         if not parts:
             return None
         index = FingerprintIndex(sum(info.rows for _, info in parts))
         for number, (storage, info) in enumerate(parts):
-            table = read_part(storage, info.name, ["fingerprint", "status"])
-            pairs = zip(table.column("fingerprint").to_pylist(), table.column("status").to_pylist(), strict=True)
-            for row, (text, status) in enumerate(pairs):
-                if status == Status.OK.value and text is not None:
+            table = read_part(storage, info.name, ["fingerprint", "status", "provider"])
+            for row, (text, status, provider) in enumerate(zip(*table.to_pydict().values(), strict=True)):
+                ours = status == Status.OK.value and (provider == EMULATOR) == emulated
+                if ours and text is not None:
                     index.claim(bytes.fromhex(text), number, row)
-        return cls(index, parts, emulated=emulated)
+        return cls(index, parts)
+
+    def holds(self, fingerprint: bytes) -> bool:
+        """Whether one of the outputs seems to hold an answer: by 64 bits of the fingerprint, unopened."""
+        return self._index.find(fingerprint) is not None
 
     async def find(self, fingerprint: bytes) -> ItemResult | None:
         """Return an ok answer of the run's realm, if one of the outputs holds it."""
@@ -99,8 +102,7 @@ class Elsewhere:
             return None
         storage, info = self._parts[place[0]]
         result = await self._reader.row(storage, info, place[1])
-        ours = (result.provider == EMULATOR) == self._emulated
-        return result if result.fingerprint == fingerprint and ours else None
+        return result if result.fingerprint == fingerprint else None
 
 
 def _parts_at(place: str) -> list[tuple[Storage, PartInfo]]:

@@ -1,0 +1,61 @@
+"""What planning needs of the ledger: which rows it holds, and a place for those that found none.
+
+A run moves such rows into the archive (`LedgerShelf`); whoever only looks, as the dry run does,
+brings a shelf of its own, on which nothing moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from parquill.batch.endpoint import EMULATOR
+from parquill.ledger import ArchiveEntry, Ledger, SliceRecord
+from parquill.results import ItemResult, Status
+
+
+class Shelf(Protocol):
+    """Where the planner finds and leaves rows of older runs."""
+
+    def slices(self) -> Sequence[SliceRecord]:
+        """Return the ledger's open slices."""
+
+    def retire(self, slice_id: int) -> None:
+        """Take the outcomes of a slice that is another now."""
+
+    def lifted_rows(self, part_id: str) -> Sequence[int]:
+        """Return the rows of a part that were taken out of it before."""
+
+    def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        """Take rows (with their number in that part) that have no place in the output any more."""
+
+
+class LedgerShelf:
+    """The run's own: rows go into the ledger's archive, durably."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def slices(self) -> Sequence[SliceRecord]:
+        return self._ledger.slices().result()
+
+    def retire(self, slice_id: int) -> None:
+        self._ledger.retire(slice_id).result()
+
+    def lifted_rows(self, part_id: str) -> Sequence[int]:
+        return self._ledger.lifted_rows(part_id).result()
+
+    def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        self._ledger.lift(part_id, entries).result()
+
+
+def archive_entry(result: ItemResult) -> ArchiveEntry:
+    """An older result as it goes to the archive; of a failure only the cost is kept."""
+    ok = result.status is Status.OK
+    return ArchiveEntry(
+        fingerprint=result.fingerprint or b"",
+        realm=EMULATOR if result.provider == EMULATOR else "",
+        ok=ok,
+        cost_pico=result.cost_pico or 0,
+        payload=result.encode() if ok else None,
+    )
