@@ -279,7 +279,7 @@ class RunRecord:
             "versions": dict(self.versions),
             "timeline": [asdict(sample) for sample in self.timeline],
         }
-        return json.dumps(data, ensure_ascii=False, indent=1, default=str).encode()
+        return json.dumps(data, indent=1, default=str).encode()  # ASCII: half a surrogate pair survives
 
     @classmethod
     def load(cls, raw: bytes) -> RunRecord:

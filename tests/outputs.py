@@ -97,6 +97,32 @@ def write_output(
     return storage
 
 
+CAPTIONS: dict[str, tuple[str, list[str]]] = {
+    "astronaut": (
+        "An astronaut in an orange suit smiles before a flag and a model of a shuttle.",
+        ["astronaut", "orange"],
+    ),
+    "brick": ("A brick wall in running bond, grey mortar between rough red bricks.", ["brick", "wall", "texture"]),
+    "camera": ("A man in a dark coat looks through a film camera on a tripod in a park.", ["camera", "man", "park"]),
+    "cell": ("A single cell with a bright rim on a dark ground, seen through a microscope.", ["cell", "microscope"]),
+    "chelsea": ("A tabby cat looks past the camera; green eyes, white whiskers.", ["cat", "tabby", "portrait"]),
+    "china": ("A many-storeyed pavilion with red columns stands on a hill above a lake.", ["pavilion", "lake", "red"]),
+    "clock": ("A wall clock, blurred by movement; its hands cannot be read.", ["clock", "blurred"]),
+    "coffee": (
+        "A red cup of espresso on its saucer, a spoon beside it, on a table.",
+        ["cup", "espresso", "red"],
+    ),
+    "grass": ("Short grass seen from above, blades in every direction.", ["grass", "texture"]),
+    "gravel": ("Rounded grey gravel, stones of one to two centimetres.", ["gravel", "grey", "texture"]),
+    "horse": ("The black silhouette of a walking horse, facing right, on white.", ["horse", "silhouette"]),
+    "hubble_deep_field": ("Hundreds of small galaxies, yellow, red and blue, on black.", ["galaxies", "space"]),
+    "price_tag": ("A price tag: espresso cup, red, EUR 13.75, with saucer, 80 ml.", ["price tag", "text"]),
+    "receipt": ("A shop receipt with several items and a total at its foot.", ["receipt", "text"]),
+    "retina": ("The back of an eye: an orange disc with branching vessels.", ["retina", "orange"]),
+    "text": ("A page of handwriting on lined paper, partly in shadow.", ["handwriting", "paper"]),
+}
+"""What a good model would say of the sample pictures, by file name."""
+
 LANGUAGES = {
     "English": "A {colour} {thing} stands on a wooden table beside a window, with soft light from the left.",
     "German": "Ein {thing} in {colour} steht auf einem Holztisch neben dem Fenster, das Licht fällt weich von links.",

@@ -175,7 +175,7 @@ def test_a_record_comes_back_as_it_was_written() -> None:
             stop_message="06:00 is reached",
             errors_by_kind={"timeout": 1},
             estimate=CostRange(5, 4, 6),
-            notices=("a", "b"),
+            notices=("a", "half a pair: \ud83d"),
         ),
         settings={"name": "captions", "model": {"temperature": 0.0}},
         price={"prompt": "0.00000002", "source": "endpoint"},

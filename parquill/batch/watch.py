@@ -50,6 +50,7 @@ class Watch:
             progress=progress,
             stages=self._loop.stages(),
             in_flight=gate.in_flight,
+            requests=gate.sent,
             http_429=gate.throttled,
             spent_pico=gate.spent_pico,
             cap_pico=self._cap_pico,

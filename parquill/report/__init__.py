@@ -4,11 +4,12 @@
       figures.py     sums, counts and spreads       (spread.py, rhythm.py, fields.py)
       samples.py     the rows that are shown        (sampling.py)
     runs.py        records of runs: this one, and the one before
-    thumbnails.py  pictures of sampled rows, decoded where hostile files are
+    thumbnails.py  pictures of sampled rows, decoded where hostile files are   (whole.py)
     headline.py  gallery.py  failures.py  drawn.py (charts.py)  table.py  facts.py
                    what the page says in each of its sections, as values
     shown.py       one value as the page shows it
     build.py       all of it into the template of `page/`
+    of_job.py      for a job: its output, prompts and pictures; writes the file
 
 Invariants: memory and size do not grow with the output (sampling, classes, at most 5 MB); the page
 loads nothing and runs no script but its own; texts of the output are data, never markup. The same
@@ -18,7 +19,6 @@ Trade-off: quantiles and charts are right to half a per cent, not to the last ro
 """
 
 from parquill.report.build import MOST_BYTES, Asked, build_report
-from parquill.report.runs import record_name
 from parquill.report.thumbnails import thumbnail_settings
 
-__all__ = ["MOST_BYTES", "Asked", "build_report", "record_name", "thumbnail_settings"]
+__all__ = ["MOST_BYTES", "Asked", "build_report", "thumbnail_settings"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -29,6 +30,7 @@ from parquill.report.headline import headline, tiles
 from parquill.report.runs import Nights, read_nights
 from parquill.report.table import table
 from parquill.report.thumbnails import PicturesFor, Thumbnail, make_thumbnails
+from parquill.report.whole import whole_cells
 from parquill.storage import Storage
 from parquill.words import count, counted
 
@@ -62,16 +64,17 @@ async def build_report(
     asked = asked or Asked()
     collected = await asyncio.to_thread(collect, output)
     nights = await asyncio.to_thread(read_nights, workspace, run_id)
-    thumbnails = await _thumbnails(collected, asked)
+    thumbnails = await _thumbnails(output, collected, asked)
     return await asyncio.to_thread(_page, job_name, collected, nights, thumbnails, asked.prompt_for)
 
 
-async def _thumbnails(collected: Collected, asked: Asked) -> Mapping[int, tuple[Thumbnail, ...]]:
+async def _thumbnails(output: Storage, collected: Collected, asked: Asked) -> Mapping[int, tuple[Thumbnail, ...]]:
     if asked.pictures_for is None:
         return {}
-    return await make_thumbnails(
-        collected.samples.cards(), asked.pictures_for, asked.room, fetch=asked.fetch, most_bytes=_PICTURE_BYTES
-    )
+    rows = [card.row for card in collected.samples.cards()]
+    whole = await asyncio.to_thread(whole_cells, output, rows, collected.bulky_columns)
+    values = {row.number: {**row.values, **whole.get(row.number, {})} for row in rows}
+    return await make_thumbnails(values, asked.pictures_for, asked.room, fetch=asked.fetch, most_bytes=_PICTURE_BYTES)
 
 
 def _page(
@@ -128,6 +131,7 @@ def _render(context: Mapping[str, Any]) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("parquill.report", "page"),
         autoescape=True,
+        finalize=legible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -144,6 +148,14 @@ def _render(context: Mapping[str, Any]) -> bytes:
         script=Markup(script),  # noqa: S704 - our own file
     )
     return text.encode("utf-8", "replace")
+
+
+_ILLEGIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202d\u202e]")
+
+
+def legible(value: Any) -> Any:
+    """Return what is about to be escaped without what hides or turns text round: control characters, overrides."""
+    return _ILLEGIBLE.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _hash(text: str) -> str:

@@ -39,7 +39,8 @@ def collect(output: Storage) -> Collected:
         samples.add(BatchRows(batch, rows), numbers)
         rows += batch.num_rows
     shown = tuple(field.name for field in kept if field.name in columns)
-    return Collected(key.name, shown, figures, samples)
+    bulky = tuple(field.name for field in kept if field.name not in columns)
+    return Collected(key.name, shown, bulky, figures, samples)
 
 
 def _schema(output: Storage, name: str) -> pa.Schema:

@@ -11,9 +11,9 @@ from parquill.report.charts import Chart, histogram, lines
 from parquill.report.fields import FieldFigures
 from parquill.report.figures import OutputFigures
 from parquill.report.runs import Nights
-from parquill.report.shown import axis_count, axis_dollars, axis_seconds, cut_text, dollars_per_thousand
+from parquill.report.shown import axis_count, axis_dollars, axis_seconds, dollars_per_thousand
 from parquill.summary import TimelineSample, dollars
-from parquill.words import count, percent
+from parquill.words import count, counted, percent
 
 _MOST_BARS = 12
 _FEW_VALUES = 60
@@ -144,7 +144,7 @@ def _field(field: FieldFigures) -> FieldView:
     notes = [f"{count(field.filled)} filled" + (f", {count(field.empty)} empty" if field.empty else "")]
     if field.items.count:
         notes.append(f"{field.items.mean:.1f} items on average, at most {count(field.items.largest)}")
-        sizes = [(f"{bin_.low:,.0f} items", bin_.count) for bin_ in field.items.bins(8)]
+        sizes = [(counted(int(bin_.low), "item"), bin_.count) for bin_ in field.items.bins(8)]
         return FieldView(field.name, _sentence(notes), _drawn(sizes, field.items.count))
     if field.lengths.count:
         notes.extend(_text_notes(field))
@@ -153,7 +153,7 @@ def _field(field: FieldFigures) -> FieldView:
         notes.append(f"from {low:,.6g} to {high:,.6g}, mean {field.numbers.mean:,.4g}")
     if field.values and _has_few_values(field, field.values):
         notes.append(f"{count(len(field.values))} different values")
-        counts = {cut_text(value, 60): number for value, number in field.values.items()}
+        counts = dict(field.values)
         return FieldView(field.name, _sentence(notes), bars(counts))
     numbers = field.numbers if field.numbers.count else field.lengths
     unit = "value" if field.numbers.count else "characters"

@@ -23,7 +23,8 @@ class Failure:
     share: float
     words: str
     what_to_do: str
-    again: bool
+    option: str | None
+    """What asks again for these rows; None where the next run does so on its own."""
     examples: tuple[tuple[str, str, int], ...]
     """(key, message, attempts)"""
 
@@ -40,7 +41,7 @@ def failures(collected: Collected) -> list[Failure]:
             share=sums.rows / total,
             words=_words(sums, total),
             what_to_do=advice.what_to_do(kind),
-            again=advice.asked_again(kind),
+            option=advice.retry_option([kind]),
             examples=tuple(_example(row, collected.key_column) for row in examples.get(kind, ())),
         )
         for kind, sums in ordered

@@ -21,7 +21,7 @@ from parquill.report.spread import Spread
 MOST_FIELDS = 40
 _MOST_VALUES = 400
 """Different values of a field that are counted; a field with more is free text."""
-_LONGEST_VALUE = 80
+_LONGEST_VALUE = 40
 _SCRIPT_SAMPLE = 200
 """Texts of each batch whose writing system is looked at."""
 

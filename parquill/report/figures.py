@@ -103,6 +103,8 @@ class Collected:
 
     key_column: str
     kept_columns: tuple[str, ...]
+    bulky_columns: tuple[str, ...]
+    """Kept columns of bytes, which are in no sampled row."""
     figures: OutputFigures
     samples: Any = field(repr=False)
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from parquill.storage import Storage
 from parquill.summary import RunRecord
 
-RUNS = "runs"
-"""The folder of records inside an output's own files."""
-
+_RECORDS = "runs/*.json"
 _MOST_READ = 60
 
 
@@ -22,18 +20,13 @@ class Nights:
     unreadable: int = 0
 
 
-def record_name(run_id: str) -> str:
-    """Return the name of a run's record in the output's own folder."""
-    return f"{RUNS}/{run_id}.json"
-
-
 def read_nights(workspace: Storage, run_id: str | None = None) -> Nights:
     """Read the newest records; the current run is the one asked for, else the newest.
 
     A damaged record is counted and left out: it must not keep people from their report.
     """
     records, unreadable = [], 0
-    for entry in workspace.glob(f"{RUNS}/*.json")[-_MOST_READ:]:
+    for entry in workspace.glob(_RECORDS)[-_MOST_READ:]:
         try:
             records.append(RunRecord.load(workspace.read_bytes(entry.name)))
         except ValueError:

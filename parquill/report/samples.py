@@ -99,23 +99,26 @@ class Samples:
         return sorted(self._table.rows(), key=lambda row: row.number)
 
     def cards(self) -> Sequence[Card]:
-        """Return the gallery: each row once, with all its reasons; odd ones first, then strata, then the draw."""
-        reasons: dict[int, list[str]] = {}
+        """Return the gallery, each row once with all its reasons: first the draw, which is fair, then the others."""
         rows: dict[int, SampledRow] = {}
+        reasons: dict[int, list[str]] = {}
         for reason, chosen in self._groups():
             for row in chosen:
                 if row.number in rows or len(rows) < MOST_CARDS:
                     rows.setdefault(row.number, row)
                     reasons.setdefault(row.number, []).append(reason)
-        return [Card(row, tuple(reasons[number])) for number, row in rows.items()]
+        drawn = [number for number in rows if "random" in reasons[number]]
+        others = [number for number in rows if "random" not in reasons[number]]
+        return [Card(rows[number], tuple(reasons[number])) for number in (*drawn, *others)]
 
     def _groups(self) -> Iterable[tuple[str, Sequence[SampledRow]]]:
+        """Yield every group of rows, those that must not be crowded out first."""
         yield from ((name, choice.rows()) for name, choice in self._odd.items())
+        yield "random", self._drawn.rows()
         # A column with hardly two rows to a value (a title, a file name) does not tell kinds apart.
         telling = [name for name, choices in self._strata.items() if 1 < len(choices) <= max(2, self._ok // 2)]
         for name in telling[:_MOST_STRATA]:
             yield from ((f"{name}: {value}", choice.rows()) for value, choice in sorted(self._strata[name].items()))
-        yield "random", self._drawn.rows()
 
 
 def _equal(column: pa.Array, value: Any) -> np.ndarray[Any, Any]:

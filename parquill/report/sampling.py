@@ -71,14 +71,20 @@ class Choice:
         return [row for _, _, row in self._kept]
 
 
+class Cut(str):
+    """What stands for a value that a sample does not hold whole."""
+
+    __slots__ = ()
+
+
 def cut(value: Any) -> Any:
     """Return a value small enough for a page: long texts end in an ellipsis, long lists stop, bulk becomes a count."""
     if isinstance(value, str) and value[:5].lower() == "data:":
-        return f"(data: URL of {len(value):,} characters)"
+        return Cut(f"(data: URL of {len(value):,} characters)")
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST_TEXT else value[: _LONGEST_TEXT - 1] + "…"
+        return value if len(value) <= _LONGEST_TEXT else Cut(value[: _LONGEST_TEXT - 1] + "…")
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"({len(value):,} bytes)"
+        return Cut(f"({len(value):,} bytes)")
     if isinstance(value, dict):
         return {str(key): cut(item) for key, item in list(value.items())[:_MOST_ITEMS]}
     return [cut(item) for item in value[:_MOST_ITEMS]] if isinstance(value, (list, tuple)) else value

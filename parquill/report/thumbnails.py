@@ -15,7 +15,6 @@ from parquill.errors import RowError
 from parquill.images import ImageRoom, PictureValue
 from parquill.images.values import PathPicture, StoredPicture, WebPicture
 from parquill.job import ImageSettings
-from parquill.report.samples import Card
 from parquill.report.shown import link_of
 
 PicturesFor = Callable[[Mapping[str, Any]], Sequence[PictureValue]]
@@ -42,22 +41,27 @@ def thumbnail_settings(images: ImageSettings) -> ImageSettings:
 
 
 async def make_thumbnails(
-    cards: Sequence[Card], pictures_for: PicturesFor, room: ImageRoom | None, *, fetch: bool, most_bytes: int
+    rows: Mapping[int, Mapping[str, Any]],
+    pictures_for: PicturesFor,
+    room: ImageRoom | None,
+    *,
+    fetch: bool,
+    most_bytes: int,
 ) -> dict[int, tuple[Thumbnail, ...]]:
-    """Return the thumbnails of each card by its row's number, about `most_bytes` of data: URLs in all."""
+    """Return the thumbnails of rows by their numbers, about `most_bytes` of data: URLs in all."""
     found: dict[int, tuple[Thumbnail, ...]] = {}
     left = most_bytes
-    for card in cards:
+    for number, row in rows.items():
         try:
-            values = pictures_for(card.row.values)
+            values = pictures_for(row)
         except RowError as error:
-            found[card.row.number] = (Thumbnail("picture", note=error.message),)
+            found[number] = (Thumbnail("picture", note=error.message),)
             continue
         shown = [await _thumbnail(value, room if left > 0 else None, fetch=fetch) for value in values[:_PICTURES_A_ROW]]
         if len(values) > len(shown):
             shown.append(Thumbnail("more", note=f"and {len(values) - len(shown)} more"))
         left -= sum(len(picture.data_url or "") for picture in shown)
-        found[card.row.number] = tuple(shown)
+        found[number] = tuple(shown)
     return found
 
 
