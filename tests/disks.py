@@ -20,26 +20,31 @@ class Died(BaseException):
 
 
 class DyingDisk(Disk):
-    """Dies before its n-th step, or after it with `after=True`; `steps` tells which there were."""
+    """Dies before the n-th step or the next step of a kind, or after it; `steps` tells which there were."""
 
-    def __init__(self, die_at: int | None = None, *, after: bool = False) -> None:
+    def __init__(self, die_at: int | str | None = None, *, after: bool = False) -> None:
         self.steps: list[str] = []
-        self._die_at = die_at
         self._after = after
+        self.die_at(die_at)
 
-    def _step(self, name: str) -> Iterator[None]:
+    def die_at(self, step: int | str | None) -> None:
+        """Die at a step, counted from here."""
+        self._die_at = step + len(self.steps) if isinstance(step, int) else step
+
+    def _step(self, name: str) -> Iterator[bool]:
+        """Yields once, telling whether the process dies right after this step."""
+        last = self._die_at in {len(self.steps), name}
         self.steps.append(name)
-        mine = len(self.steps) - 1 == self._die_at
-        if mine and not self._after:
+        if last and not self._after:
             raise Died(name)
-        yield
-        if mine:
+        yield last
+        if last:
             raise Died(name)
 
     def create(self, path: Path) -> BinaryIO:
-        for _ in self._step("create"):
+        for last in self._step("create"):
             file = super().create(path)
-            if len(self.steps) - 1 == self._die_at:
+            if last:
                 file.close()
         return file
 
@@ -104,8 +109,8 @@ class ForgetfulDisk(DyingDisk):
     of the later changes any subset, since a disk may write them in any order.
     """
 
-    def __init__(self, die_at: int | None = None, *, after: bool = False) -> None:
-        super().__init__(die_at, after=after)
+    def __init__(self) -> None:
+        super().__init__()
         self._synced: dict[int, bytes] = {}
         self._names: dict[Path, int] = {}
         self._changes: list[tuple[str, Path, Path | None, int]] = []

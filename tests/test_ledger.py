@@ -328,3 +328,8 @@ def test_an_empty_file_of_a_process_that_died_at_once_is_a_new_ledger(path: Path
 def test_a_ledger_whose_folder_is_missing_is_refused(path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be opened for writing"):
         Ledger.open(path.parent / "none" / "ledger.sqlite", job="job")
+
+
+def test_a_place_that_cannot_hold_a_durable_ledger_is_refused() -> None:
+    with pytest.raises(StorageFaultError, match=r"cannot hold a durable ledger .*journal_mode stays 'memory'"):
+        Ledger.open(Path(":memory:"), job="job")

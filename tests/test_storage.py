@@ -68,7 +68,7 @@ def test_a_power_cut_leaves_the_old_file_or_the_new_and_the_new_once_the_write_h
         folder.mkdir()
         disk = ForgetfulDisk()
         Storage.at(folder, disk=disk).write_whole("x", lambda sink: sink.write(b"old" * 100))
-        disk._die_at = None if step is None else len(STEPS_OF_A_WRITE) + step
+        disk.die_at(step)
         try:
             Storage.at(folder, disk=disk).write_whole("x", lambda sink: sink.write(b"new" * 100))
             returned = True

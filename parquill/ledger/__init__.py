@@ -8,6 +8,7 @@
 `books.py`   runs, their spend, and the sums that must agree.
 `records.py` what the ledger tells, as frozen values.
 `ledger.py`  `Ledger`, all of it for the engine.
+`glance.py`  the file read by someone who only looks.
 
 The order around a request: `intend` (durable) -> send -> `headers` -> `settle` or `record`
 (durable). Around a part: `lift` what its predecessor's rows become -> `begin_publish` ->
@@ -27,6 +28,7 @@ elsewhere opening it is refused. A killed process counts intents that still wait
 admission as sent: bounded by what is in flight.
 """
 
+from parquill.ledger.glance import Glance
 from parquill.ledger.group import Durable
 from parquill.ledger.ledger import GROUP_OPERATIONS, GROUP_SECONDS, Ledger
 from parquill.ledger.records import (
@@ -51,6 +53,7 @@ __all__ = [
     "Books",
     "CarriedRow",
     "Durable",
+    "Glance",
     "Ledger",
     "LedgerStatistics",
     "OpenSlice",

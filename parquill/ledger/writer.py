@@ -17,8 +17,8 @@ from parquill.ledger.schema import connect, ledger_fault
 
 T = TypeVar("T")
 
-_CHANGES_PER_CHECKPOINT = 8192
-"""Changed rows after which the write-ahead log is moved into the database: some megabytes."""
+_CHANGES_PER_CHECKPOINT = 32_768
+"""Changed rows after which the write-ahead log is moved into the database: some ten megabytes."""
 
 
 class Pending(Generic[T]):

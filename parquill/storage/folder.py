@@ -132,23 +132,30 @@ class Storage:
     def make_ready(self) -> None:
         """Create the folder where it is missing, see that it can be written to, remove leftovers.
 
-        Raises `OutputError` with the reason. An object store is tried by its first write.
+        Raises `OutputError` with the reason, before anything is paid for.
         """
-        if self._disk is None:
-            return
-        folder, probe = Path(self._root), Path(self._root) / _temporary_name()
         try:
-            self._disk.make_folder(folder)
-            self._disk.create(probe).close()
-            self._disk.remove(probe)
-        except OSError as error:
-            reason = error.strerror or str(error)
+            if self._disk:
+                self._disk.make_folder(Path(self._root))
+            self._try_to_write()
+        except (OSError, pa.ArrowException) as error:
+            reason = getattr(error, "strerror", None) or shown(str(error))
             raise OutputError(f"{self.label}: this folder cannot be written to: {reason}") from error
         self.remove_leftovers()
 
+    def _try_to_write(self) -> None:
+        probe = self._path(_temporary_name())
+        if self._disk:
+            self._disk.create(Path(probe)).close()
+            self._disk.remove(Path(probe))
+        else:
+            with self._filesystem.open_output_stream(probe) as stream:
+                stream.write(b"")
+            self._filesystem.delete_file(probe)
+
     def remove_leftovers(self) -> int:
-        """Remove what interrupted writes left; returns how many files went. Object stores have none."""
-        left = [entry.name for entry in self.files() if is_leftover(entry.name)] if self._disk else []
+        """Remove what interrupted writes left; returns how many files went."""
+        left = [entry.name for entry in self.files() if is_leftover(entry.name)]
         for name in left:
             self.remove(name)
         return len(left)

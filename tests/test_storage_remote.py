@@ -1,0 +1,114 @@
+"""Parts in an object store: the same calls against a real S3-speaking server on this machine."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+
+from parquill.errors import ManifestError, OutputError, StorageFaultError
+from parquill.results import part_name, read_part, read_part_info, write_part
+from parquill.storage import Storage
+from tests.test_parts import ABOUT, TABLE
+
+NAME = part_name("a", 0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/bucket", method="PUT")).close()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def options(server: str) -> str:
+    return f"scheme=http&endpoint_override={server}&region=us-east-1"
+
+
+@pytest.fixture
+def storage(options: str, request: pytest.FixtureRequest) -> Storage:
+    return Storage.at(f"s3://key:hush@bucket/{request.node.name}?{options}")
+
+
+def test_a_part_is_put_whole_and_read_back(storage: Storage) -> None:
+    assert storage.files() == []
+    storage.make_ready()
+    info = write_part(storage, NAME, TABLE, ABOUT)
+    assert info.sha256 == storage.checksum(NAME)
+    assert [(entry.name, entry.size) for entry in storage.files()] == [(NAME, info.bytes)]
+    assert read_part_info(storage, NAME).rows == 3
+    assert read_part(storage, NAME).equals(TABLE)
+    assert storage.exists(NAME)
+    storage.remove(NAME)
+    storage.remove(NAME)
+    assert not storage.exists(NAME)
+    assert storage.remove_leftovers() == 0
+
+
+def test_a_part_written_again_takes_the_old_ones_place(storage: Storage) -> None:
+    write_part(storage, NAME, TABLE, ABOUT)
+    write_part(storage, NAME, TABLE, ABOUT | {"part_id": "p2"})
+    assert read_part_info(storage, NAME).part_id == "p2"
+
+
+def test_what_fails_while_being_made_is_never_put(storage: Storage) -> None:
+    def write(sink: object) -> None:
+        raise StorageFaultError("half a part")
+
+    with pytest.raises(StorageFaultError, match="half a part"):
+        storage.write_whole(NAME, write)
+    assert storage.files() == []
+
+
+def test_files_are_found_by_pattern(storage: Storage) -> None:
+    for name in ("a.parquet", "b.csv", "c/d.parquet"):
+        storage.write_whole(name, lambda sink: sink.write(b"x"))
+    assert [entry.name for entry in storage.glob("**/*.parquet")] == ["a.parquet", "c/d.parquet"]
+    assert [entry.name for entry in storage.files()] == ["a.parquet", "b.csv"]
+
+
+def test_a_file_that_is_not_ours_is_named_without_the_key(storage: Storage) -> None:
+    storage.write_whole("theirs.parquet", lambda sink: sink.write(b"no parquet"))
+    with pytest.raises(OutputError, match=r"s3://\*\*\*@bucket/.*/theirs\.parquet: this part is damaged") as caught:
+        read_part_info(storage, "theirs.parquet")
+    assert "hush" not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_told(options: str) -> None:
+    storage = Storage.at(f"s3://key:hush@nobucket/x?{options}", fault=ManifestError)
+    assert storage.files() == []
+    with pytest.raises(ManifestError, match=r"s3://\*\*\*@nobucket/x/a: there is no such file"):
+        storage.read_bytes("a")
+    with pytest.raises(
+        OutputError, match=r"s3://\*\*\*@nobucket/x: this folder cannot be written to: .*NO_SUCH_BUCKET"
+    ):
+        storage.make_ready()
+    with pytest.raises(StorageFaultError, match=r"nobucket/x/a: writing it failed: .*NO_SUCH_BUCKET"):
+        storage.write_whole("a", lambda sink: sink.write(b"x"))
+
+
+def test_the_usual_environment_names_the_server_and_the_key(
+    server: str, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{server}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "hush",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    write_part(Storage.at(f"s3://key:hush@bucket/env?{options}"), NAME, TABLE, ABOUT)
+    assert read_part(Storage.at("s3://bucket/env"), NAME).equals(TABLE)
+
+
+def test_other_readers_take_the_folder(storage: Storage, options: str, request: pytest.FixtureRequest) -> None:
+    write_part(storage, NAME, TABLE, ABOUT)
+    read = pq.read_table(f"s3://key:hush@bucket/{request.node.name}?{options}")
+    assert read.column("id").to_pylist() == ["a", "b", "c"]
