@@ -108,6 +108,16 @@ def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
 
 
 @app.command()
+def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a file, folder or glob")]) -> None:
+    """Print a job file that fits a manifest, to start from."""
+    from parquill.starter import starter_job  # noqa: PLC0415
+
+    with _faults():
+        text = starter_job(manifest)
+    print(text, end="")  # noqa: T201 - it is the command's answer
+
+
+@app.command()
 def emulator(  # noqa: PLR0917 - typer makes options of parameters
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
     profile: Annotated[str, typer.Option(metavar="NAME", help="calm, busy, stormy or broken")] = "calm",

@@ -1,0 +1,174 @@
+"""`parquill init MANIFEST`: a job file that fits a manifest, to start from.
+
+It looks at the columns and the first rows: which column is an id (unique and not null over the
+whole manifest), which hold pictures or documents, which text the prompt can be made of. What it
+guesses it says in a comment, so that a person can put it right.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from parquill.errors import ManifestError
+from parquill.job import Job
+from parquill.manifest import Manifest, open_manifest
+
+_SAMPLE = 200
+_ID_NAMES = re.compile(r"(^|_)(id|uuid|guid|key|sku|asin|pk)$", re.IGNORECASE)
+_PROMPT_NAMES = re.compile(r"^(prompt|instruction|question|query|user_prompt|text_prompt)$", re.IGNORECASE)
+_PICTURE_NAMES = re.compile(r"image|picture|photo|img|thumbnail", re.IGNORECASE)
+_PICTURE_VALUE = re.compile(r"^data:image/|\.(jpe?g|png|webp|gif|avif|tiff?)([?#].*)?$", re.IGNORECASE)
+_DOCUMENT_VALUE = re.compile(r"^data:application/pdf|\.pdf([?#].*)?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a manifest's columns seem to be for."""
+
+    id_column: str | None
+    images: tuple[str, ...]
+    documents: tuple[str, ...]
+    prompt_column: str | None
+    texts: tuple[str, ...]
+    """Short texts that a prompt may mention."""
+
+
+def starter_job(manifest_path: str) -> str:
+    """Return a job file (YAML with comments) for a manifest; raises `ManifestError` where it cannot be read."""
+    manifest = open_manifest(_probe_job(manifest_path))
+    names = manifest.columns.schema.names
+    if not names:
+        raise ManifestError(f"{manifest_path}: the manifest has no columns")
+    columns: Mapping[str, list[Any]] = _first_rows(manifest, names)
+    return _written(manifest_path, manifest, guess(manifest, columns))
+
+
+def guess(manifest: Manifest, columns: Mapping[str, Sequence[Any]]) -> Guess:
+    """Say what each column seems to be, from its name and its first values."""
+    images = tuple(name for name, values in columns.items() if _holds(values, _PICTURE_VALUE, _PICTURE_NAMES, name))
+    documents = tuple(name for name, values in columns.items() if _holds(values, _DOCUMENT_VALUE, None, name))
+    rest = [name for name in columns if name not in images and name not in documents]
+    id_column = next(
+        (name for name in sorted(rest, key=lambda name: not _ID_NAMES.search(name)) if _is_key(manifest, name)), None
+    )
+    texts = [name for name in rest if name != id_column and _all_texts(columns[name])]
+    prompt = next((name for name in texts if _PROMPT_NAMES.match(name)), None)
+    return Guess(id_column, images, documents, prompt, tuple(name for name in texts if name != prompt))
+
+
+def _probe_job(path: str) -> Job:
+    """The least job that opens a manifest."""
+    return Job.model_validate(
+        {
+            "name": "init",
+            "manifest": {"path": path, "keep_columns": []},
+            "prompt": {"user": "-"},
+            "output": {"path": "parquill-init-writes-nothing"},
+        }
+    )
+
+
+def _first_rows(manifest: Manifest, names: Sequence[str]) -> dict[str, list[Any]]:
+    chunk = next(manifest.read(names))
+    rows = chunk.table.slice(0, _SAMPLE)
+    return {name: rows.column(name).to_pylist() for name in names}
+
+
+def _holds(values: Sequence[Any], pattern: re.Pattern[str], named: re.Pattern[str] | None, name: str) -> bool:
+    found = [value for cell in values for value in _leaves(cell)]
+    if not found:
+        return False
+    if all(isinstance(value, bytes) for value in found):
+        return named is not None and bool(named.search(name))
+    texts = [value for value in found if isinstance(value, str)]
+    if sum(bool(pattern.search(text)) for text in texts) * 2 > len(found):
+        return True
+    links = all(text.startswith(("http://", "https://")) for text in texts)
+    return named is not None and bool(named.search(name)) and bool(texts) and links
+
+
+def _leaves(cell: Any) -> list[Any]:
+    if isinstance(cell, dict):
+        return [cell.get("bytes") or cell.get("path")] if cell.keys() & {"bytes", "path"} else []
+    if isinstance(cell, list):
+        return [leaf for item in cell for leaf in _leaves(item)]
+    return [] if cell is None else [cell]
+
+
+def _is_key(manifest: Manifest, name: str) -> bool:
+    """Whether a column of strings or whole numbers is unique and not null over all rows."""
+    seen: set[int] = set()
+    rows = 0
+    for chunk in manifest.read((name,)):
+        column = chunk.table.column(name)
+        if column.null_count or not all(isinstance(value, (str, int)) for value in column.slice(0, 10).to_pylist()):
+            return False
+        seen.update(map(hash, column.to_pylist()))
+        rows += len(column)
+        if len(seen) < rows:
+            return False
+    return True
+
+
+def _all_texts(values: Sequence[Any]) -> bool:
+    return any(values) and all(value is None or isinstance(value, str) for value in values)
+
+
+def _written(path: str, manifest: Manifest, found: Guess) -> str:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(path.partition("?")[0]).stem).strip("-.") or "job"
+    lines = [
+        f"# A job for {path}: {manifest.rows:,} rows in {len({one.source.name for one in manifest.slices})} file(s).",
+        "# Lines with a question mark are guesses: put them right, then: parquill estimate, parquill run.",
+        f"name: {name}",
+        "manifest:",
+        f"  path: {_yaml(path)}",
+        *_id_lines(found),
+        *_value_lines("image_columns", found.images),
+        *_value_lines("document_columns", found.documents),
+        "prompt:",
+        *_prompt_lines(found),
+        "output:",
+        f"  path: {_yaml(f'out/{name}')}",
+        "  # schema: my-schema.json             # a JSON Schema makes `answer` a typed struct",
+        "model:",
+        "  name: google/gemma-3-4b-it",
+        "  endpoint: openrouter                 # or emulator (a rehearsal), or any OpenAI-compatible base URL",
+        "  max_tokens: 256",
+        "budget:",
+        '  usd: "1.00"                          # a hard cap',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _id_lines(found: Guess) -> list[str]:
+    if found.id_column is None:
+        return ["  # no column is unique and not null: rows are named by their position (`row`)"]
+    return [f"  id_column: {_yaml(found.id_column)}"]
+
+
+def _value_lines(key: str, columns: Sequence[str]) -> list[str]:
+    return [f"  {key}: [{', '.join(map(_yaml, columns))}]   # ?"] if columns else []
+
+
+def _prompt_lines(found: Guess) -> list[str]:
+    if found.prompt_column is not None:
+        return [f"  user_column: {_yaml(found.prompt_column)}   # ?"]
+    simple = [name for name in found.texts if name.isidentifier()][:3]
+    what = "this document" if found.documents else "this picture" if found.images else "this row"
+    known = " ".join(f"{name}: {{{{ {name} or '' }}}}." for name in simple)
+    return [f"  user: {_yaml(f'Describe {what} in one or two sentences. {known}'.strip())}   # ?"]
+
+
+def _yaml(text: str) -> str:
+    """A string that YAML reads back as it is: JSON strings are YAML."""
+    plain = re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./*=-]*", text)
+    return (
+        text
+        if plain and text.lower() not in ("null", "true", "false", "yes", "no", "on", "off")
+        else json.dumps(text, ensure_ascii=False)
+    )

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from parquill.errors import ManifestError
+from parquill.job import Job
+from parquill.starter import starter_job
+
+
+def written(folder: Path, **columns: pa.Array) -> Job:
+    """A manifest's starter job, read back as a job."""
+    pq.write_table(pa.table(columns), folder / "goods.parquet")
+    return Job.model_validate(yaml.safe_load(starter_job(str(folder / "goods.parquet"))))
+
+
+def test_a_starter_job_loads_and_names_id_pictures_and_a_prompt(tmp_path: Path) -> None:
+    job = written(
+        tmp_path,
+        title=pa.array(["a", "b", "b"]),
+        sku=pa.array(["x1", "x2", "x3"]),
+        photo=pa.array(["a.jpg", "https://example.org/b.png", None]),
+    )
+    assert job.manifest.id_column == "sku"
+    assert job.manifest.image_columns == ("photo",)
+    assert "{{ title or '' }}" in str(job.prompt.user)
+
+
+def test_a_column_called_prompt_is_taken_as_it_is(tmp_path: Path) -> None:
+    job = written(tmp_path, id=pa.array([1, 2]), prompt=pa.array(["Say a.", "Say b."]))
+    assert (job.prompt.user_column, job.prompt.user) == ("prompt", None)
+
+
+def test_no_id_is_named_where_none_is_unique(tmp_path: Path) -> None:
+    job = written(tmp_path, id=pa.array(["a", "a"]), text=pa.array(["x", "x"]))
+    assert job.manifest.id_column is None
+
+
+def test_pictures_as_structs_and_documents_are_seen(tmp_path: Path) -> None:
+    job = written(
+        tmp_path,
+        image=pa.array([{"bytes": b"\xff\xd8\xff", "path": "a.jpg"}]),
+        paper=pa.array(["papers/letter.pdf"]),
+    )
+    assert job.manifest.image_columns == ("image",)
+    assert job.manifest.document_columns == ("paper",)
+
+
+def test_column_names_that_yaml_would_misread_are_quoted(tmp_path: Path) -> None:
+    assert written(tmp_path, **{"no": pa.array(["k1", "k2"]), "text": pa.array(["x", "x"])}).manifest.id_column == "no"
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"gone\.parquet"):
+        starter_job(str(tmp_path / "gone.parquet"))
