@@ -14,7 +14,6 @@ from prefect.client.schemas.objects import State
 from parquill.errors import EndpointRefusedError, UsageError
 from parquill.job import load_job
 from parquill.summary import EXIT_DONE, EXIT_ROWS_FAILED, RunSummary
-from parquill.terminal import print_summary
 from tasks.states import RunStoppedError
 
 _USAGE, _REFUSED, _FAULT = 2, 5, 1
@@ -44,6 +43,8 @@ async def _run(flow: Flow[..., Any], job: str, overrides: list[str]) -> int:
     if isinstance(outcome, RunStoppedError):
         outcome = outcome.summary
     if isinstance(outcome, RunSummary):
+        from parquill.terminal import print_summary  # noqa: PLC0415 - it loads the engine
+
         print_summary(outcome)
         return EXIT_DONE if outcome.exit_status == EXIT_ROWS_FAILED else outcome.exit_status
     if isinstance(outcome, UsageError):

@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from parquill.clock import SystemClock
 from parquill.job import Job
+from tasks.key import endpoint_key
 from tasks.watching import watched
 
 if TYPE_CHECKING:
@@ -25,4 +26,5 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
     """
     from parquill.batch import run_job  # noqa: PLC0415 - the engine is loaded where it works
 
-    return await run_job(job, options, attach=watched(job.name, get_run_logger(), SystemClock()))
+    key = await endpoint_key(job.model)
+    return await run_job(job, options, key=key, attach=watched(job.name, get_run_logger(), SystemClock()))

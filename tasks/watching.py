@@ -19,7 +19,6 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 
 from parquill.clock import Clock
 from parquill.progress import RateWindow, RunState, line
-from parquill.terminal import stopping_on_signals
 
 if TYPE_CHECKING:
     from parquill.batch import Attach, RunLoop, Watch
@@ -42,6 +41,8 @@ def watched(job: str, logger: Logger, clock: Clock) -> Attach:
 
     @contextlib.asynccontextmanager
     async def attach(loop: RunLoop, watch: Watch) -> AsyncIterator[None]:
+        from parquill.terminal import stopping_on_signals  # noqa: PLC0415 - it loads the engine
+
         shown = _Shown(job, watch, logger)
         with stopping_on_signals(loop):
             turns = [

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from parquill.batch.endpoint import look_up
 from parquill.batch.prepare import prepare
@@ -18,29 +19,35 @@ from parquill.client import Client
 from parquill.clock import Clock, SystemClock
 from parquill.job import OPENROUTER_URL, Job, Secret, read_api_key, state_home
 from parquill.ledger import Ledger
-from parquill.storage import Storage
+from parquill.storage import Disk, Storage
 from parquill.summary import RunSummary
 from parquill.workspace import Workspace
 
 
 async def run_job(
-    job: Job, options: RunOptions | None = None, *, attach: Attach = unwatched, clock: Clock | None = None
+    job: Job,
+    options: RunOptions | None = None,
+    *,
+    key: Secret | None = None,
+    attach: Attach = unwatched,
+    clock: Clock | None = None,
+    disk: Disk | None = None,
 ) -> RunSummary:
     """Run a job to its end or its stop, and return what became of it.
 
-    `attach` is entered while rows are asked. Raises `UsageError` before anything is sent,
-    `StorageFaultError` when the disk failed.
+    `attach` is entered while rows are asked; `disk` stands for the output's disk in tests. Raises
+    `UsageError` before anything is sent, `StorageFaultError` when the disk failed.
     """
     clock = clock or SystemClock()
     opened = await asyncio.to_thread(prepare, job, clock)
-    key = read_api_key(job.model)
+    key = key or read_api_key(job.model)
     workspace = Workspace.of(job.output.path, state_home())
     with workspace.lock(clock):
-        output = Storage.at(job.output.path)
+        output = Storage.at(job.output.path, disk=disk)
         await asyncio.to_thread(output.make_ready)
         ledger = await asyncio.to_thread(Ledger.open, workspace.ledger, job=job.name, clock=clock)
         try:
-            async with endpoint_of(job, key, workspace) as (client, base_url):
+            async with endpoint_of(job, key, workspace.emulator_log) as (client, base_url):
                 today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
                 facts = await look_up(client, base_url, job, today=today)
                 place = Place(workspace, output, ledger, client, facts)
@@ -50,8 +57,8 @@ async def run_job(
 
 
 @contextlib.asynccontextmanager
-async def endpoint_of(job: Job, key: Secret | None, workspace: Workspace) -> AsyncIterator[tuple[Client, str]]:
-    """Open a client to the job's endpoint; the embedded emulator lives as long as it does."""
+async def endpoint_of(job: Job, key: Secret | None, log: Path | None) -> AsyncIterator[tuple[Client, str]]:
+    """Open a client to the job's endpoint; the embedded emulator lives as long as it does and bills into `log`."""
     async with contextlib.AsyncExitStack() as stack:
         base_url, secret = job.model.endpoint, key
         if base_url == "openrouter":
@@ -59,7 +66,6 @@ async def endpoint_of(job: Job, key: Secret | None, workspace: Workspace) -> Asy
         elif base_url == "emulator":
             from parquill.emulator import Emulator, EmulatorSettings  # noqa: PLC0415 - loaded only to rehearse
 
-            workspace.make_ready()
-            emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=workspace.emulator_log)))
+            emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=log)))
             base_url, secret = emulator.base_url, Secret(emulator.api_key)
         yield await stack.enter_async_context(Client(base_url, secret)), base_url

@@ -6,7 +6,15 @@ part of it (`job.limits`, `job.images`), never the whole. This is the only room 
 the environment; the API key is wrapped in `Secret` there and never becomes part of a job.
 """
 
-from parquill.job.environment import Secret, read_api_key, set_environment_defaults, state_home
+from parquill.job.environment import (
+    Secret,
+    api_key,
+    find_api_key,
+    read_api_key,
+    set_environment_defaults,
+    state_home,
+    wants_api_key,
+)
 from parquill.job.loading import load_job, parse_kinds
 from parquill.job.settings import (
     OPENROUTER_URL,
@@ -52,10 +60,13 @@ __all__ = [
     "RetrySettings",
     "RunSettings",
     "Secret",
+    "api_key",
+    "find_api_key",
     "load_job",
     "parse_kinds",
     "read_api_key",
     "set_environment_defaults",
     "state_home",
+    "wants_api_key",
     "zone",
 ]

@@ -37,26 +37,57 @@ class Secret:
         raise TypeError("a Secret is not pickled: each process reads the key for itself")
 
 
-def read_api_key(model: ModelSettings, environ: Mapping[str, str] | None = None) -> Secret | None:
-    """Return the key for the job's endpoint, or None where there is none.
+def wants_api_key(model: ModelSettings) -> bool:
+    """Tell whether the job's endpoint is given a key.
 
     The default variable holds an OpenRouter key: it goes to OpenRouter only. Any other base
-    URL gets a key only when the job names `model.api_key_env` itself. Raises `JobError` where
-    OpenRouter's key is missing, and for one that cannot stand in a header.
+    URL gets a key only when the job names `model.api_key_env` itself.
     """
     if model.endpoint == "emulator":
+        return False
+    return model.endpoint == "openrouter" or "api_key_env" in model.model_fields_set
+
+
+def find_api_key(model: ModelSettings, environ: Mapping[str, str] | None = None) -> Secret | None:
+    """Return the key that the job's endpoint is given, or None where there is none.
+
+    It stands in the variable that `model.api_key_env` names, or in a file that the variable of
+    that name with `_FILE` at its end points to, as container platforms hand secrets out. Raises
+    `JobError` for a file that cannot be read, and for a key that cannot stand in a header.
+    """
+    if not wants_api_key(model):
         return None
-    if model.endpoint != "openrouter" and "api_key_env" not in model.model_fields_set:
-        return None
-    value = (os.environ if environ is None else environ).get(model.api_key_env, "").strip()
-    if not value and model.endpoint == "openrouter":
+    env, name = os.environ if environ is None else environ, model.api_key_env
+    if value := env.get(name, "").strip():
+        return api_key(value, f"the environment variable {name}")
+    if path := env.get(f"{name}_FILE", "").strip():
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise JobError(f"the file that {name}_FILE names cannot be read: {path}: {why}") from None
+        return api_key(value, f"the file {path} that {name}_FILE names")
+    return None
+
+
+def api_key(text: str, origin: str) -> Secret:
+    """Return a key; raises `JobError` where it cannot be one, naming `origin` and not the key."""
+    if not text:
+        raise JobError(f"{origin} is empty: it should hold an API key")
+    if not re.fullmatch(r"[!-~]+", text):
+        raise JobError(f"{origin} holds characters that no API key has")
+    return Secret(text)
+
+
+def read_api_key(model: ModelSettings, environ: Mapping[str, str] | None = None) -> Secret | None:
+    """Return the key as `find_api_key` does; raises `JobError` where OpenRouter's is missing."""
+    key = find_api_key(model, environ)
+    if key is None and model.endpoint == "openrouter":
         raise JobError(
             f"no API key: the environment variable {model.api_key_env} is not set. Set it, or rehearse "
             "without a key: --set model.endpoint=emulator"
         )
-    if not re.fullmatch(r"[!-~]*", value):
-        raise JobError(f"the environment variable {model.api_key_env} holds characters that no API key has")
-    return Secret(value) if value else None
+    return key
 
 
 def state_home(environ: Mapping[str, str] | None = None) -> Path:

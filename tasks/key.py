@@ -1,0 +1,33 @@
+"""The endpoint's key, where it may be kept: environment, file, or a Prefect Secret block.
+
+A key is never a parameter, a result or part of a job: the server stores and shows these. It is
+looked up where the requests are made, and lives as long as the task that makes them.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from prefect.blocks.system import Secret as SecretBlock
+
+from parquill.job import ModelSettings, Secret, api_key, find_api_key, wants_api_key
+
+
+def block_name(model: ModelSettings) -> str:
+    """Return the name of the block that may hold the key: OPENROUTER_API_KEY -> openrouter-api-key."""
+    return model.api_key_env.lower().replace("_", "-")
+
+
+async def endpoint_key(model: ModelSettings) -> Secret | None:
+    """Return the key that the job's endpoint is given, or None where none is found.
+
+    Raises `JobError` for a file or a value that cannot be a key.
+    """
+    key, name = find_api_key(model), block_name(model)
+    if key is not None or not wants_api_key(model):
+        return key
+    try:
+        block = cast(SecretBlock[str], await SecretBlock.aload(name))
+    except ValueError:  # there is no such block
+        return None
+    return api_key(block.get().strip(), f"the Prefect Secret block {name}")

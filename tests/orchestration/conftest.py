@@ -1,0 +1,38 @@
+"""One temporary Prefect API for all tests of flows: it takes ten seconds to start."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+import flows  # noqa: F401 - first of all: it silences Prefect before Prefect is imported
+
+
+@pytest.fixture(scope="package")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Prefect's API on a database of its own; results and settings stay out of the user's home."""
+    from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    home = tmp_path_factory.mktemp("prefect")
+    updates = {PREFECT_HOME: home, PREFECT_LOCAL_STORAGE_PATH: home / "storage"}
+    with temporary_settings(updates), prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture
+def api(prefect_api: None) -> Iterator[None]:
+    """The API for one test. Prefect's client leaves sockets to the garbage: they are swept up before others come."""
+    yield
+    gc.collect()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use the API share a process, wait for its start, and forgive Prefect its sockets."""
+    for item in items:
+        if "api" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("prefect"))
+            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
