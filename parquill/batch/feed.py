@@ -7,7 +7,6 @@ finds its place: kept from the old part, or already an outcome in the ledger.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from parquill.batch.account import Account, Booking
@@ -51,13 +50,13 @@ class Feed:
         self._ahead: asyncio.Future[Chunk | None] | None = None
         self._rows: Iterator[PreparedRow] = iter(())
         self._work: SliceWork | None = None
-        self._loading = asyncio.Lock()
+        self._loading: asyncio.Task[None] | None = None
         self._done = False
         self.works: dict[int, SliceWork] = {}
         """Slices that are open now, by their number."""
         self.opened: set[int] = set()
         """Every slice that has been opened."""
-        self._earlier: dict[tuple[int, int], Account] = {}
+        self._earlier: dict[int, dict[int, Account]] = {}
 
     @property
     def is_done(self) -> bool:
@@ -72,14 +71,10 @@ class Feed:
                 return self._work, prepared
             if self._done:
                 return None
-            async with self._loading:
-                if self._rows_left() or self._done:
-                    continue
-                chunk = await self._read_chunk()
-                if chunk is None:
-                    self._done = True
-                else:
-                    await self._admit(chunk)
+            if self._loading is None:
+                self._loading = asyncio.create_task(self._load())
+            # Whoever is cut off here leaves the chunk to the others: half a load would lose rows.
+            await asyncio.shield(self._loading)
 
     def ask(self, work: SliceWork, prepared: PreparedRow) -> Asked:
         """Begin a row's account with what earlier processes and runs spent on it."""
@@ -88,14 +83,21 @@ class Feed:
 
     def account_of(self, work: SliceWork, row: int) -> Account:
         """Begin a row's account with what was spent on it before."""
-        return self._earlier.pop((work.plan.number, row), Account())
+        return self._earlier.get(work.plan.number, {}).get(row) or Account()
 
     async def close(self) -> None:
         """Hand out nothing more; a read that is under way comes to its end."""
         self._done = True
-        self._rows = iter(())
+        if self._loading is not None:
+            await asyncio.gather(self._loading, return_exceptions=True)
         if self._ahead is not None:
             await asyncio.gather(self._ahead, return_exceptions=True)
+        self._rows = iter(())
+
+    def forget(self, work: SliceWork) -> None:
+        """A slice's part stands: nothing of it is held any longer."""
+        del self.works[work.plan.number]
+        self._earlier.pop(work.plan.number, None)
 
     async def rest(self) -> AsyncIterator[SliceWork]:
         """Read what is left without asking anything: the run is over. Yields slices read to their end.
@@ -126,12 +128,15 @@ class Feed:
         held = await self._ledger.slice(plan.slice.part, f"{plan.digest}{self._realm}")
         return SliceWork(plan, held.id)
 
-    def _rows_left(self) -> bool:
-        """Whether another worker has loaded rows already; the first of them is not lost."""
-        for prepared in self._rows:
-            self._rows = itertools.chain((prepared,), self._rows)
-            return True
-        return False
+    async def _load(self) -> None:
+        try:
+            chunk = await self._read_chunk()
+            if chunk is None:
+                self._done = True
+            else:
+                await self._admit(chunk)
+        finally:
+            self._loading = None
 
     async def _read_chunk(self) -> Chunk | None:
         ahead = self._ahead or self._read()
@@ -181,8 +186,8 @@ class Feed:
         for row in range(plan.slice.rows):
             if plan.keeps(row):
                 work.keep(row)
-        for row, spent in (await ledger.open_attempts(held.id)).items():
-            self._earlier[plan.number, row] = _account_of(spent)
+        spent = await ledger.open_attempts(held.id)
+        self._earlier[plan.number] = {row: _account_of(attempts) for row, attempts in spent.items()}
         for row, payload in (await ledger.open_rows(held.id)).items():
             self._take_outcome(work, row, ItemResult.decode(payload))
         return work

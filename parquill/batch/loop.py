@@ -192,23 +192,24 @@ class RunLoop:
         leader = self.feed.works.get(place[0])
         if result is None and leader is not None:
             leader.waiters.setdefault(place[1], []).append(
-                lambda outcome: self._finish(work, row, self._shared(outcome, fingerprint))
+                lambda outcome: self._finish(work, row, self._shared(outcome, work, row, fingerprint))
             )
             return True
         if result is None or result.fingerprint != fingerprint:
             return False
-        self._finish(work, row, self._shared(result, fingerprint))
+        self._finish(work, row, self._shared(result, work, row, fingerprint))
         return True
 
     async def _find_elsewhere(self, work: SliceWork, row: int, fingerprint: bytes) -> bool:
         elsewhere = self._rooms.elsewhere
         result = await elsewhere.find(fingerprint) if elsewhere is not None else None
         if result is not None:
-            self._finish(work, row, self._shared(result, fingerprint))
+            self._finish(work, row, self._shared(result, work, row, fingerprint))
         return result is not None
 
-    def _shared(self, result: ItemResult, fingerprint: bytes) -> ItemResult:
-        return reused(result, fingerprint=fingerprint, now_us=int(self._rooms.clock.wall() * 1_000_000))
+    def _shared(self, result: ItemResult, work: SliceWork, row: int, fingerprint: bytes) -> ItemResult:
+        now_us = int(self._rooms.clock.wall() * 1_000_000)
+        return reused(result, self.feed.account_of(work, row), fingerprint=fingerprint, now_us=now_us)
 
     async def _ask(self, work: SliceWork, prepared: PreparedRow, asked: Asked) -> None:
         """Ask a row; its outcome counts once it is durable."""
@@ -221,10 +222,18 @@ class RunLoop:
             self._finish(work, prepared.row, conversations.not_attempted(asked, message))
             raise
         if asked.account.attempts:
-            await self._rooms.attempts.record(asked, result)
+            durable = self._rooms.attempts.record(asked, result)
+            try:
+                await durable
+            except asyncio.CancelledError:
+                # It is on its way to the disk, and a part comes after it: what was received is kept.
+                self._finish(work, prepared.row, result)
+                raise
         self._finish(work, prepared.row, result)
 
     def _finish(self, work: SliceWork, row: int, result: ItemResult) -> None:
+        if work.results[row] is not None:
+            return  # an equal row that was given up before its leader was
         self._rooms.tally.add(result)
         if result.status is not Status.NOT_ATTEMPTED:
             self._watch(failed=result.status is Status.FAILED)
@@ -257,7 +266,7 @@ class RunLoop:
 
     async def _publish(self, work: SliceWork) -> None:
         self._standing.published[work.plan.number] = await self._rooms.publisher.publish(work)
-        del self.feed.works[work.plan.number]
+        self.feed.forget(work)
 
     def _published(self, task: asyncio.Task[None]) -> None:
         self._publishing.discard(task)

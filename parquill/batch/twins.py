@@ -10,12 +10,22 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from parquill.batch.account import Account
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.index import FingerprintIndex
 from parquill.batch.plan import RunPlan
 from parquill.batch.slices import SliceWork
 from parquill.errors import OutputError
-from parquill.results import CostSource, ItemResult, PartInfo, Status, read_part, read_part_info, results_of
+from parquill.results import (
+    CostSource,
+    ItemResult,
+    PartInfo,
+    Status,
+    read_part,
+    read_part_info,
+    results_of,
+    weakest,
+)
 from parquill.storage import Storage, split_glob
 
 _TABLES = 4
@@ -125,18 +135,20 @@ def _parts_at(place: str) -> list[tuple[Storage, PartInfo]]:
     return found
 
 
-def reused(result: ItemResult, *, fingerprint: bytes, now_us: int) -> ItemResult:
-    """An equal row's outcome, which cost this row nothing."""
-    attempted = result.status is not Status.NOT_ATTEMPTED
+def reused(result: ItemResult, spent: Account, *, fingerprint: bytes, now_us: int) -> ItemResult:
+    """An equal row's outcome: it cost this row nothing but what was `spent` on it before."""
+    source = CostSource.REUSED if result.status is not Status.NOT_ATTEMPTED else None
+    if spent.source is not None:
+        source = weakest(spent.source, source or spent.source)
     return replace(
         result,
         fingerprint=fingerprint,
-        attempts=0,
-        prompt_tokens=0,
-        completion_tokens=0,
-        cached_tokens=0,
-        cost_pico=0,
-        cost_source=CostSource.REUSED if attempted else None,
+        attempts=spent.attempts,
+        prompt_tokens=spent.prompt_tokens if spent.attempts else 0,
+        completion_tokens=spent.completion_tokens if spent.attempts else 0,
+        cached_tokens=spent.cached_tokens if spent.attempts else 0,
+        cost_pico=spent.cost_pico if spent.attempts else 0,
+        cost_source=source,
         estimated_pico=0,
         latency_ms=None,
         finished_at=now_us,

@@ -1,0 +1,104 @@
+"""Runs in processes of their own that die: by kill -9 after some time, or at one step of the disk.
+
+The children are forked from a server that has the engine imported already, so that a death
+costs milliseconds and not a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import uvloop
+
+import tests.e2e.kit
+from parquill.batch import run_job
+from parquill.job import load_job
+from parquill.storage import Disk
+
+__all__ = ["die_at_step", "die_in_time"]
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload([__name__])
+assert tests.e2e.kit.KEY_NAME
+
+
+class DeadlyDisk(Disk):
+    """Kills its process at the n-th step (from 0), before it is taken or, `after`, when it is done."""
+
+    def __init__(self, die_at: int, *, after: bool) -> None:
+        self._left = die_at
+        self._after = after
+
+    def _count(self, *, done: bool) -> None:
+        if done is not self._after:
+            return
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
+
+    def create(self, path: Path) -> BinaryIO:
+        self._count(done=False)
+        file = super().create(path)
+        self._count(done=True)
+        return file
+
+    def write(self, file: BinaryIO, data: bytes) -> None:
+        self._count(done=False)
+        super().write(file, data)
+        self._count(done=True)
+
+    def sync(self, file: BinaryIO) -> None:
+        self._count(done=False)
+        super().sync(file)
+        self._count(done=True)
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._count(done=False)
+        super().rename(source, target)
+        self._count(done=True)
+
+    def remove(self, path: Path) -> None:
+        self._count(done=False)
+        super().remove(path)
+        self._count(done=True)
+
+    def sync_folder(self, path: Path) -> None:
+        self._count(done=False)
+        super().sync_folder(path)
+        self._count(done=True)
+
+
+async def die_in_time(job: Path, seconds: float) -> bool:
+    """Run a job and kill -9 it after `seconds`; False when it came to its end before."""
+    return await _child(_run_for, job, seconds)
+
+
+async def die_at_step(job: Path, step: int, *, after: bool) -> bool:
+    """Run a job and kill -9 it at a step of its disk; False when it took fewer steps."""
+    return await _child(_run_on, job, step, after)
+
+
+async def _child(work: object, *arguments: object) -> bool:
+    process = _FORKS.Process(target=work, args=arguments)  # type: ignore[arg-type] # any of the functions below
+    process.start()
+    await asyncio.to_thread(process.join)
+    assert process.exitcode in (0, -signal.SIGKILL), f"the run ended with {process.exitcode}"
+    return process.exitcode != 0
+
+
+def _run_for(job: Path, seconds: float) -> None:
+    killer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+    killer.daemon = True
+    killer.start()
+    uvloop.run(run_job(load_job(job)))
+    killer.cancel()
+
+
+def _run_on(job: Path, step: int, after: bool) -> None:
+    uvloop.run(run_job(load_job(job), disk=DeadlyDisk(step, after=after)))
