@@ -59,6 +59,13 @@ class AnswerShape:
     check: Check | None = field(default=None, repr=False, compare=False)
     _lower: Lowering | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def json_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema that an answer's text fits, the longest call for functions; None for plain text."""
+        if self.kind == "functions":
+            return {"anyOf": [one.definition["parameters"] for one in self.functions]}
+        return request_schema(self._node) if self.kind == "schema" else None
+
     def to_arrow(self, answers: list[Any]) -> pa.Array:
         """Return values of `Answer.value` (None = null) as an array of `arrow_type`."""
         if self._lower is not None:

@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from parquill.batch.endpoint import look_up
+from parquill.batch.options import RunOptions
 from parquill.batch.prepare import prepare
-from parquill.batch.session import Attach, Place, RunOptions, Session, unwatched
+from parquill.batch.session import Attach, Place, Session, unwatched
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
 from parquill.job import OPENROUTER_URL, Job, Secret, read_api_key, state_home

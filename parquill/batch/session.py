@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import functools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR, EndpointFacts
 from parquill.batch.evidence import EvidenceFile
+from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
+from parquill.batch.options import RunOptions
 from parquill.batch.plan import Planner, Retry, RunPlan
 from parquill.batch.prepare import Prepared
+from parquill.batch.promise import Promise
 from parquill.batch.provenance import price_snapshot, versions
 from parquill.batch.rungs import RungChoice
-from parquill.batch.selection import Selection
 from parquill.batch.shelf import LedgerShelf
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
@@ -29,15 +32,14 @@ from parquill.budget import Budget
 from parquill.chat import PICO
 from parquill.client import Client
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, JobError, Stop
+from parquill.errors import JobError, Stop
 from parquill.job import zone
 from parquill.ledger import Ledger, Spend
 from parquill.limits import Gate
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
 from parquill.storage import Storage
-from parquill.summary import RowCounts, RunRecord, RunSummary, Tally, TimelineSample, TokenCounts, usd
-from parquill.tokens import AnswerLength, TokenCounter
+from parquill.summary import CostRange, RowCounts, RunRecord, RunSummary, Tally, TimelineSample, TokenCounts, usd
 from parquill.workspace import Workspace
 
 _BYTES_PER_ROW = 2_000
@@ -45,24 +47,6 @@ _BYTES_PER_ROW = 2_000
 
 Attach = Callable[[RunLoop, Watch], contextlib.AbstractAsyncContextManager[None]]
 """What is entered while rows are asked: progress, signals."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What one command adds to a job."""
-
-    limit: int | None = None
-    """Ask only the first so many rows of the manifest."""
-    select: frozenset[int] | None = None
-    """Ask only the rows at these positions of the manifest."""
-    retry: frozenset[ErrorKind] = frozenset()
-    """Failed rows of these kinds are asked again too."""
-    fresh_budget: bool = False
-    """End the run that goes on, and begin one with the whole budget."""
-    allow_shrink: bool = False
-    """Accept a manifest that lost more than half of its rows."""
-    deadline: float | None = None
-    """Unix seconds at which to stop cleanly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +78,7 @@ class Session:
         self._options = options
         self._clock = clock
         self._realm = EMULATOR if place.facts.emulated else ""
+        self._promised: CostRange | None = None
         self._notices: list[str] = [*opened.shape.notices, *place.facts.notices]
         self._started = clock.monotonic()
         self._started_at = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
@@ -117,9 +102,17 @@ class Session:
             return await self._nothing_to_do(plan)
         rows = sum(one.slice.rows for one in plan.open)
         await asyncio.to_thread(self._place.workspace.check_free, rows * _BYTES_PER_ROW)
+        if self._options.chosen.is_all:
+            self._promised = Promise.made_for(
+                self._place.workspace, settings=plan.settings, realm=self._realm, rows=plan.todo
+            )
         run = await self._begin(plan)
         async with self._opened.images:
             return await self._ask(plan, run, attach)
+
+    @functools.cached_property
+    def _lessons(self) -> Lessons:
+        return Lessons.take_up(self._opened, self._place.workspace, self._realm)
 
     def _refuse_unpriced(self) -> None:
         if self._job.budget.usd is not None and self._facts.price is None:
@@ -129,16 +122,10 @@ class Session:
             )
 
     async def _recover(self, parts: Mapping[str, PartInfo]) -> None:
-        """Put right what a dead process left, and say what may be paid twice."""
+        """Put right what a dead process left."""
         if parts and not await self._ledger.runs():
             await self._ledger.open_books(sum(info.cost_pico for info in parts.values()))
-        found = await self._ledger.recover({name: info.part_id for name, info in parts.items()})
-        if found.in_doubt:
-            were = "requests were" if found.in_doubt > 1 else "request was"
-            self._notices.append(
-                f"{found.in_doubt} {were} in flight when the last process died: booked at worst case, "
-                f"${usd(found.worst_pico)}, and asked again"
-            )
+        await self._ledger.recover({name: info.part_id for name, info in parts.items()})
 
     async def _begin(self, plan: RunPlan) -> int:
         """Go on with the run that has not ended, or begin one."""
@@ -195,8 +182,7 @@ class Session:
             failures=job.failures,
             elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
         )
-        chosen = Selection(self._options.limit, self._options.select)
-        loop = RunLoop(rooms, run=run, realm=self._realm, chosen=chosen)
+        loop = RunLoop(rooms, run=run, realm=self._realm, chosen=self._options.chosen)
         watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=self._cap_pico)
         before = await self._ledger.totals(run)
         if self._options.deadline is not None:
@@ -229,8 +215,8 @@ class Session:
             asking=opened.asking,
             shape=opened.shape,
             images=opened.images,
-            counter=TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode()),
-            length=AnswerLength(job.model.max_tokens),
+            counter=self._lessons.counter,
+            length=self._lessons.length,
             gate=gate,
             attempts=attempts,
             clock=self._clock,
@@ -260,17 +246,31 @@ class Session:
             await self._ledger.drop_part(orphan.part_id)
         parts = list(plan.complete.values())
         await self._list_parts(plan, parts)
+        current = await self._ledger.current_run()
+        if current is not None:
+            self._own_up(await self._ledger.totals(current.id))
+            await self._ledger.end_run(current.id, None)
         return self._summary(plan, parts, "", reused=0)
+
+    def _own_up(self, run: Spend) -> None:
+        """Say what may have been paid twice in the whole run, whichever of its processes died."""
+        if run.doubts:
+            were = "requests were" if run.doubts > 1 else "request was"
+            self._notices.append(
+                f"{run.doubts} {were} in flight when a process of this run died: booked at worst case, "
+                f"${usd(run.doubt_pico)}, and asked again"
+            )
 
     async def _close(self, plan: RunPlan, run: int, loop: RunLoop, watch: Watch, before: Spend) -> RunSummary:
         """List the parts, note how the run ended, and leave its record."""
         parts, closed = loop.parts, loop.closed
-        left = sum(info.not_attempted for info in parts)
+        left = plan.manifest.rows - sum(info.ok + info.failed for info in parts)
         stop = closed.stop if closed is not None and left else None
         await self._ledger.end_run(run, (stop.value if stop else "limit") if left else None)
         await self._list_parts(plan, parts)
         books = await self._ledger.books({info.name: (info.part_id, info.cost_pico) for info in parts})
         after = await self._ledger.totals(run)
+        self._own_up(after)
         summary = self._summary(
             plan,
             parts,
@@ -282,9 +282,11 @@ class Session:
             ),
             in_doubt_pico=books.in_doubt_pico,
             reused=watch.reused,
+            estimate=self._promised,
             stopped_by=stop,
             stop_message=closed.message if closed is not None and stop else None,
         )
+        await asyncio.to_thread(self._lessons.keep, self._place.workspace)
         await asyncio.to_thread(self._leave_record, summary, watch.timeline.samples())
         return summary
 
@@ -306,7 +308,7 @@ class Session:
                 total=plan.manifest.rows,
                 ok=sum(info.ok for info in parts),
                 failed=sum(info.failed for info in parts),
-                not_attempted=sum(info.not_attempted for info in parts),
+                not_attempted=plan.manifest.rows - sum(info.ok + info.failed for info in parts),
                 kept=plan.kept_ok + sum(plan.kept_errors.values()),
                 reused=reused,
             ),

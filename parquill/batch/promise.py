@@ -1,0 +1,36 @@
+"""What an estimate promised, so that the run it was made for can be held against it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from parquill.summary import CostRange
+from parquill.workspace import Workspace
+
+_NAME = "estimate.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An estimate's cost, and what it was made for: a way of asking, a realm, rows not yet answered."""
+
+    settings: str
+    realm: str
+    rows: int
+    cost: CostRange
+
+    def keep(self, workspace: Workspace) -> None:
+        """Write it down beside the output; the newest counts."""
+        data = json.dumps(asdict(self)).encode()
+        workspace.storage().write_whole(_NAME, lambda sink: sink.write(data))
+
+    @classmethod
+    def made_for(cls, workspace: Workspace, *, settings: str, realm: str, rows: int) -> CostRange | None:
+        """Return what was promised for this very work; None where nothing was, or for other work."""
+        try:
+            data = json.loads((workspace.folder / _NAME).read_bytes())
+            promise = cls(data["settings"], data["realm"], data["rows"], CostRange(**data["cost"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return promise.cost if promise == cls(settings, realm, rows, promise.cost) else None
