@@ -146,7 +146,7 @@ def test_an_override_by_the_hour_raises_the_ceiling_only() -> None:
 def test_tokens_of_pictures_with_a_price_of_their_own_raise_the_ceiling() -> None:
     price = _chosen(_endpoint(pricing={"image_token": "0.00000006", "internal_reasoning": "0.0000002"}))
     assert price.ceiling == Rates(60 * NANO, 200 * NANO)
-    assert price.rates == Rates(20 * NANO, 40 * NANO)
+    assert price.rates == Rates(50 * NANO, 100 * NANO)
 
 
 def test_fees_for_requests_and_pictures_are_part_of_the_cost() -> None:
@@ -295,7 +295,7 @@ def test_costs_round_half_to_even_and_worst_cases_up() -> None:
 def test_the_projects_table_is_readable_dated_and_has_the_default_model() -> None:
     table = read_table(TABLE)
     price = table[GEMMA]
-    assert price.rates == Rates(20 * NANO, 40 * NANO)
+    assert price.rates == Rates(50 * NANO, 100 * NANO)
     assert len(table) >= 5
     assert all(entry.as_of is not None and entry.source is PriceSource.TABLE for entry in table.values())
     assert all(entry["source"] for entry in orjson.loads(TABLE.read_bytes())["models"])
