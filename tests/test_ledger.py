@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from parquill.errors import OutputError, StorageFaultError
 from parquill.ledger import GROUP_OPERATIONS, GROUP_SECONDS, AttemptRecord, Durable, Ledger, Spend
+from parquill.ledger.writer import Writer
 from tests.clock import ManualClock
 
 PRINT = bytes(range(16))
@@ -333,3 +335,22 @@ def test_a_ledger_whose_folder_is_missing_is_refused(path: Path) -> None:
 def test_a_place_that_cannot_hold_a_durable_ledger_is_refused() -> None:
     with pytest.raises(StorageFaultError, match=r"cannot hold a durable ledger .*journal_mode stays 'memory'"):
         Ledger.open(Path(":memory:"), job="job")
+
+
+async def test_who_reads_beside_a_run_holds_up_none_of_its_commits(ledger: Ledger, path: Path) -> None:
+    beside = Writer(path, "job")
+    reading, read = threading.Event(), threading.Event()
+
+    def slow_read(db: sqlite3.Connection) -> int:
+        found = db.execute("SELECT count(*) FROM rows").fetchone()[0]
+        reading.set()
+        read.wait()
+        return int(found)
+
+    pending = beside.call(slow_read)
+    await asyncio.to_thread(reading.wait)
+    await record(ledger, None)
+    read.set()
+    assert await pending == 0
+    assert count(path, "rows") == 1
+    beside.close()

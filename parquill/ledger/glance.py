@@ -44,11 +44,13 @@ class Glance:
         """Return all open slices, by name."""
         return slices.all_slices(self._db)
 
-    def finished_rows(self, slice_id: int) -> set[int]:
-        """Return the rows of a slice that have an outcome."""
+    def outcomes(self, slice_id: int) -> dict[int, bytes | None]:
+        """Return the rows of a slice that have an outcome, with the fingerprint where that is an answer."""
         first = slice_id << ROW_BITS
-        found = self._db.execute("SELECT key FROM rows WHERE key BETWEEN ? AND ?", (first, first + (1 << ROW_BITS) - 1))
-        return {key - first for (key,) in found}
+        found = self._db.execute(
+            "SELECT key, ok, fingerprint FROM rows WHERE key BETWEEN ? AND ?", (first, first + (1 << ROW_BITS) - 1)
+        )
+        return {key - first: bytes(fingerprint) if ok else None for key, ok, fingerprint in found}
 
     def answers(self, slice_id: int, realm: str) -> list[bytes]:
         """Return the fingerprints of a slice's ok answers in a realm."""

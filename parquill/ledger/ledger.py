@@ -304,10 +304,6 @@ class Ledger:
         """After the file of a part, all of whose rows were lifted, is gone: forget the part."""
         return self._call(archive.forget_part, part_id)
 
-    def archive_put(self, entries: Iterable[ArchiveEntry]) -> Pending[None]:
-        """Put entries into the archive whose cost is booked and stands nowhere else."""
-        return self._call(archive.put, entries, self._now())
-
     def archive_holds(self, realm: str) -> Pending[bool]:
         """Whether an answer of this realm could be found in the archive at all."""
         return self._call(archive.holds, realm)

@@ -135,10 +135,11 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_job(db: sqlite3.Connection, path: Path, job: str) -> None:
-    db.execute("INSERT OR IGNORE INTO meta VALUES ('job', ?)", (job,))
-    (found,) = db.execute("SELECT value FROM meta WHERE name = 'job'").fetchone()
-    if found != job:
+    found = db.execute("SELECT value FROM meta WHERE name = 'job'").fetchone()
+    if found is None:
+        db.execute("INSERT INTO meta VALUES ('job', ?)", (job,))
+    elif found[0] != job:
         raise OutputError(
-            f"{path.parent}: this output belongs to the job {found!r}, not to {job!r}; choose another output.path, "
+            f"{path.parent}: this output belongs to the job {found[0]!r}, not to {job!r}; choose another output.path, "
             f"or give the job its old name"
         )

@@ -17,8 +17,9 @@ from parquill.ledger.schema import connect, ledger_fault
 
 T = TypeVar("T")
 
-_CHANGES_PER_CHECKPOINT = 32_768
-"""Changed rows after which the write-ahead log is moved into the database: some ten megabytes."""
+_CHANGES_PER_CHECKPOINT = 8_192
+"""Changed rows after which the write-ahead log is moved into the database: so few that what waits
+meanwhile is still durable in time."""
 
 
 class Pending(Generic[T]):
@@ -138,7 +139,7 @@ class Writer:
             call.future.set_exception(again(self.fault))
             return
         try:
-            db.execute("BEGIN IMMEDIATE")
+            db.execute("BEGIN")  # not IMMEDIATE: who only reads (a verification beside a run) holds up no commit
             result = call.work(db)
             db.execute("COMMIT")
         except sqlite3.Error as error:

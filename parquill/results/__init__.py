@@ -17,7 +17,7 @@ Trade-off: a part's table is built in memory; `output.rows_per_part` bounds it.
 
 from parquill.results.item import CostSource, ItemResult, Status, weakest
 from parquill.results.listing import read_manifest, write_manifest
-from parquill.results.names import MAX_SLICES, part_key, part_name
+from parquill.results.names import part_key, part_name
 from parquill.results.parts import PartInfo, read_part, read_part_info, write_part
 from parquill.results.readback import plain_values, results_of
 from parquill.results.table import (
@@ -32,7 +32,6 @@ from parquill.results.table import (
 )
 
 __all__ = [
-    "MAX_SLICES",
     "RESULT_COLUMNS",
     "CostSource",
     "ItemResult",

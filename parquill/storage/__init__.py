@@ -18,8 +18,8 @@ stream would publish the half; and object stores have no lock, so two machines t
 one remote output are not kept apart.
 """
 
-from parquill.storage.disk import Disk, storage_fault
-from parquill.storage.folder import ByteSink, FileEntry, Storage, Written, is_leftover
+from parquill.storage.disk import Disk
+from parquill.storage.folder import ByteSink, FileEntry, Storage, Written
 from parquill.storage.location import is_remote, shown
 from parquill.storage.patterns import split_glob
 
@@ -29,9 +29,7 @@ __all__ = [
     "FileEntry",
     "Storage",
     "Written",
-    "is_leftover",
     "is_remote",
     "shown",
     "split_glob",
-    "storage_fault",
 ]
