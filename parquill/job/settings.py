@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
@@ -216,8 +216,15 @@ class RunSettings(Section):
     engine: Literal["local", "dask", "ray"] = "local"
 
 
+def _web_address(value: SecretStr) -> SecretStr:
+    if not re.match(r"^https?://[^/\s]+", value.get_secret_value()):
+        raise ValueError("a web address that takes messages, like https://hooks.example/T0/B0/...")
+    return value
+
+
 class NotifySettings(Section):
-    webhook: str | None = None
+    webhook: Annotated[SecretStr, AfterValidator(_web_address)] | None = None
+    """Whoever has the address may post there: it is shown nowhere."""
     style: Literal["json", "slack"] = "json"
 
 
