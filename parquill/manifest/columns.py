@@ -7,10 +7,11 @@ type, one that two files disagree about, a kept column named like one of ours.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from parquill.errors import ManifestError
@@ -78,12 +79,25 @@ def unify(schemas: Mapping[SourceFile, pa.Schema]) -> pa.Schema:
             known = merged.get(field.name)
             if known is None or pt.is_null(known[0].type):
                 merged[field.name] = (field.with_nullable(True), source)
-            elif not (pt.is_null(field.type) or field.type.equals(known[0].type)):
-                raise ManifestError(
-                    f"{source.label}: column {field.name!r} has type {field.type}, "
-                    f"but {known[0].type} in {known[1].label}"
-                )
+            else:
+                kind = _common(known[0].type, field.type)
+                if kind is None:
+                    raise ManifestError(
+                        f"{source.label}: column {field.name!r} has type {field.type}, "
+                        f"but {known[0].type} in {known[1].label}"
+                    )
+                merged[field.name] = (known[0].with_type(kind), known[1])
     return pa.schema([field for field, _ in merged.values()])
+
+
+def _common(known: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """The type that values of both go into unchanged, or None: texts are texts however a writer stores them."""
+    if pt.is_null(other) or other.equals(known):
+        return known
+    texts = [kind.value_type if pt.is_dictionary(kind) else kind for kind in (known, other)]
+    if all(_is_text(kind) for kind in texts):
+        return pa.large_string() if any(pt.is_large_string(kind) for kind in texts) else pa.string()
+    return None
 
 
 def require(columns: Sequence[str], schemas: Mapping[SourceFile, pa.Schema]) -> None:
@@ -94,6 +108,20 @@ def require(columns: Sequence[str], schemas: Mapping[SourceFile, pa.Schema]) -> 
                 raise ManifestError(
                     f"{source.label}: the column {name!r} is missing; other files of the manifest have it"
                 )
+
+
+def strings_in(column: pa.ChunkedArray) -> Iterator[str]:
+    """Yield every string in a column of pictures: of strings, of structs with a path, or of lists of these."""
+    kind = column.type
+    if pt.is_dictionary(kind):
+        yield from strings_in(column.cast(kind.value_type))
+    elif _is_list(kind):
+        yield from strings_in(pa.chunked_array(pc.list_flatten(column), kind.value_type))
+    elif pt.is_struct(kind):
+        if kind.get_field_index("path") >= 0:
+            yield from strings_in(pc.struct_field(column, "path"))
+    elif _is_text(kind):
+        yield from (text for text in column.to_pylist() if text is not None)
 
 
 def _refuse_repeated(source: SourceFile, schema: pa.Schema) -> None:
@@ -139,6 +167,11 @@ def _is_key(kind: pa.DataType) -> bool:
     )
 
 
+def _is_list(kind: pa.DataType) -> bool:
+    lists = pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind)
+    return bool(lists or pt.is_list_view(kind) or pt.is_large_list_view(kind))
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
 
@@ -152,7 +185,7 @@ def _check_values(field: pa.Field, key: str, what: str) -> None:
 
 
 def _holds_values(kind: pa.DataType) -> bool:
-    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind) or pt.is_list_view(kind):
+    if _is_list(kind):
         return _holds_values(kind.value_type)
     if pt.is_dictionary(kind):
         return _is_text(kind.value_type)

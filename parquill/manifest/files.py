@@ -9,12 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from parquill.errors import ManifestError
 from parquill.results import part_key, part_name
-from parquill.storage import Storage, split_glob
+from parquill.storage import Storage, is_remote, split_glob
 
 SUFFIXES = (".parquet", ".jsonl", ".csv")
+_HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +27,7 @@ class SourceFile:
     name: str
     """Path relative to the manifest's root."""
     key: str
-    partitions: Mapping[str, str]
+    partitions: Mapping[str, str | None]
 
     @property
     def label(self) -> str:
@@ -87,8 +89,9 @@ def _named(path: str) -> tuple[Storage, list[str]]:
     if pattern:
         storage = Storage.at(root, fault=ManifestError)
         return storage, [entry.name for entry in storage.glob(pattern)]
-    parent, _, name = path.rstrip("/").rpartition("/")
-    beside = Storage.at(parent or ("/" if path.startswith("/") else "."), fault=ManifestError)
+    place, mark, options = path.partition("?") if is_remote(path) else (path, "", "")
+    parent, _, name = place.rstrip("/").rpartition("/")
+    beside = Storage.at((parent or ("/" if path.startswith("/") else ".")) + mark + options, fault=ManifestError)
     if beside.exists(name):
         return beside, [name]
     storage = Storage.at(path, fault=ManifestError)
@@ -110,6 +113,7 @@ def _is_data(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and not any(step.startswith((".", "_")) for step in steps)
 
 
-def _partitions(name: str) -> dict[str, str]:
+def _partitions(name: str) -> dict[str, str | None]:
+    """The columns that Hive-style folders spell: percent-encoded, with a name of its own for null."""
     pairs = (step.split("=", 1) for step in name.split("/")[:-1] if "=" in step)
-    return {key: value for key, value in pairs if key}
+    return {unquote(key): None if value == _HIVE_NULL else unquote(value) for key, value in pairs if key}

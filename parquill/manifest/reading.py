@@ -1,9 +1,9 @@
 """Rows in order, chunk by chunk.
 
 Parquet is read by `ParquetFile.iter_batches` with `pre_buffer=False`, whose memory stays flat
-where a dataset scanner's grows. A chunk holds some megabytes whatever the rows' size, and its
-bounds depend on the file alone, so that reading it twice gives the same chunks.
-JSON lines and CSV have no index: they are streamed from the start.
+where a dataset scanner's grows. A chunk holds some megabytes whatever the rows' size; where
+chunks end depends on the file and on the columns that are read, and means nothing.
+JSON lines and CSV have no index (see `text.py`): they are streamed from the start.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from parquill.errors import ManifestError
 from parquill.job import Job
 from parquill.manifest.columns import Columns, choose_columns, require, unify
 from parquill.manifest.files import Slice, SourceFile, cut, find_files
+from parquill.manifest.text import text_batches, text_shape
 
 _CHUNK_BYTES = 16 * 2**20
 _CHUNK_ROWS = 8192
+_SAMPLE_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Manifest:
 
         Raises `ManifestError` naming the file that cannot be read.
         """
+        columns = tuple(columns) or self.columns.schema.names[:1]  # without a column there would be no rows
         slices = [one for one in self.slices if wanted is None or one.part in wanted]
         by_source: dict[SourceFile, list[Slice]] = {}
         for one in slices:
@@ -91,12 +92,7 @@ def _shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, int]:
                 file = pq.ParquetFile(raw)
                 schema, rows = file.schema_arrow, file.metadata.num_rows
         else:
-            rows = 0
-            schema = pa.schema([])
-            # An id like 007 is a name: as a number it would come back as 7.
-            known = pa.schema([(id_column, pa.string())] if id_column else [])
-            for batch in _text_batches(source, known):
-                schema, rows = batch.schema, rows + batch.num_rows
+            schema, rows = text_shape(source, id_column)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(source, error) from None
     for name in source.partitions:
@@ -106,16 +102,8 @@ def _shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, int]:
 
 
 def _unreadable(source: SourceFile, error: Exception) -> ManifestError:
-    return ManifestError(f"{source.label}: cannot be read as {source.suffix[1:]}: {str(error).splitlines()[0][:200]}")
-
-
-def _text_batches(source: SourceFile, known: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Read JSON lines or CSV; types of columns that are not `known` are inferred from the first rows."""
-    with source.storage.open(source.name) as raw:
-        if source.suffix == ".csv":
-            yield from pyarrow.csv.open_csv(raw, convert_options=pyarrow.csv.ConvertOptions(column_types=known))
-        else:
-            yield from pyarrow.json.open_json(raw, parse_options=pyarrow.json.ParseOptions(explicit_schema=known))
+    why = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return ManifestError(f"{source.label}: cannot be read as {source.suffix[1:]}: {why}")
 
 
 def _read_source(
@@ -126,7 +114,7 @@ def _read_source(
         batches = (
             _parquet_batches(source, columns, slices)
             if source.suffix == ".parquet"
-            else _numbered(0, _text_batches(source, schema))
+            else _numbered(0, text_batches(source, schema, columns))
         )
         for start, batch in batches:
             yield start, _as_schema(batch, source, schema, columns)
@@ -144,13 +132,30 @@ def _parquet_batches(
         present = [name for name in columns if name in file.schema_arrow.names]
         start = 0
         for group in range(file.metadata.num_row_groups):
-            facts = file.metadata.row_group(group)
-            end = start + facts.num_rows
-            if facts.num_rows and any(first < end and last > start for first, last in ranges):
-                row_bytes = max(1, facts.total_byte_size // facts.num_rows)
-                size = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // row_bytes))
+            rows = file.metadata.row_group(group).num_rows
+            if rows and any(first < start + rows and last > start for first, last in ranges):
+                size = _rows_at_once(file, group, present)
                 yield from _numbered(start, file.iter_batches(size, row_groups=[group], columns=present))
-            start = end
+            start += rows
+
+
+def _rows_at_once(file: pq.ParquetFile, group: int, columns: Sequence[str]) -> int:
+    """How many rows of a row group fill a chunk, by its footer, or by a look where that says too little.
+
+    A text that stands in every row is stored once, and takes its full length in each row read.
+    """
+    facts = file.metadata.row_group(group)
+    stored = [facts.column(index) for index in range(facts.num_columns)]
+    read = [column for column in stored if column.path_in_schema.split(".")[0] in columns]
+    size = _fitting(sum(column.total_uncompressed_size for column in read), facts.num_rows)
+    if not any(column.has_dictionary_page for column in read):
+        return size
+    sample = next(file.iter_batches(min(size, _SAMPLE_ROWS), row_groups=[group], columns=columns))
+    return min(size, _fitting(sample.nbytes, sample.num_rows))
+
+
+def _fitting(size: int, rows: int) -> int:
+    return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES * rows // max(1, size)))
 
 
 def _numbered(start: int, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -166,6 +171,7 @@ def _as_schema(batch: pa.RecordBatch, source: SourceFile, schema: pa.Schema, col
         kind = schema.field(name).type
         if name in batch.schema.names:
             array = batch.column(name)
+            array.validate(full=True)  # broken UTF-8 would else surface in the middle of the run
             arrays.append(array if array.type.equals(kind) else array.cast(kind))
         elif name in source.partitions:
             arrays.append(pa.repeat(pa.scalar(source.partitions[name], kind), batch.num_rows))
@@ -178,6 +184,8 @@ def _chunks_of_slices(slices: Sequence[Slice], batches: Iterator[tuple[int, pa.R
     """Cut a file's batches at the bounds of its wanted slices."""
     waiting = list(reversed(slices))
     for start, batch in batches:
+        if not waiting:
+            return
         end = start + batch.num_rows
         while waiting and waiting[-1].start < end:
             one = waiting[-1]

@@ -1,0 +1,92 @@
+"""A digest of rows of values: it depends on the values and their types, and on nothing else.
+
+The same rows give the same digest whatever chunks they are read in, however the file lays
+out its row groups, and whatever lies in memory beneath a null. Each level of a column is
+hashed as it comes in streams of its own (which rows are null, how long values are, the values'
+bytes), so that no value can be mistaken for another and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+_BYTES = 16
+
+
+class RowsDigest:
+    """Takes tables of one schema, in order."""
+
+    def __init__(self, settings: bytes) -> None:
+        """`settings` is mixed in."""
+        self._settings = settings
+        self._streams: dict[str, Any] = {}
+
+    def add(self, table: pa.Table) -> None:
+        """Take the next rows."""
+        for name, column in zip(table.schema.names, table.columns, strict=True):
+            for chunk in column.chunks:
+                self._array(f"{name}:{chunk.type}", chunk)
+
+    def mark(self, name: str, values: Iterable[bytes]) -> None:
+        """Take the next values that belong to the rows without standing in them."""
+        for value in values:
+            self._feed(f"mark:{name}", len(value).to_bytes(8, "little"), value)
+
+    def hexdigest(self) -> str:
+        """Return 32 hex digits."""
+        whole = hashlib.blake2b(self._settings, digest_size=_BYTES)
+        for name in sorted(self._streams):
+            whole.update(len(name.encode()).to_bytes(8, "little") + name.encode() + self._streams[name].digest())
+        return str(whole.hexdigest())
+
+    def _feed(self, stream: str, *pieces: Any) -> None:
+        digest = self._streams.get(stream)
+        if digest is None:
+            digest = self._streams[stream] = hashlib.blake2b(digest_size=_BYTES)
+        for piece in pieces:
+            digest.update(piece)
+
+    def _array(self, path: str, array: pa.Array) -> None:
+        kind = array.type
+        if pt.is_dictionary(kind):
+            array = array.dictionary_decode()
+            kind = array.type
+        self._feed(f"{path}?", array.is_valid().cast(pa.uint8()).to_numpy(zero_copy_only=False))
+        if pt.is_struct(kind):
+            for field, child in zip(kind, array.flatten(), strict=True):
+                self._array(f"{path}.{field.name}", child)
+            return
+        values = array.drop_null()
+        if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_list_view(kind) or pt.is_large_list_view(kind):
+            self._feed(f"{path}#", pc.list_value_length(values).cast(pa.int64()).to_numpy())
+            self._array(f"{path}[]", values.flatten())
+        elif pt.is_fixed_size_list(kind):
+            self._array(f"{path}[]", values.flatten())
+        elif _is_bytes(kind):
+            self._texts(path, values.cast(pa.large_binary()))
+        elif pt.is_boolean(kind):
+            self._feed(path, values.cast(pa.uint8()).to_numpy())
+        elif pt.is_primitive(kind) or pt.is_decimal(kind) or pt.is_fixed_size_binary(kind):
+            width = kind.bit_width // 8
+            self._feed(path, values.buffers()[1][values.offset * width : (values.offset + len(values)) * width])
+        elif not pt.is_null(kind):
+            self._texts(path, pa.array([repr(value).encode() for value in values.to_pylist()], pa.large_binary()))
+
+    def _texts(self, path: str, values: pa.Array) -> None:
+        _, offsets, data = values.buffers()
+        bounds = np.frombuffer(offsets, np.int64, len(values) + 1, values.offset * 8)
+        self._feed(f"{path}#", np.diff(bounds))
+        if data is not None:
+            self._feed(path, data[int(bounds[0]) : int(bounds[-1])])
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    texts = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    return bool(texts or pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind))
