@@ -110,7 +110,7 @@ def test_untrusted_text_becomes_one_harmless_line(text: str, shown: str) -> None
 def test_a_plain_line_says_all_that_matters_without_colour() -> None:
     assert line(BUSY, (8.3, 3150.0)) == (
         "0:12:41 | 6,120 of 10,000 rows (61 %) | ok 6,091 | failed 29 | 8.3 rows/s | 3,150 tokens/s | "
-        "$0.4241 of $2.00 spent | 48 in flight | 14 times 429 | held by requests/min (99 %) | about 8 min left"
+        "$0.4241 of $2.00 spent | 48 in flight | 14 times 429 | held by requests/min (>99 %) | about 8 min left"
     )
 
 

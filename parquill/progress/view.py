@@ -115,7 +115,9 @@ def _grid(lines: Sequence[tuple[str, RenderableType]]) -> Table:
 
 def _facts(*facts: tuple[str, str]) -> Text:
     """Join (text, style) facts with quiet dots; empty ones are left out."""
-    return Text("  ·  ", style="dim").join(Text(text, style=style) for text, style in facts if text)
+    shown = [fact for fact in facts if fact[0]]
+    parts = [part for fact in shown for part in (("  ·  ", "dim"), fact)]
+    return Text.assemble(*parts[1:])
 
 
 def _title(state: RunState) -> Table:

@@ -99,7 +99,7 @@ class Samples:
         return sorted(self._table.rows(), key=lambda row: row.number)
 
     def cards(self) -> Sequence[Card]:
-        """Return the gallery, each row once with all its reasons: first the draw, which is fair, then the others."""
+        """Return the gallery, each row once with all its reasons: first the fair draw, in the output's order."""
         rows: dict[int, SampledRow] = {}
         reasons: dict[int, list[str]] = {}
         for reason, chosen in self._groups():
@@ -107,7 +107,7 @@ class Samples:
                 if row.number in rows or len(rows) < MOST_CARDS:
                     rows.setdefault(row.number, row)
                     reasons.setdefault(row.number, []).append(reason)
-        drawn = [number for number in rows if "random" in reasons[number]]
+        drawn = sorted(number for number in rows if "random" in reasons[number])
         others = [number for number in rows if "random" not in reasons[number]]
         return [Card(rows[number], tuple(reasons[number])) for number in (*drawn, *others)]
 
