@@ -123,7 +123,7 @@ class Conversations:
         assert talk.request is not None
         estimate = rooms.counter.count(talk.request)
         need = self._need(estimate, talk)
-        if too_long := self._overflow(estimate, talk.max_tokens(rooms.job)):
+        if too_long := rooms.facts.overflow(estimate.expected, talk.max_tokens(rooms.job)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, too_long)
         if never := rooms.gate.fits(need):
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
@@ -172,17 +172,6 @@ class Conversations:
             raise GateClosed(verdict.stop, verdict.message)
         assert verdict.kind is not None
         return self.failed(asked, verdict.kind, verdict.message, estimated=estimated)
-
-    def _overflow(self, estimate: TokenEstimate, max_tokens: int) -> str | None:
-        context, longest = self._rooms.facts.context_length, self._rooms.facts.max_completion_tokens
-        if longest is not None and max_tokens > longest:
-            return f"model.max_tokens is {max_tokens:,}, the endpoint's answers have {longest:,} tokens at most"
-        if context is not None and estimate.expected + max_tokens > context:
-            return (
-                f"about {estimate.expected:,} tokens of prompt and {max_tokens:,} of answer do not fit into the "
-                f"context of {context:,}"
-            )
-        return None
 
     def _need(self, estimate: TokenEstimate, talk: _Talk) -> Need:
         price, max_tokens, images = self._rooms.facts.price, talk.max_tokens(self._rooms.job), talk.images

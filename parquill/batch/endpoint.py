@@ -57,6 +57,18 @@ class EndpointFacts:
         """Tokens that an answer may have."""
         return self.price.max_completion_tokens if self.price else None
 
+    def overflow(self, prompt_tokens: int, max_tokens: int) -> str | None:
+        """Say why a prompt of about so many tokens, with its answer, is too long to be asked; None where it fits."""
+        context, longest = self.context_length, self.max_completion_tokens
+        if longest is not None and max_tokens > longest:
+            return f"model.max_tokens is {max_tokens:,}, the endpoint's answers have {longest:,} tokens at most"
+        if context is not None and prompt_tokens + max_tokens > context:
+            return (
+                f"about {prompt_tokens:,} tokens of prompt and {max_tokens:,} of answer do not fit into the "
+                f"context of {context:,}"
+            )
+        return None
+
 
 async def look_up(client: Client, base_url: str, job: Job, *, today: dt.date) -> EndpointFacts:
     """Ask the endpoint for its offers; in the contract's order: job, endpoint, table, unknown."""
