@@ -12,6 +12,7 @@ sampling settings. Never the id, the endpoint's address, the mode, the key or th
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -163,6 +164,18 @@ class Asking:
         self._images_first = job.prompt.images_first
         self._labels = job.images.labels
         self._base = hashlib.blake2b(_static_part(job, shape_digest, self._before), digest_size=FINGERPRINT_BYTES)
+
+    def with_pictures(self, opened: Mapping[str, ImagePart]) -> Asking:
+        """Return the same asking with few-shot pictures in place of their stand-ins, found by their URL."""
+        asking = copy.copy(self)
+        asking._before = tuple(
+            Turn(
+                turn.role,
+                tuple([opened.get(part.url, part) if isinstance(part, ImagePart) else part for part in turn.parts]),
+            )
+            for turn in self._before
+        )
+        return asking
 
     @property
     def settings_digest(self) -> str:

@@ -15,8 +15,6 @@ from typing import TypeVar
 
 import tenacity
 
-from parquill.clock import Clock
-
 T = TypeVar("T")
 
 FIRST_WAIT = 0.5
@@ -41,7 +39,7 @@ async def again(
     wants: Callable[[T], bool],
     may: Callable[[], bool],
     throttled: Callable[[T], bool],
-    clock: Clock,
+    sleep: Callable[[float], Awaitable[None]],
     rng: random.Random,
 ) -> T:
     """Repeat `attempt` while its result `wants` it and the row `may`; return the last result.
@@ -66,9 +64,9 @@ async def again(
 
     if not (wants(last) and may()):
         return last
-    await clock.sleep(pause())
+    await sleep(pause())
     retrying = tenacity.AsyncRetrying(
-        sleep=clock.sleep,
+        sleep=sleep,
         wait=lambda _: pause(),
         stop=lambda _: not may(),
         retry=tenacity.retry_if_result(wants),

@@ -43,7 +43,7 @@ class Row:
             wants=lambda result: result in (BAD, SLOW),
             may=self.may,
             throttled=lambda result: result == SLOW,
-            clock=self.clock,
+            sleep=self.clock.sleep,
             rng=rng or Highest(),
         )
 

@@ -8,6 +8,7 @@ keeps its worst case in the books.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass
 
@@ -78,6 +79,7 @@ class Attempts:
         self._policy = policy
         self._clock = clock
         self._rng = rng
+        self._resting: set[asyncio.Future[None]] = set()
         self._evidence = evidence
 
     async def ask(self, asked: Asked, body: bytes, need: Need, *, images: int) -> Verdict:
@@ -99,9 +101,24 @@ class Attempts:
             wants=lambda last: last.retry,
             may=lambda: self._may_try(asked),
             throttled=lambda last: last.throttled,
-            clock=self._clock,
+            sleep=self._rest,
             rng=self._rng,
         )
+
+    def hurry(self) -> None:
+        """Wake the rows that rest before their next try: the gate has closed."""
+        for resting in self._resting:
+            _wake(resting)
+
+    async def _rest(self, seconds: float) -> None:
+        resting = asyncio.get_running_loop().create_future()
+        self._resting.add(resting)
+        timer = self._clock.call_later(seconds, lambda: _wake(resting))
+        try:
+            await resting
+        finally:
+            timer.cancel()
+            self._resting.discard(resting)
 
     def settle(self, asked: Asked, *, error_kind: str | None) -> None:
         """Write the unsettled attempt's outcome alone: the row goes on, or stops here."""
@@ -233,6 +250,11 @@ class Attempts:
             asked.gate_seconds += now - entered
         asked.tries += 1
         return ticket, attempt
+
+
+def _wake(resting: asyncio.Future[None]) -> None:
+    if not resting.done():
+        resting.set_result(None)
 
 
 def _tokens(booking: Booking, verdict: Verdict) -> int | None:

@@ -77,6 +77,7 @@ class RunLoop:
         self._recent: deque[bool] = deque(maxlen=rooms.failures.window)
         self._failed_recent = 0
         self._fault: BaseException | None = None
+        self._is_winding_up = False
         self.asking = 0
         """Rows that a worker has in hand."""
 
@@ -108,13 +109,20 @@ class RunLoop:
 
         Raises the first fault of Parquill's own or of its storage; what came before it is kept.
         """
-        try:
-            await self._work()
-        except asyncio.CancelledError:
-            self.stop(Stop.SIGTERM, "the run was cancelled")
-            await asyncio.shield(self._work())
-            await self._close()
-            raise
+        ended = asyncio.create_task(self._to_the_end())
+        cancelled = False
+        while not ended.done():
+            try:
+                await asyncio.wait({ended})
+            except asyncio.CancelledError:
+                self.stop(Stop.SIGTERM, "the run was cancelled", grace=0 if cancelled else GRACE_SECONDS)
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
+        ended.result()
+
+    async def _to_the_end(self) -> None:
+        await self._work()
         await self._close()
         if self._fault is not None:
             raise self._fault
@@ -134,12 +142,21 @@ class RunLoop:
     async def _work(self) -> None:
         """Keep as many workers as may be of use until the feed is empty or the gate closed."""
         while True:
-            if self._rooms.gate.closed is None and not self.feed.is_done:
+            if self._rooms.gate.closed is not None:
+                self._wind_up(self._rooms.gate.closed.stop)
+            elif not self.feed.is_done:
                 wanted = self._rooms.gate.statistics().in_flight_limit
                 self._hire(wanted + max(_SPARE_WORKERS, wanted // 2))
             if not self._workers:
                 return
             await asyncio.wait(self._workers, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
+
+    def _wind_up(self, stop: Stop) -> None:
+        """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
+        self._rooms.attempts.hurry()
+        if stop is Stop.REFUSED and not self._is_winding_up:
+            self._rooms.clock.call_later(GRACE_SECONDS, self._cut_off)
+        self._is_winding_up = True
 
     def _hire(self, wanted: int) -> None:
         left = self._rooms.plan.manifest.rows
@@ -265,8 +282,11 @@ class RunLoop:
         task.add_done_callback(self._published)
 
     async def _publish(self, work: SliceWork) -> None:
-        self._standing.published[work.plan.number] = await self._rooms.publisher.publish(work)
-        self.feed.forget(work)
+        try:
+            self._standing.published[work.plan.number] = await self._rooms.publisher.publish(work)
+            self.feed.forget(work)
+        finally:
+            work.published.set()
 
     def _published(self, task: asyncio.Task[None]) -> None:
         self._publishing.discard(task)

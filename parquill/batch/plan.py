@@ -145,7 +145,7 @@ class Planner:
         open_slices: list[OpenSlice] = []
         for number, one in enumerate(self._manifest.slices):
             info = parts.get(one.part)
-            if info is not None and self._is_complete(info, digests[one.part]):
+            if info is not None and self._is_complete(info, digests[one.part]) and not shelf.lifted_rows(info.part_id):
                 complete[number] = info
             else:
                 open_slices.append(OpenSlice(one, number, digests[one.part], old=info))
@@ -194,9 +194,12 @@ class Planner:
             )
 
     def _is_complete(self, info: PartInfo, digest: str) -> bool:
-        of_this_realm = info.emulator_rows >= info.ok if self._emulated else info.emulator_rows == 0
         asked_again = any(self._retry.wants(kind) for kind in info.by_error_kind)
-        return info.slice_digest == digest and info.not_attempted == 0 and of_this_realm and not asked_again
+        return info.slice_digest == digest and info.not_attempted == 0 and self._is_ours(info) and not asked_again
+
+    def _is_ours(self, info: PartInfo) -> bool:
+        """Whether a part is of this run's realm: also its failures and attempts are then this run's own."""
+        return info.meta.get("realm") == (EMULATOR if self._emulated else "")
 
     def _match_all(self, slices: Sequence[OpenSlice], shelf: Shelf) -> Iterator[OpenSlice]:
         """Find for each open slice what its old part holds for it; the rest of that part is lifted."""
@@ -231,10 +234,12 @@ class Planner:
         table = read_part(self._output, old.name)
         results = results_of(table)
         lifted = set(shelf.lifted_rows(old.part_id))
-        if rows is None:
-            places: list[int | None] = [row if row not in lifted else None for row in range(old.rows)]
+        if not self._is_ours(old):
+            places: list[int | None] = [None] * one.slice.rows
+        elif rows is None:
+            places = [row if row not in lifted else None for row in range(old.rows)]
         else:
-            by_key = {key: row for row, key in enumerate(table.column(self._manifest.columns.key.name).to_pylist())}
+            by_key = self._rows_by_key(table)
             places = [
                 self._place(fingerprint, by_key.get(key), results, lifted)
                 for fingerprint, key in zip(*rows, strict=True)
@@ -248,7 +253,7 @@ class Planner:
             result = results[place]
             if self._keeps(result):
                 kept_at[row] = place
-            elif not self._counts_on(result):
+            elif result.status is Status.OK:
                 continue
             elif result.attempts:
                 carried[row] = (place, result)
@@ -256,6 +261,13 @@ class Planner:
         self._lift(shelf, old, results, (row for row in range(old.rows) if row not in used and row not in lifted))
         stands = rows is None and not shelf.lifted_rows(old.part_id)
         return OpenSlice(one.slice, one.number, one.digest, old, kept_at, carried, stands)
+
+    def _rows_by_key(self, table: pa.Table) -> dict[Any, int]:
+        """An older part's rows by key; none where the job named another key then."""
+        name = self._manifest.columns.key.name
+        if name not in table.column_names:
+            return {}
+        return {key: row for row, key in enumerate(table.column(name).to_pylist())}
 
     def _place(
         self, fingerprint: bytes | None, place: int | None, results: Sequence[ItemResult], lifted: Collection[int]
@@ -270,10 +282,6 @@ class Planner:
         if result.status is Status.OK:
             return (result.provider == EMULATOR) == self._emulated
         return result.status is Status.FAILED and not self._retry.wants(result.error_kind)
-
-    def _counts_on(self, result: ItemResult) -> bool:
-        """Attempts of the other realm are not this row's: they go to the archive with their cost."""
-        return result.status is not Status.OK and not (result.provider == EMULATOR and not self._emulated)
 
     def _lift(self, shelf: Shelf, old: PartInfo, results: Sequence[ItemResult], rows: Iterator[int] | range) -> None:
         """Move rows' answers and costs from a part that will go into the archive."""

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from parquill.answers import AnswerShape, example_turns, load_shape
+from parquill.batch.examples import stand_ins
 from parquill.batch.rows import RowReader
-from parquill.chat import ImagePart
 from parquill.clock import Clock
-from parquill.images import ImageRoom
+from parquill.images import ImageRoom, PictureValue
 from parquill.job import Job
 from parquill.manifest import Manifest, open_manifest
 from parquill.prompts import Asking, UserText
@@ -30,6 +31,8 @@ class Prepared:
     images: ImageRoom
     text: UserText
     asking: Asking
+    example_pictures: Mapping[str, PictureValue]
+    """What the stand-ins in few-shot turns stand for."""
     reader: RowReader
     schema: pa.Schema
     """The output's schema."""
@@ -51,7 +54,10 @@ def prepare(job: Job, clock: Clock) -> Prepared:
         endpoint_fetches=job.model.endpoint in ("openrouter", "emulator"),
         clock=clock,
     )
-    examples = example_turns(job.prompt.examples, shape, ImagePart)
+    pictures: dict[str, PictureValue] = {}
+    examples = example_turns(
+        job.prompt.examples, shape, stand_ins(images, pictures), images_first=job.prompt.images_first
+    )
     asking = Asking(job, shape_digest=shape.digest_source, examples=examples)
     return Prepared(
         job=job,
@@ -60,6 +66,7 @@ def prepare(job: Job, clock: Clock) -> Prepared:
         images=images,
         text=text,
         asking=asking,
+        example_pictures=pictures,
         reader=RowReader(text, asking, images, manifest.columns),
         schema=output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type),
     )

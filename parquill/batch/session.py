@@ -16,6 +16,7 @@ from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR, EndpointFacts
 from parquill.batch.evidence import EvidenceFile
+from parquill.batch.examples import with_pictures
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
 from parquill.batch.options import RunOptions
@@ -36,6 +37,7 @@ from parquill.errors import JobError, Stop
 from parquill.job import zone
 from parquill.ledger import Ledger, Spend
 from parquill.limits import Gate
+from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
 from parquill.storage import Storage
@@ -106,9 +108,10 @@ class Session:
             self._promised = Promise.made_for(
                 self._place.workspace, settings=plan.settings, realm=self._realm, rows=plan.todo
             )
-        run = await self._begin(plan)
-        async with self._opened.images:
-            return await self._ask(plan, run, attach)
+        opened = self._opened
+        async with opened.images:
+            asking = await with_pictures(opened.asking, opened.images, opened.example_pictures)
+            return await self._ask(plan, await self._begin(plan), asking, attach)
 
     @functools.cached_property
     def _lessons(self) -> Lessons:
@@ -153,7 +156,7 @@ class Session:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         return await self._ledger.spent_between(_micros(midnight.timestamp()), _micros(now.timestamp()) + 1)
 
-    async def _ask(self, plan: RunPlan, run: int, attach: Attach) -> RunSummary:
+    async def _ask(self, plan: RunPlan, run: int, asking: Asking, attach: Attach) -> RunSummary:
         job, gate = self._job, await self._gate(run)
         rungs = self._rungs()
         evidence = self._evidence(run)
@@ -174,7 +177,7 @@ class Session:
             ledger=self._ledger,
             output=self._place.output,
             publisher=self._publisher(plan, rungs),
-            conversations=Conversations(self._rooms(gate, attempts), rungs, alarm=self._notice_once),
+            conversations=Conversations(self._rooms(asking, gate, attempts), rungs, alarm=self._notice_once),
             attempts=attempts,
             gate=gate,
             tally=tally,
@@ -207,12 +210,12 @@ class Session:
         rungs = ladder(mode, parameters, self._opened.shape)
         return RungChoice(rungs, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
-    def _rooms(self, gate: Gate, attempts: Attempts) -> Rooms:
+    def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts) -> Rooms:
         opened, job = self._opened, self._job
         return Rooms(
             job=job,
             facts=self._facts,
-            asking=opened.asking,
+            asking=asking,
             shape=opened.shape,
             images=opened.images,
             counter=self._lessons.counter,
@@ -228,6 +231,7 @@ class Session:
                 "job": self._job.name,
                 "settings": plan.settings,
                 "model": self._job.model.name,
+                "realm": self._realm,
                 "rung": rungs.rung.value,
                 "price": price_snapshot(self._facts.price),
                 "versions": versions(),

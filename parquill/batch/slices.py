@@ -28,7 +28,9 @@ Waiter = Callable[[ItemResult], object]
 class SliceWork:
     """One open slice: its rows' outcomes as they come, until the part can be written."""
 
-    __slots__ = ("_chunks", "kept", "left", "plan", "publishing", "results", "rows_read", "slice_id", "waiters")
+    __slots__ = (
+        "_chunks", "kept", "left", "plan", "published", "publishing", "results", "rows_read", "slice_id", "waiters",
+    )  # fmt: skip
 
     def __init__(self, plan: OpenSlice, slice_id: int) -> None:
         self.plan = plan
@@ -39,6 +41,8 @@ class SliceWork:
         """Rows without an outcome."""
         self.rows_read = 0
         self.publishing = False
+        self.published = asyncio.Event()
+        """Publishing has come to its end, well or not."""
         self.waiters: dict[int, list[Waiter]] = {}
         """Equal rows that wait for a row's outcome."""
         self._chunks: list[pa.Table] = []
@@ -62,6 +66,11 @@ class SliceWork:
         self.results[row] = result
         for waiter in self.waiters.pop(row, ()):
             waiter(result)
+
+    @property
+    def is_replacing(self) -> bool:
+        """Whether its part is just being written."""
+        return self.publishing and not self.published.is_set()
 
     @property
     def is_read(self) -> bool:

@@ -37,8 +37,8 @@ class PartReader:
     def __init__(self) -> None:
         self._tables: OrderedDict[tuple[Storage, str, str], pa.Table] = OrderedDict()
 
-    async def row(self, storage: Storage, info: PartInfo, row: int) -> ItemResult:
-        """Return one row of a part that stands."""
+    async def row(self, storage: Storage, info: PartInfo, row: int) -> ItemResult | None:
+        """Return one row of a part; None where another part stands in its place and is shorter."""
         key = (storage, info.name, info.part_id)
         table = self._tables.pop(key, None)
         if table is None:
@@ -46,7 +46,7 @@ class PartReader:
         self._tables[key] = table
         if len(self._tables) > _TABLES:
             self._tables.popitem(last=False)
-        return results_of(table.slice(row, 1))[0]
+        return next(iter(results_of(table.slice(row, 1))), None)
 
 
 class Standing:
@@ -64,18 +64,29 @@ class Standing:
     async def result(self, place: tuple[int, int]) -> ItemResult | None:
         """Return the outcome at (slice, row), or None while there is none."""
         number, row = place
-        work = self._works.get(number)
-        if work is not None and (result := work.results[row]) is not None:
-            return result
-        info, at = self.published.get(number), row
-        if info is None:
-            info = self._plan.complete.get(number)
-        if info is None:
-            one = self._open[number]
-            if one.old is None or one.kept_at is None or not one.keeps(row):
+        while True:
+            work = self._works.get(number)
+            if work is not None and (result := work.results[row]) is not None:
+                return result
+            found = self._part_with(number, row)
+            if found is None:
                 return None
-            info, at = one.old, int(one.kept_at[row])
-        return await self._reader.row(self._output, info, at)
+            result = await self._reader.row(self._output, *found)
+            if self._part_with(number, row) == found and (work is None or not work.is_replacing):
+                return result
+            # The part was replaced while it was read: what came may be another row's.
+            if work is not None:
+                await work.published.wait()
+
+    def _part_with(self, number: int, row: int) -> tuple[PartInfo, int] | None:
+        """The part that answers a row now, and the row's place in it."""
+        info = self.published.get(number) or self._plan.complete.get(number)
+        if info is not None:
+            return info, row
+        one = self._open[number]
+        if one.old is None or one.kept_at is None or not one.keeps(row):
+            return None
+        return one.old, int(one.kept_at[row])
 
 
 class Elsewhere:
@@ -112,7 +123,7 @@ class Elsewhere:
             return None
         storage, info = self._parts[place[0]]
         result = await self._reader.row(storage, info, place[1])
-        return result if result.fingerprint == fingerprint else None
+        return result if result is not None and result.fingerprint == fingerprint else None
 
 
 def _parts_at(place: str) -> list[tuple[Storage, PartInfo]]:
