@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch import UrlRules, check_url, printable, shown
+from parquill.fetch import UrlRules, judge_url, printable, shown
 from parquill.images.kinds import is_pdf, looks_like, picture_kind
 
 Wanted = Literal["picture", "document"]
@@ -116,7 +116,7 @@ def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
         return _read_path(text)
     name = scheme[1].lower()
     if name in ("http", "https"):
-        check_url(text, rules)
+        judge_url(text, rules)
         return WebPicture(text)
     if name == "data":
         return _read_data_url(text)
