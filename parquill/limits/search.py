@@ -28,21 +28,23 @@ MARGIN = 0.985
 USED = 0.85
 """Share of a rate that must be sent before a quiet time says anything about it."""
 FIRST_PROBE = 60.0
-PROBE_BY_MINUTE = 5.0
+PROBE_BY_MINUTE = 3.0
 LAST_PROBE = 1800.0
 """Seconds between tries of a higher rate: each that fails doubles them, from 60 up. A server that
-counts by the minute shuts the gate for the rest of one, so there it starts at five times that."""
+counts by the minute shuts the gate for the rest of one, so there it starts at three times that."""
 SMALL_CUT = 0.03
 FIRST_CUT = 0.2
 LARGEST_CUT = 0.5
 FIRST_STEP = 0.04
+PROBE_STEP = 0.1
+"""Upward: small after a guess, larger where a higher rate was clean; each step doubles the next."""
 LARGEST_STEP = 0.5
 ODD = 0.1
 BELOW = 0.985
 ODD_ENOUGH = 3
-ODD_FOR = 300.0
+ODD_FOR = 120.0
 """A limit on what is in flight refuses at one number and never below. A refusal more than a tenth
-from the last one counts twice, one below it once; three within 300 s speak of another kind."""
+from the last one counts twice, one below it once; three within 120 s speak of another kind."""
 
 FEWEST = 16
 """Answers that make a round at the least: fewer are too noisy to compare."""
@@ -81,7 +83,12 @@ class RateSearch:
 
     def __init__(self, ceiling: float, now: float) -> None:
         self.ceiling = ceiling
-        self.value = ceiling
+        self.stage = Stage.FREE
+        self.forget(now)
+
+    def forget(self, now: float) -> None:
+        """Take back all cuts: what was refused was not because of the rate."""
+        self.value = self.ceiling
         self.stage = Stage.FREE
         self._low = 0.0
         self._high = math.inf
@@ -91,11 +98,6 @@ class RateSearch:
         self._by_minute = False
         self._since = now
         self._mark = 0
-
-    @property
-    def found(self) -> bool:
-        """Whether a refused rate has been answered by a clean one."""
-        return self._low > 0.0 and self._high < math.inf
 
     def refused(self, now: float, sent: int, attempted: float, counted: float | None) -> None:
         """Cut: `attempted` per minute was too much, `counted` went through in the server's minute.
@@ -138,6 +140,7 @@ class RateSearch:
             return
         if self.stage is Stage.PROBE:
             self._high = math.inf
+            self._step = PROBE_STEP
         self._low = self.value
         self._cut = SMALL_CUT
         self._next()
@@ -209,11 +212,6 @@ class SlotSearch:
         self._regrow_at = now
         self.stage = Stage.FREE
         self.restore(start, now)
-
-    @property
-    def found(self) -> bool:
-        """Whether a refused number has been answered by a clean one."""
-        return self._high <= self.ceiling and self.stage is not Stage.FREE and self._low > 1
 
     def doubtful(self, now: float) -> bool:
         """Whether refusals came at numbers too different for a limit on what is in flight."""

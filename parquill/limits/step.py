@@ -381,9 +381,10 @@ def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket] | N
 def _blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] | None:
     """Say which limit holds `ticket` back, and when to look again; None when it may leave."""
     throttle = state.throttle
-    if state.in_flight >= throttle.slots_at(now):
-        return throttle.ramp_step(now), Binding.IN_FLIGHT
-    if throttle.until is not None:
+    slots = throttle.slots.value
+    if state.in_flight >= throttle.pause.slots_at(now, slots):
+        return throttle.pause.next_step(now, slots), Binding.IN_FLIGHT
+    if throttle.pause.until is not None:
         until = throttle.opens_at(now)
         if until > now:
             return until, Binding.PAUSE

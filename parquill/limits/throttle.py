@@ -1,12 +1,13 @@
-"""What a throttled reply does: the whole gate pauses, one request tries the way, a ramp follows.
+"""What a throttled reply does to the whole gate, and which limit it speaks of.
 
-All refusals from the first one until a request goes through again are one episode, and cut the
-limit once. When it ends it is known what kind of limit it was:
+All refusals from the first one until a request goes through again are one episode: one pause,
+one cut. When it ends it is known what kind of limit it was:
 
-- what the server said (scope, a reset some seconds away: a rate);
-- a lone request refused with few in flight, or a refusal with fewer in flight than was clean
-  a moment ago: a rate;
-- otherwise what was found before, and failing that the number in flight.
+- what the server said (scope, or a reset some seconds away: a rate);
+- a lone request refused with few in flight: a rate;
+- what was cut before, unless the refusals since then do not fit it: a limit on slots refuses
+  at one number in flight and never below, a limit on a rate at any;
+- otherwise the number in flight.
 
 A server that lets requests through again only after some seconds counts by the minute: then
 what went through before the refusal is its limit, and becomes the first guess.
@@ -15,214 +16,210 @@ what went through before the refusal is its limit, and becomes the first guess.
 from __future__ import annotations
 
 import math
+from collections import deque
+from dataclasses import dataclass
 
+from parquill.limits.noise import Noise
+from parquill.limits.pause import LONGEST_WAIT, Pause
 from parquill.limits.search import RateSearch, SlotSearch, Stage
 from parquill.limits.values import Scope
 from parquill.limits.window import Meter
 
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 15.0
-"""Seconds before the way is tried again when the server does not say: doubling, up to this."""
-LONGEST_WAIT = 300.0
-SLACK = 0.05
-TRIAL = 1.0
-"""Seconds after which a lone request that was not refused counts as let through."""
-RAMP = 2.0
 MINUTE_LIKE = 3.0
 """Seconds shut out from which on the server's window is taken to be a minute."""
 RESET_LIKE = 5.0
+"""Seconds that a server asks to wait from which on it speaks of a rate."""
+FEW = 0.4
+"""A lone request refused with this share in flight of what the first one had: a rate."""
+SAME = 4
+SAME_WITHIN = 0.025
+"""Four refusals under an even flow, all within 2.5 % of one number in flight: slots."""
+
+
+@dataclass(slots=True)
+class Episode:
+    """What is seen from the first refusal until a request goes through again."""
+
+    began: float
+    full: int  # in flight at the first refusal, the refused one included
+    attempted: float  # requests a minute just before
+    counted: float  # sent in what may have been the server's minute
+    certain: bool  # whether this is a limit, not one of the refusals that come and go
+    asked: float = 0.0
+    scope: Scope = Scope.UNCLEAR
+    refused: int = 0
+    lone_refused: int = 0
+    lone_level: float = math.inf
+
+    @property
+    def taken(self) -> int:
+        """How many in flight were not refused."""
+        return int(min(self.full - (self.refused - self.lone_refused), self.lone_level - 1))
 
 
 class Throttle:
-    """Pause, trial, ramp, and the two searches that a refusal moves."""
+    """The pause, and the two searches that a refusal moves."""
 
     __slots__ = (
-        "_asked",
-        "_attempted",
-        "_counted",
         "_ended",
-        "_first",
-        "_full",
+        "_episode",
         "_latency",
-        "_lone_level",
-        "_lone_refused",
+        "_levels",
         "_mark",
-        "_pause",
-        "_ramp_from",
-        "_refused",
+        "_noise",
         "_resumed",
-        "_scope",
         "_sent",
-        "_trial_level",
-        "_trial_sent",
         "_undo",
+        "pause",
         "pauses",
         "rates",
         "requests",
         "slots",
         "throttled",
-        "until",
     )
 
     def __init__(self, requests: Meter, rates: RateSearch, slots: SlotSearch, now: float) -> None:
         self.requests = requests
         self.rates = rates
         self.slots = slots
-        self.until: float | None = None
+        self.pause = Pause()
         self.pauses = 0
         self.throttled = 0
-        self._pause = FIRST_PAUSE
-        self._first = 0.0
+        self._noise = Noise()
+        self._episode: Episode | None = None
         self._ended = -math.inf
-        self._asked = 0.0
-        self._scope = Scope.UNCLEAR
-        self._refused = 0
-        self._full = 0
-        self._lone_refused = 0
-        self._lone_level: int | None = None
-        self._trial_sent: float | None = None
-        self._trial_level = 0
-        self._ramp_from: float | None = None
         self._resumed = now
         self._sent = 0
         self._mark = 0
-        self._attempted = 0.0
-        self._counted = 0.0
         self._latency = 0.0
-        self._undo = 0
+        self._levels: deque[int] = deque(maxlen=SAME)
+        self._undo = slots.value
 
     def opens_at(self, now: float) -> float:
         """Return when one more request may leave as far as the pause is concerned."""
-        if self.until is None:
-            return now
-        if self._trial_sent is None:
-            return self.until
-        if now >= self._trial_sent + TRIAL:
+        if self.pause.passed(now):
             self._end(now)
-            return now
-        return self._trial_sent + TRIAL
-
-    def slots_at(self, now: float) -> int:
-        """Return how many may be in flight at `now`: the limit in force, less while it ramps."""
-        if self._ramp_from is None:
-            return self.slots.value
-        share = (now - self._ramp_from) / max(RAMP, self._latency)
-        if share >= 1.0:
-            self._ramp_from = None
-            return self.slots.value
-        return max(self._trial_level, math.ceil(self.slots.value * share))
-
-    def ramp_step(self, now: float) -> float:
-        """Return when the ramp will next allow more; infinite when there is none."""
-        if self._ramp_from is None:
-            return math.inf
-        return now + max(RAMP, self._latency) / self.slots.value
+        return self.pause.opens_at(now)
 
     def sent(self, now: float, level: int) -> None:
         """Count a request that leaves with `level` in flight, itself included."""
         self._sent += 1
-        if self.until is not None:
-            self._trial_sent = now
-            self._trial_level = level
+        self.pause.sent(now, level)
 
     def unsent(self, sent_at: float) -> None:
         """Take back a request that did not leave after all."""
         self._sent -= 1
-        if self._trial_sent == sent_at:
-            self._trial_sent = None
+        self.pause.unsent(sent_at)
 
     def answered(self, now: float, sent_at: float, *, waiting: bool) -> None:
         """Learn from an answer; `waiting` when rows wait for a slot in flight."""
-        if self.until is None:
+        if self._episode is None:
             self._latency += 0.02 * (now - sent_at - self._latency)
             self.slots.answered(now, sent_at, waiting=waiting)
             if self.rates.stage is not Stage.FREE:
-                self._look(now)
-        elif self._trial_sent is not None and sent_at >= self._trial_sent:
+                self.rates.quiet(now, self._sent)
+                self._set_rate()
+        elif self.pause.is_trial(sent_at):
             self._end(now)
 
     def refused(self, now: float, sent_at: float, in_flight: int, wait: float | None, scope: Scope) -> None:
-        """Pause, for `wait` seconds if the server said so; replies of an ended episode are stale.
+        """Take a refusal in; `in_flight` counts the refused request itself.
 
-        `in_flight` counts the refused request itself.
+        `wait` is what the server asks for, in seconds. Refusals of requests that left before
+        the last cut are its own, and change nothing.
         """
         self.throttled += 1
-        if self.until is None:
+        episode = self._episode
+        if episode is None:
             if sent_at < self._ended:
                 return
-            self._start(now, in_flight)
-        self._refused += 1
+            episode = self._suspect(now, in_flight, told=wait is not None or scope is not Scope.UNCLEAR)
+            if episode is None:
+                return
+        episode.refused += 1
         if scope is not Scope.UNCLEAR:
-            self._scope = scope
-        if self._trial_sent is not None and sent_at >= self._trial_sent:
-            self._lone_refused += 1
-            self._lone_level = in_flight if self._lone_level is None else min(self._lone_level, in_flight)
-            self._trial_sent = None
-            self._pause = min(LONGEST_PAUSE, self._pause * 2)
-            self.until = now + self._pause
-        if wait is not None and self.until is not None:
-            wait = min(wait, LONGEST_WAIT)
-            self._asked = max(self._asked, wait)
-            self.until = max(self.until, now + wait + SLACK)
+            episode.scope = scope
+        if self.pause.is_trial(sent_at):
+            episode.lone_refused += 1
+            episode.lone_level = min(episode.lone_level, in_flight)
+            self.pause.trial_refused(now)
+        if wait is not None:
+            episode.asked = max(episode.asked, min(wait, LONGEST_WAIT))
+            self.pause.extend(now, wait)
 
-    def _look(self, now: float) -> None:
-        before = self.rates.value
-        self.rates.quiet(now, self._sent)
-        if self.rates.value != before:
-            self.requests.limit = self.rates.value
-
-    def _start(self, now: float, in_flight: int) -> None:
-        self.pauses += 1
-        self._first = now
-        self._pause = FIRST_PAUSE
-        self.until = now + FIRST_PAUSE
-        self._asked = 0.0
-        self._scope = Scope.UNCLEAR
-        self._refused = 0
-        self._full = in_flight
-        # Now, while it is remembered: a minute later the window has forgotten it.
+    def _suspect(self, now: float, in_flight: int, *, told: bool) -> Episode | None:
+        """Begin an episode, unless the refusal is taken for one of those that come and go."""
+        exceeds = self._noise.exceeds(now, self._sent)
+        if not exceeds and not told:
+            return None
         went = now - self._resumed
+        if self._noise.stretch(now, went, self._sent - self._mark):
+            self._take_back(now)
+            exceeds = False
         seconds = min(5.0, max(1.0, went))
-        self._attempted = 60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds
-        self._counted = float(self._sent - self._mark) if went < 60.0 else self.requests.used(now)
-        self._lone_refused = 0
-        self._lone_level = None
-        self._trial_sent = None
+        self._episode = Episode(
+            began=now,
+            full=in_flight,
+            attempted=60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds,
+            counted=float(self._sent - self._mark) if went < 60.0 else self.requests.used(now),
+            certain=exceeds or not self._noise.noisy(now),
+        )
+        self.pauses += 1
+        self.pause.shut(now)
+        return self._episode
 
     def _end(self, now: float) -> None:
         """Cut what was too high, and let the rest through on a ramp."""
-        self.until = None
-        if self._is_rate(now):
-            self._cut_rate(now)
-        else:
-            self._cut_slots(now)
-        self._ended = self._trial_sent if self._trial_sent is not None else now
-        self._trial_sent = None
-        self._ramp_from = now
+        episode, self._episode = self._episode, None
+        assert episode is not None
+        told_rate = episode.asked >= RESET_LIKE or episode.scope is Scope.RATE
+        if self._is_rate(episode):
+            if episode.certain or told_rate or episode.lone_refused:
+                self._cut_rate(now, episode)
+        elif episode.certain or episode.scope is not Scope.UNCLEAR or episode.lone_refused:
+            self._cut_slots(now, episode)
+        self._ended = self.pause.open(now, self._latency)
         self._resumed = now
         self._mark = self._sent - 1
 
-    def _is_rate(self, now: float) -> bool:
-        if self._scope is not Scope.UNCLEAR:
-            return self._scope is Scope.RATE
-        if self._asked >= RESET_LIKE:
+    def _is_rate(self, episode: Episode) -> bool:
+        """Say which kind of limit refused."""
+        if episode.scope is not Scope.UNCLEAR:
+            return episode.scope is Scope.RATE
+        if episode.asked >= RESET_LIKE or episode.lone_level <= FEW * episode.full:
             return True
-        if self._lone_level is not None and self._lone_level <= 0.4 * self._full:
-            return True
-        return self.rates.value < self.rates.ceiling or self.slots.doubtful(now)
+        if self.rates.value == self.rates.ceiling:
+            return self.slots.doubtful(episode.began)
+        self._levels.append(episode.taken)
+        most = max(self._levels)
+        # The flow is even now and slots are free: only a limit on slots refuses at one number still.
+        return len(self._levels) < SAME or most - min(self._levels) > SAME_WITHIN * most or most >= self.slots.value
 
-    def _cut_rate(self, now: float) -> None:
-        attempted = self.rates.value if self.rates.value < math.inf else self._attempted
-        counted = None if max(self._asked, now - self._first) < MINUTE_LIKE else max(1.0, self._counted - self._refused)
+    def _cut_rate(self, now: float, episode: Episode) -> None:
+        attempted = self.rates.value if self.rates.value < math.inf else episode.attempted
+        by_minute = max(episode.asked, now - episode.began) >= MINUTE_LIKE
+        counted = max(1.0, episode.counted - episode.refused) if by_minute else None
         self.rates.refused(now, self._sent, attempted, counted)
-        self.requests.limit = self.rates.value
+        self._set_rate()
         if self.slots.refusals:
             self.slots.restore(max(self.slots.value, self._undo), now)
+            self._levels.clear()
 
-    def _cut_slots(self, now: float) -> None:
+    def _cut_slots(self, now: float, episode: Episode) -> None:
         if not self.slots.refusals:
             self._undo = self.slots.value
-        taken = self._full - (self._refused - self._lone_refused)
-        if self._lone_level is not None:
-            taken = min(taken, self._lone_level - 1)
-        self.slots.refused(now, taken + 1, self._trial_level)
+        self._levels.clear()
+        if episode.scope is Scope.UNCLEAR:
+            self.rates.forget(now)
+            self._set_rate()
+        self.slots.refused(now, episode.taken + 1, self.pause.trial_level)
+
+    def _take_back(self, now: float) -> None:
+        """Go on as before the cuts: they did not help."""
+        self.rates.forget(now)
+        self._set_rate()
+        self.slots.restore(max(self.slots.value, self._undo), now)
+
+    def _set_rate(self) -> None:
+        if self.requests.limit != self.rates.value:
+            self.requests.limit = self.rates.value
