@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from parquill.errors import ManifestError
-from parquill.manifest import Chunk, Manifest, RowsDigest, strings_in
+from parquill.manifest import Chunk, Manifest, RowsDigest, places_in
 
 _SHOWN = 10
-_ELSEWHERE = re.compile(r"(https?|data):", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +45,13 @@ def scan(manifest: Manifest, columns: Sequence[str], *, settings: bytes, stamp: 
         for chunk in chunks:
             digest.add(chunk.table)
             for name in pictures:
-                digest.mark(name, _stamps(strings_in(chunk.table.column(name)), stamp))
+                digest.mark(name, map(stamp, places_in(chunk.table.column(name))))
             if ids is not None:
                 ids.take(chunk)
         digests[part] = digest.hexdigest()
     if ids is not None:
         ids.refuse_unfit()
     return Scan(digests)
-
-
-def _stamps(values: Iterable[str], stamp: Callable[[str], bytes]) -> Iterable[bytes]:
-    """The state of the local files among a column's values."""
-    return (stamp(text) for text in values if not _ELSEWHERE.match(text))
 
 
 class _Ids:

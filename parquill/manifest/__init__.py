@@ -10,9 +10,9 @@ A manifest is cut into slices: `rows_per_part` neighbouring rows of one file. A 
 unit that becomes one part of the output.
 """
 
-from parquill.manifest.columns import Columns, strings_in
+from parquill.manifest.columns import Columns, places_in
 from parquill.manifest.digests import RowsDigest
 from parquill.manifest.files import Slice, SourceFile
 from parquill.manifest.reading import Chunk, Manifest, open_manifest
 
-__all__ = ["Chunk", "Columns", "Manifest", "RowsDigest", "Slice", "SourceFile", "open_manifest", "strings_in"]
+__all__ = ["Chunk", "Columns", "Manifest", "RowsDigest", "Slice", "SourceFile", "open_manifest", "places_in"]

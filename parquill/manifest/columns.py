@@ -110,18 +110,23 @@ def require(columns: Sequence[str], schemas: Mapping[SourceFile, pa.Schema]) -> 
                 )
 
 
-def strings_in(column: pa.ChunkedArray) -> Iterator[str]:
-    """Yield every string in a column of pictures: of strings, of structs with a path, or of lists of these."""
+def places_in(column: pa.ChunkedArray) -> Iterator[str]:
+    """Yield the files and objects that a column of pictures names: all strings but web and data: URLs.
+
+    The strings may stand in structs with a path, in lists, and in lists of such structs.
+    """
     kind = column.type
     if pt.is_dictionary(kind):
-        yield from strings_in(column.cast(kind.value_type))
+        yield from places_in(column.cast(kind.value_type))
     elif _is_list(kind):
-        yield from strings_in(pa.chunked_array(pc.list_flatten(column), kind.value_type))
+        yield from places_in(pa.chunked_array(pc.list_flatten(column), kind.value_type))
     elif pt.is_struct(kind):
         if kind.get_field_index("path") >= 0:
-            yield from strings_in(pc.struct_field(column, "path"))
+            yield from places_in(pc.struct_field(column, "path"))
     elif _is_text(kind):
-        yield from (text for text in column.to_pylist() if text is not None)
+        texts = column.cast(pa.large_string())
+        elsewhere = pc.match_substring_regex(texts, r"^(https?|data):", ignore_case=True)
+        yield from texts.filter(pc.invert(elsewhere)).to_pylist()  # nulls are filtered out, too
 
 
 def _refuse_repeated(source: SourceFile, schema: pa.Schema) -> None:

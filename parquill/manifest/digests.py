@@ -63,14 +63,14 @@ class RowsDigest:
             for field, child in zip(kind, array.flatten(), strict=True):
                 self._array(f"{path}.{field.name}", child)
             return
-        values = array.drop_null()
+        values = (array.cast(pa.large_binary()) if _is_bytes(kind) else array).drop_null()
         if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_list_view(kind) or pt.is_large_list_view(kind):
             self._feed(f"{path}#", pc.list_value_length(values).cast(pa.int64()).to_numpy())
             self._array(f"{path}[]", values.flatten())
         elif pt.is_fixed_size_list(kind):
             self._array(f"{path}[]", values.flatten())
         elif _is_bytes(kind):
-            self._texts(path, values.cast(pa.large_binary()))
+            self._texts(path, values)
         elif pt.is_boolean(kind):
             self._feed(path, values.cast(pa.uint8()).to_numpy())
         elif pt.is_primitive(kind) or pt.is_decimal(kind) or pt.is_fixed_size_binary(kind):
