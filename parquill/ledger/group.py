@@ -6,14 +6,25 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Generator
+from itertools import chain
 from typing import Any
 
 from parquill.errors import ParquillError
 from parquill.ledger.schema import SETTLED
 
-_INTEND = """
-INSERT INTO attempts (key, number, run_id, fingerprint, worst_pico, worst_tokens, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
+_ROWS_PER_STATEMENT = 32
+"""Statements for many rows at once cost less to step than one for each."""
+
+
+def _statements(head: str, columns: int, tail: str = "") -> tuple[str, str]:
+    """The same statement for one row of `columns` values and for many."""
+    row = f"({', '.join('?' * columns)})"
+    return f"{head} VALUES {row}{tail}", f"{head} VALUES {', '.join([row] * _ROWS_PER_STATEMENT)}{tail}"
+
+
+_INTEND = _statements(
+    "INSERT INTO attempts (key, number, run_id, fingerprint, worst_pico, worst_tokens, sent_at)", columns=7
+)
 _HEADERS = "UPDATE attempts SET generation_id = ? WHERE key = ? AND number = ?"
 _SETTLE = f"""
 UPDATE attempts SET state = {SETTLED}, cost_pico = ?, cost_source = ?, prompt_tokens = ?, completion_tokens = ?,
@@ -21,11 +32,13 @@ UPDATE attempts SET state = {SETTLED}, cost_pico = ?, cost_source = ?, prompt_to
 """  # noqa: S608 - a constant
 _WITHDRAW = "DELETE FROM attempts WHERE key = ? AND number = ?"
 # A row costs what its last attempt did and what those before it did: the ledger sums, not its caller.
-_RECORD = """
-INSERT INTO rows (key, run_id, fingerprint, ok, cost_pico, payload)
-VALUES (?1, ?2, ?3, ?4, ?5 + (SELECT coalesce(sum(cost_pico), 0) FROM attempts WHERE key = ?1), ?6)
-"""
-_FORGET = "DELETE FROM attempts WHERE key = ?"
+_RECORD = _statements(
+    "INSERT INTO rows (key, run_id, fingerprint, ok, cost_pico, payload) SELECT column1, column2, column3, column4, "
+    "column5 + (SELECT coalesce(sum(cost_pico), 0) FROM attempts WHERE key = column1), column6 FROM (",
+    columns=6,
+    tail=")",
+)
+_FORGET = _statements("DELETE FROM attempts WHERE key IN (", columns=1, tail=")")
 BOOK = """
 INSERT INTO spend VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (run_id, quarter) DO UPDATE SET
@@ -121,7 +134,7 @@ class Group:
         group is inserted before it is updated.
         """
         if self.intents:
-            db.executemany(_INTEND, self.intents)
+            _execute(db, _INTEND, self.intents)
         if self.headers:
             db.executemany(_HEADERS, self.headers)
         if self.settled:
@@ -129,7 +142,16 @@ class Group:
         if self.withdrawn:
             db.executemany(_WITHDRAW, self.withdrawn)
         if self.outcomes:
-            db.executemany(_RECORD, self.outcomes)
-            db.executemany(_FORGET, [(outcome[0],) for outcome in self.outcomes])
+            _execute(db, _RECORD, self.outcomes)
+            _execute(db, _FORGET, [outcome[:1] for outcome in self.outcomes])
         if self.spend:
             db.executemany(BOOK, [(*where, *sums, 0, 0) for where, sums in self.spend.items()])
+
+
+def _execute(db: sqlite3.Connection, statements: tuple[str, str], rows: list[tuple[Any, ...]]) -> None:
+    """Execute for all rows: as many as fit with the statement for many, the rest one by one."""
+    one, many = statements
+    whole = len(rows) - len(rows) % _ROWS_PER_STATEMENT
+    for at in range(0, whole, _ROWS_PER_STATEMENT):
+        db.execute(many, tuple(chain.from_iterable(rows[at : at + _ROWS_PER_STATEMENT])))
+    db.executemany(one, rows[whole:])
