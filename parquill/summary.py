@@ -38,12 +38,13 @@ def usd(pico: int) -> str:
 
 
 def dollars(pico: int) -> str:
-    """Return an amount for people: cents from a dollar up, two figures that count below a cent."""
+    """Return an amount for people: cents from a dollar up, below it as many figures as count."""
     sign, amount = "-" if pico < 0 else "", Decimal(abs(pico)).scaleb(-12)
     if amount == 0 or amount >= 1:
         return f"{sign}${amount:,.2f}"
     places = 4 if amount >= Decimal("0.01") else 1 - amount.adjusted()
-    return f"{sign}${amount:.{places}f}"
+    whole, _, part = f"{amount:.{places}f}".partition(".")
+    return f"{sign}${whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 @dataclass(frozen=True, slots=True)

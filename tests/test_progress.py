@@ -32,7 +32,7 @@ def drawn(state: RunState, width: int) -> list[str]:
     return screen.file.getvalue().splitlines()  # type: ignore[attr-defined] - a StringIO
 
 
-@pytest.mark.parametrize("width", [20, 40, 59, 60, 80, 119, 120, 160, 300])
+@pytest.mark.parametrize("width", [20, 40, 59, 60, 80, 131, 132, 160, 300])
 @pytest.mark.parametrize("scene", RUNNING.values(), ids=RUNNING.keys())
 def test_the_panel_fits_every_width(scene: RunState, width: int) -> None:
     lines = drawn(scene, width)

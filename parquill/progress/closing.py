@@ -57,10 +57,8 @@ def _figures(summary: RunSummary) -> Table:
         ("cost", dollars(summary.cost_pico) if summary.cost_known else "unknown", _against_estimate(summary)),
         ("in doubt", dollars(summary.in_doubt_pico), "booked at worst case: the replies were lost"),
     ]
-    idle = {"failed", "not attempted"} if not (rows.failed or rows.not_attempted) else set()
-    if not summary.in_doubt_pico:
-        idle.add("in doubt")
-    return _grid([line for line in lines if line[0] not in idle])
+    idle = {"failed": rows.failed, "not attempted": rows.not_attempted, "in doubt": summary.in_doubt_pico}
+    return _grid([line for line in lines if idle.get(line[0], 1)])
 
 
 def _origins(summary: RunSummary) -> str:

@@ -1,6 +1,6 @@
 """RunState -> what is drawn, pure: a panel for a terminal, one line for a log, one object for a program.
 
-Three widths: below 60 columns the figures that matter, one under the other; from 120 columns two
+Three widths: below 60 columns the figures that matter, one under the other; from 132 columns two
 columns side by side. Lines keep their places from frame to frame, so that nothing jumps.
 """
 
@@ -19,7 +19,7 @@ from parquill.progress.state import LimitUse, RunState
 from parquill.summary import dollars, usd
 from parquill.words import count, duration, percent, printable, rate, stopwatch
 
-NARROW, WIDE = 60, 120
+NARROW, WIDE = 60, 132
 _LABEL = 8
 _SHOWN_ERRORS = 3
 
@@ -116,7 +116,7 @@ def _grid(lines: Sequence[tuple[str, RenderableType]]) -> Table:
 def _facts(*facts: tuple[str, str]) -> Text:
     """Join (text, style) facts with quiet dots; empty ones are left out."""
     shown = [fact for fact in facts if fact[0]]
-    parts = [part for fact in shown for part in (("  ·  ", "dim"), fact)]
+    parts = [part for fact in shown for part in ((" · ", "dim"), fact)]
     return Text.assemble(*parts[1:])
 
 
@@ -183,6 +183,8 @@ def _limits(state: RunState) -> list[tuple[str, RenderableType]]:
 
 
 def _use(limit: LimitUse) -> str:
+    if limit.of < 10:  # dollars
+        return f"{limit.used:.3g} of {limit.of:.3g}"
     return f"{count(limit.used)} of {count(limit.of)}"
 
 

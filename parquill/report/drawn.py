@@ -12,10 +12,13 @@ from parquill.report.fields import FieldFigures
 from parquill.report.figures import OutputFigures
 from parquill.report.runs import Nights
 from parquill.report.shown import axis_count, axis_dollars, axis_seconds, dollars_per_thousand
+from parquill.report.spread import Bin
 from parquill.summary import TimelineSample, dollars
 from parquill.words import count, counted, percent
 
 _MOST_BARS = 12
+_FEW_SAMPLES = 10
+"""A run of fewer looks is drawn from its rows: a run into a log is looked at every ten seconds."""
 _FEW_VALUES = 60
 """A field of at most so many different values is shown as counts, also when most occur once."""
 
@@ -64,7 +67,7 @@ def _drawn(counts: Sequence[tuple[str, int]], total: int, *, only_shares: bool =
 def run_charts(figures: OutputFigures, nights: Nights) -> list[Chart]:
     """Draw cost, tokens and requests over time: of the run on record, else of the whole output."""
     samples = nights.current.timeline if nights.current else ()
-    charts = _timeline_charts(samples) if len(samples) > 2 else _rhythm_charts(figures)
+    charts = _timeline_charts(samples) if len(samples) >= _FEW_SAMPLES else _rhythm_charts(figures)
     return [chart for chart in charts if chart is not None]
 
 
@@ -144,7 +147,7 @@ def _field(field: FieldFigures) -> FieldView:
     notes = [f"{count(field.filled)} filled" + (f", {count(field.empty)} empty" if field.empty else "")]
     if field.items.count:
         notes.append(f"{field.items.mean:.1f} items on average, at most {count(field.items.largest)}")
-        sizes = [(counted(int(bin_.low), "item"), bin_.count) for bin_ in field.items.bins(8)]
+        sizes = [(_items(bin_), bin_.count) for bin_ in field.items.bins(_MOST_BARS)]
         return FieldView(field.name, _sentence(notes), _drawn(sizes, field.items.count))
     if field.lengths.count:
         notes.extend(_text_notes(field))
@@ -158,6 +161,13 @@ def _field(field: FieldFigures) -> FieldView:
     numbers = field.numbers if field.numbers.count else field.lengths
     unit = "value" if field.numbers.count else "characters"
     return FieldView(field.name, _sentence(notes), chart=histogram(field.name, numbers, axis_count, unit))
+
+
+def _items(bin_: Bin) -> str:
+    low, last = int(bin_.low), int(bin_.high or bin_.low + 1) - 1
+    if bin_.high is None:
+        return f"{count(low)} items and more"
+    return counted(low, "item") if last == low else f"{count(low)} to {count(last)} items"
 
 
 def _has_few_values(field: FieldFigures, values: Mapping[str, int]) -> bool:
