@@ -241,7 +241,7 @@ class Conversations:
             estimated_pico=estimated,
             latency_ms=asked.last_latency_ms,
             repairs=answer.repairs if answer else (),
-            finished_at=int(self._rooms.clock.wall() * 1_000_000),
+            finished_at=None if status is Status.NOT_ATTEMPTED else int(self._rooms.clock.wall() * 1_000_000),
         )
 
 
