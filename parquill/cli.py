@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from parquill.errors import EndpointRefusedError, ParquillError, UsageError
+from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,6 +118,17 @@ def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a fil
 
 
 @app.command()
+def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
+    """Try the endpoint with at most three small requests, and say what will work."""
+    from parquill.doctor import examine, render_diagnosis  # noqa: PLC0415
+
+    with _faults():
+        diagnosis = _run_async(examine(_load(job, overrides)))
+    render_diagnosis(diagnosis, _console(standard_output=True))
+    raise typer.Exit(diagnosis.exit_status)
+
+
+@app.command()
 def emulator(  # noqa: PLR0917 - typer makes options of parameters
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
     profile: Annotated[str, typer.Option(metavar="NAME", help="calm, busy, stormy or broken")] = "calm",
@@ -190,6 +201,8 @@ def _faults() -> Any:
         _fail(str(error), 2)
     except EndpointRefusedError as error:
         _fail(str(error), 5)
+    except StorageFullError as error:
+        _fail(str(error), 4)
     except ParquillError as error:
         _fail(str(error), 1)
 

@@ -149,6 +149,7 @@ def test_an_enforced_rung_is_probed_without_a_word_about_json() -> None:
         (reply("Hello! How can I help?"), Rung.JSON_SCHEMA, SHAPE, False),
         (reply(""), Rung.JSON_SCHEMA, SHAPE, False),
         (reply('{"caption": "Hello, this is a long', "length"), Rung.JSON_SCHEMA, SHAPE, True),
+        (reply('{"caption": "1' + "0" * 200, "length"), Rung.JSON_SCHEMA, SHAPE, True),
         (reply("Hello! I am a long", "length"), Rung.JSON_SCHEMA, SHAPE, False),
         (reply('{"greeting": "hello"}'), Rung.JSON_SCHEMA, SHAPE, False),
         (reply("", "tool_calls", ToolCall("answer", GOOD)), Rung.TOOLS, SHAPE, True),

@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "images manifest notify progress",
         "emulator",
         "batch estimate verify",
-        "report",
+        "doctor report",
         "cli",
     )
 )
@@ -54,7 +54,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "json_repair": "answers",
         "tokenizers": "tokens",
         "pandas": "summary report cli",
-        "rich": "progress cli",
+        "rich": "progress doctor cli",
         "typer": "cli",
     }.items()
 }

@@ -26,7 +26,7 @@ def probe_passes(completion: ChatCompletion, rung: Rung, shape: AnswerShape) -> 
     """Tell whether the reply shows that the rung works.
 
     `tools` must give a native call, `json_object` bare JSON without a fence; an object that only
-    ran into the token limit counts, because its beginning was enforced.
+    ran into the token limit, or went round in circles, counts, because its beginning was enforced.
     """
     answer = shape.parse(completion, rung)
     if rung is Rung.TOOLS and not completion.tool_calls:
@@ -38,4 +38,4 @@ def probe_passes(completion: ChatCompletion, rung: Rung, shape: AnswerShape) -> 
 
 def _was_cut(answer: Answer, rung: Rung) -> bool:
     opened = answer.text.lstrip().startswith("{") or rung in (Rung.TOOLS, Rung.TEXT)
-    return answer.fault == "truncated" and opened
+    return answer.fault in ("truncated", "loop") and opened

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from parquill.client import Client
 from parquill.job import Job
@@ -73,7 +74,7 @@ class EndpointFacts:
 async def look_up(client: Client, base_url: str, job: Job, *, today: dt.date) -> EndpointFacts:
     """Ask the endpoint for its offers; in the contract's order: job, endpoint, table, unknown."""
     model = job.model
-    status, body = await client.get_json(f"/models/{model.name}/endpoints")
+    status, body = await client.get_json(_offers_path(model.name))
     offers = parse_endpoints(body) if status == 200 else []
     entry: EndpointOffer | None = None
     listed = body
@@ -105,8 +106,12 @@ async def look_up(client: Client, base_url: str, job: Job, *, today: dt.date) ->
     )
 
 
+def _offers_path(name: str) -> str:
+    return f"/models/{quote(name, safe='/:@+')}/endpoints"
+
+
 async def _price_of(client: Client, name: str, provider: Mapping[str, Any]) -> Price | None:
-    status, body = await client.get_json(f"/models/{name}/endpoints")
+    status, body = await client.get_json(_offers_path(name))
     offers = parse_endpoints(body) if status == 200 else []
     return choose_price(None, offers, None, None, endpoint_is_openrouter=False, provider=provider)
 

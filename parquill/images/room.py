@@ -42,7 +42,7 @@ class ImageRoom:
     ) -> None:
         """`endpoint_fetches`: whether the endpoint takes http(s) URLs, for `images.send: auto`."""
         self._settings, self._documents = settings, documents
-        self._passes = settings.send == "url" or (settings.send == "auto" and endpoint_fetches)
+        self.passes_urls = settings.send == "url" or (settings.send == "auto" and endpoint_fetches)
         self._rules = UrlRules.of(settings)
         self._fetcher = Fetcher(self._rules, clock, contact=settings.contact)
         self._sources = Sources(settings.root or manifest_folder, self._fetcher)
@@ -85,7 +85,7 @@ class ImageRoom:
         Raises `RowError(bad_row)` for more than `images.max_per_row` values.
         """
         self._judge_count(values)
-        if self._settings.check or not self._passes:
+        if self._settings.check or not self.passes_urls:
             return None if values else ()
         parts = tuple([ImagePart(value.url) for value in values if isinstance(value, WebPicture)])
         return parts if len(parts) == len(values) else None
@@ -118,7 +118,7 @@ class ImageRoom:
             )
 
     async def _part(self, value: PictureValue) -> ImagePart:
-        if self._passes and isinstance(value, WebPicture):
+        if self.passes_urls and isinstance(value, WebPicture):
             if self._settings.check:
                 await self._fetcher.probe(value.url)
             return ImagePart(value.url)

@@ -1,0 +1,271 @@
+"""`examine`: from a job to a diagnosis.
+
+The first request tries the best way to a typed answer; pictures get one each for every form
+they are sent in (data: URL, http URL); what is left of the three goes to lower rungs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+from parquill.answers import Rung, ladder, probe_passes, probe_request, refuses_rung
+from parquill.batch.conversation import request_settings
+from parquill.batch.endpoint import EndpointFacts, look_up
+from parquill.batch.prepare import Prepared, prepare
+from parquill.batch.run import endpoint_of
+from parquill.chat import ChatRequest, ImagePart, Turn, Usage
+from parquill.client import Client
+from parquill.clock import Clock, SystemClock
+from parquill.doctor.listing import Listing, read_listing
+from parquill.doctor.trial import Trial
+from parquill.doctor.values import Diagnosis, Finding, Health
+from parquill.errors import ErrorKind, JobError, Stop
+from parquill.images.values import WebPicture
+from parquill.job import Job, Secret, read_api_key
+from parquill.prices import Price
+from parquill.replies import Verdict
+from parquill.tokens import TokenCounter
+
+_ANSWER_TOKENS = 256
+_PICTURE_TOKENS = 16
+_FIRST_ROWS = 200
+_LEAST_PICTURE = 200
+"""Prompt tokens below which a picture cannot have been seen: Gemma 3 has 256 for each."""
+_RED = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAT0lEQVR42u3PQQkAAAgEsEty/aMYywi+hcEKLNO+"
+    "FgEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQGBywLKp0DxvxLbjwAAAABJRU5ErkJggg=="
+)
+"""A red square of 64 x 64 pixels."""
+
+
+async def examine(job: Job, *, key: Secret | None = None, clock: Clock | None = None) -> Diagnosis:
+    """Try the job's endpoint with at most three small requests.
+
+    Raises `UsageError` for a job that cannot run anywhere, as `run` would.
+    """
+    clock = clock or SystemClock()
+    opened = await asyncio.to_thread(prepare, job, clock)
+    key = key or read_api_key(job.model)
+    async with endpoint_of(job, key, None) as (client, base_url):
+        today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
+        facts = await look_up(client, base_url, job, today=today)
+        if facts.reachable and facts.price is None and job.budget.usd is not None:
+            raise JobError(
+                f"budget.usd: no price is known for {job.model.name} at {base_url}, so a budget in money cannot be "
+                "kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
+            )
+        _, body = await client.get_json("/models")
+        return await _Examination(opened, client, facts, read_listing(body, job.model.name)).whole()
+
+
+class _Examination:
+    """One job at one endpoint."""
+
+    def __init__(self, opened: Prepared, client: Client, facts: EndpointFacts, listing: Listing) -> None:
+        self._opened = opened
+        self._job = opened.job
+        self._facts = facts
+        self._listing = listing
+        self._trial = Trial(client, facts.price, TokenCounter(opened.job.model))
+        self._found: list[Finding] = []
+
+    async def whole(self) -> Diagnosis:
+        """Look at everything, as far as the endpoint lets us."""
+        pictures = await asyncio.to_thread(self._picture_forms)
+        if await self._answers(keep=len(pictures)):
+            for form, url in pictures.items():
+                await self._picture(form, url)
+        self._price()
+        self._context()
+        return Diagnosis(self._facts.base_url, tuple(self._found), self._trial.sent, self._trial.cost_pico)
+
+    def _note(self, subject: str, health: Health, text: str) -> None:
+        self._found.append(Finding(subject, health, text))
+
+    async def _answers(self, *, keep: int) -> bool:
+        """Go down the ladder, leaving `keep` requests for later; False where nothing is answered at all."""
+        refused: list[str] = []
+        rungs = ladder(self._job.output.mode, self._facts.parameters, self._opened.shape)
+        for rung in rungs:
+            if refused and self._trial.left <= keep:
+                self._refusals(refused)
+                self._note("answers", Health.UNKNOWN, f"{rung.value} is next; a run finds out with its first row")
+                return True
+            request, settings = self._rung_request(rung)
+            verdict = await self._trial.ask(request, settings)
+            completion = verdict.completion
+            if completion is None and refuses_rung(verdict.status, verdict.message):
+                refused.append(f"{rung.value} is refused: {verdict.message}")
+            elif completion is None:
+                return self._unanswered(verdict)
+            elif probe_passes(completion, rung, self._opened.shape):
+                self._answered(verdict, request)
+                self._refusals(refused)
+                self._note("answers", Health.WORKS, _WORKS[rung])
+                return True
+            else:
+                self._answered(verdict, request)
+                refused.append(f"{rung.value} is taken, but not heeded: {completion.text[:80]!r}")
+        self._refusals(refused)
+        if rungs[-1] is Rung.PROMPT:
+            self._note(
+                "answers", Health.MIND, "prompt: one made-up example did not fit; rows may need to be asked again"
+            )
+            return True
+        self._note("answers", Health.FAILS, f"no way to a typed answer works with output.mode: {self._job.output.mode}")
+        return True
+
+    def _rung_request(self, rung: Rung) -> tuple[ChatRequest, dict[str, object]]:
+        settings = request_settings(self._job, self._facts, self._opened.shape, rung)
+        most = min(_ANSWER_TOKENS, self._facts.max_completion_tokens or _ANSWER_TOKENS)
+        return probe_request(rung, self._opened.shape), {**settings, "max_tokens": most}
+
+    def _refusals(self, refused: Sequence[str]) -> None:
+        for text in refused:
+            self._note("answers", Health.MIND, text)
+
+    def _unanswered(self, verdict: Verdict) -> bool:
+        """Note why the endpoint gave no answer; False, for nothing more is asked of it."""
+        subject, advice = "endpoint", ""
+        if verdict.stop is Stop.REFUSED and verdict.status == 401:
+            subject, advice = "key", f" (it is read from {self._job.model.api_key_env})"
+        elif verdict.stop is Stop.REFUSED:
+            subject, advice = "model", self._offered()
+        elif verdict.kind is ErrorKind.CONNECTION and not verdict.lost:
+            self._note(subject, Health.FAILS, f"nothing listens at {self._facts.base_url}: is the server running?")
+            return False
+        elif verdict.throttled:
+            self._note("endpoint", Health.MIND, f"it asks for a pause: {verdict.message}; try again later")
+            return False
+        self._note(subject, Health.FAILS, f"{verdict.message}{advice}")
+        return False
+
+    def _offered(self) -> str:
+        some = ", ".join(self._listing.models[:5])
+        return f" (it lists {some}{', …' if len(self._listing.models) > 5 else ''})" if some else ""
+
+    def _answered(self, verdict: Verdict, request: ChatRequest) -> None:
+        """Note what the first answer shows: address, key, model, receipt."""
+        assert verdict.completion is not None
+        if any(one.subject == "endpoint" for one in self._found):
+            return
+        self._note("endpoint", Health.WORKS, "it answers, and takes the key" if self._has_key() else "it answers")
+        self._model(verdict.completion.model)
+        self._usage(verdict.completion.usage, self._trial.count(request).expected)
+
+    def _has_key(self) -> bool:
+        return self._job.model.endpoint == "openrouter" or "api_key_env" in self._job.model.model_fields_set
+
+    def _model(self, answered: str | None) -> None:
+        name, listed = self._job.model.name, self._listing.models
+        if answered is not None and answered.partition(":")[0] != name.partition(":")[0]:
+            self._note(
+                "model", Health.MIND, f"asked for {name}, it answers as {answered}: see that it is the right one"
+            )
+        elif listed and name not in listed:
+            self._note("model", Health.MIND, f"{name} answers, but is not listed{self._offered()}")
+        else:
+            self._note("model", Health.WORKS, f"{name} is there" if listed else f"{name} answers; no list is kept")
+
+    def _usage(self, usage: Usage | None, expected: int) -> None:
+        if usage is None:
+            self._note("usage", Health.MIND, "no token counts come back: rows are booked at their worst case")
+        elif self._job.model.name.startswith("google/gemma") and usage.prompt_tokens < expected // 2:
+            text = (
+                f"{usage.prompt_tokens} prompt tokens counted where about {expected} were sent: see its chat template"
+            )
+            self._note("usage", Health.MIND, text)
+        else:
+            cost = "tokens and cost" if usage.cost_pico is not None else "tokens, no cost"
+            counted = f"{usage.prompt_tokens} prompt tokens, about {expected} expected"
+            self._note("usage", Health.WORKS, f"{cost} with every answer ({counted})")
+
+    def _picture_forms(self) -> dict[str, str]:
+        """The forms in which the first rows' pictures would be sent, each with a URL to try."""
+        columns = self._opened.manifest.columns
+        forms: dict[str, str] = {}
+        if columns.documents and self._job.documents.send == "pages":
+            forms["data: URL"] = _RED
+        if not columns.images:
+            return forms
+        for value in self._first_pictures():
+            if isinstance(value, WebPicture) and self._opened.images.passes_urls:
+                forms.setdefault("http URL", value.url)
+            else:
+                forms.setdefault("data: URL", _RED)
+        return forms
+
+    def _first_pictures(self) -> Iterator[object]:
+        reader = self._opened.reader
+        chunk = next(self._opened.manifest.read(reader.columns), None)
+        if chunk is not None:
+            for row in reader.read(chunk, range(chunk.start, chunk.start + _FIRST_ROWS)):
+                yield from row.pictures
+
+    async def _picture(self, form: str, url: str) -> None:
+        subject = f"pictures as {form}"
+        if not self._trial.left:
+            self._note(subject, Health.UNKNOWN, "no request was left to try it with")
+            return
+        request = ChatRequest((Turn("user", (ImagePart(url), "Name its main colour in one word.")),))
+        plain = request_settings(self._job, self._facts, self._opened.shape, Rung.TEXT)
+        verdict = await self._trial.ask(request, {**plain, "max_tokens": _PICTURE_TOKENS})
+        usage = verdict.usage
+        if verdict.completion is None and verdict.kind is not ErrorKind.TRUNCATED:
+            blind = verdict.kind is ErrorKind.IMAGE_REFUSED
+            advice = "; set images.send: inline" if form == "http URL" and not blind else ""
+            self._note(subject, Health.FAILS, f"{verdict.message}{advice}")
+        elif usage is not None and usage.prompt_tokens < _LEAST_PICTURE:
+            text = f"taken, but only {usage.prompt_tokens} prompt tokens were counted: it may not look at them"
+            self._note(subject, Health.MIND, text)
+        else:
+            counted = f" ({usage.prompt_tokens} prompt tokens with a picture)" if usage is not None else ""
+            self._note(subject, Health.WORKS, f"taken{counted}")
+
+    def _price(self) -> None:
+        price = self._facts.price
+        if price is None:
+            self._note("price", Health.MIND, "unknown: costs stay empty; name model.price (0 for a server of your own)")
+            return
+        for old in self._facts.notices:
+            self._note("price", Health.MIND, old)
+        self._note("price", Health.WORKS, _priced(price))
+
+    def _context(self) -> None:
+        said = self._facts.context_length or self._listing.context_length
+        longest, wanted = self._facts.max_completion_tokens, self._job.model.max_tokens
+        if longest is not None and wanted > longest:
+            self._note("context", Health.FAILS, f"model.max_tokens is {wanted:,}, its answers have {longest:,} at most")
+        elif said is None:
+            text = "it does not say how long it is: a prompt that is too long is refused, or cut without a word"
+            self._note("context", Health.MIND, text)
+        elif wanted >= said:
+            self._note("context", Health.FAILS, f"model.max_tokens is {wanted:,}, the whole context {said:,}")
+        else:
+            self._note("context", Health.WORKS, f"{said:,} tokens, {wanted:,} of them for the answer")
+
+
+_WORKS = {
+    Rung.JSON_SCHEMA: "json_schema: the endpoint holds the model to the schema",
+    Rung.TOOLS: "tools: answers come as function calls",
+    Rung.JSON_OBJECT: "json_object: the endpoint holds to JSON, the prompt to the schema",
+    Rung.PROMPT: "prompt: nothing but the prompt holds the model to the schema",
+    Rung.TEXT: "plain text",
+}
+
+
+def _priced(price: Price) -> str:
+    rates = price.rates
+    where = f"{price.source.value}{f' of {price.as_of}' if price.as_of else ''}"
+    return (
+        f"${_per_million(rates.prompt)} per million prompt tokens, ${_per_million(rates.completion)} per million of "
+        f"the answer, from the {where}"
+    )
+
+
+def _per_million(atto: int) -> str:
+    """10**-18 USD a token as USD per million tokens: whole numbers of 10**-12."""
+    whole, rest = divmod(atto, 10**12)
+    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")

@@ -1,0 +1,31 @@
+"""The diagnosis as a table for people."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from parquill.doctor.values import Diagnosis, Health
+from parquill.summary import dollars
+from parquill.words import printable
+
+_STYLES = {Health.WORKS: "green", Health.MIND: "yellow", Health.FAILS: "bold red", Health.UNKNOWN: "dim"}
+
+
+def render_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
+    """Print what was found, what it cost, and whether the job can run."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title_justify="left")
+    table.add_column("what", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column(Text(f"at {printable(diagnosis.base_url)}"), overflow="fold")
+    for finding in diagnosis.findings:
+        health = Text(finding.health.value, style=_STYLES[finding.health])
+        table.add_row(finding.subject, health, Text(printable(finding.text)))
+    console.print(table)
+    cost = "cost unknown" if diagnosis.cost_pico is None else dollars(diagnosis.cost_pico)
+    asked = f"{diagnosis.requests} request{'' if diagnosis.requests == 1 else 's'} sent ({cost}); nothing was written"
+    console.print(Text(asked, style="dim"))
+    verdict = Text("the job can run", "green") if diagnosis.can_run else Text("the job cannot run as it is", "bold red")
+    console.print(verdict)

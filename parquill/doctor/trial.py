@@ -1,0 +1,50 @@
+"""The few requests of an examination: each sent once, each booked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from parquill.batch.account import book
+from parquill.chat import ChatRequest, RequestBody
+from parquill.client import Client
+from parquill.prices import Price
+from parquill.replies import Verdict, classify
+from parquill.tokens import TokenCounter, TokenEstimate
+
+MOST = 3
+_SECONDS = 120.0
+"""A local server may have to load the model first."""
+
+
+class Trial:
+    """Sends at most three chat requests and adds up what they cost."""
+
+    def __init__(self, client: Client, price: Price | None, counter: TokenCounter) -> None:
+        self._client = client
+        self._price = price
+        self._counter = counter
+        self.sent = 0
+        self.cost_pico: int | None = 0
+
+    @property
+    def left(self) -> int:
+        """Requests that may still be sent."""
+        return MOST - self.sent
+
+    def count(self, request: ChatRequest) -> TokenEstimate:
+        """Return how many prompt tokens a request should have."""
+        return self._counter.count(request)
+
+    async def ask(self, request: ChatRequest, settings: Mapping[str, Any]) -> Verdict:
+        """Send one request; `settings` is its body without the messages."""
+        assert self.left
+        self.sent += 1
+        images = sum(turn.images for turn in request.turns)
+        body = RequestBody(settings).build(request)
+        exchange = await self._client.complete(body, seconds=_SECONDS, on_id=lambda _: None)
+        verdict = classify(exchange)
+        most = self._price.worst_pico(self.count(request).upper, settings["max_tokens"], images) if self._price else 0
+        cost = book(verdict, self._price, worst_pico=most, images=images).cost_pico
+        self.cost_pico = None if cost is None or self.cost_pico is None else self.cost_pico + cost
+        return verdict
