@@ -1,6 +1,7 @@
 """Prefect flows, one file for each kind of job.
 
     batch.py       plan -> execute -> publish: any job file
+    nightly.py     the same every night, with a deadline, a proof and word of it
     command.py     what the flows' command lines share
 
 Run from a checkout, as `python -m flows.batch JOB`, or as a deployment of `prefect.yaml`. The

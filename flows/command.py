@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
 from prefect import Flow
@@ -14,13 +15,16 @@ from prefect.client.schemas.objects import State
 from parquill.errors import EndpointRefusedError, UsageError
 from parquill.job import load_job
 from parquill.summary import EXIT_DONE, EXIT_ROWS_FAILED, RunSummary
-from tasks.states import RunStoppedError
+from tasks.states import MismatchError, RunStoppedError
 
 _USAGE, _REFUSED, _FAULT = 2, 5, 1
 
 
-def run_flow(flow: Flow[..., Any], argv: list[str] | None = None) -> NoReturn:
-    """Run a flow on the job that the command line names, and exit as the run ended."""
+def run_flow(flow: Flow[..., Any], options: Mapping[str, str] = MappingProxyType({})) -> NoReturn:
+    """Run a flow on the job that the command line names, and exit as the run ended.
+
+    `options` are parameters of the flow that may be given too, with what they mean.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m flows.{flow.fn.__name__}", description=(flow.fn.__doc__ or "").partition("\n")[0]
     )
@@ -28,24 +32,36 @@ def run_flow(flow: Flow[..., Any], argv: list[str] | None = None) -> NoReturn:
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="override one key of the job"
     )
-    given = parser.parse_args(argv)
+    for name, meaning in options.items():
+        parser.add_argument(f"--{name}", help=meaning)
+    given = vars(parser.parse_args())
     try:
-        load_job(given.job, given.overrides)  # a slip is told at once, not when a server has started
+        load_job(given["job"], given["overrides"])  # a slip is told at once, not when a server has started
     except UsageError as error:
         parser.exit(_USAGE, f"{parser.prog}: {error}\n")
-    sys.exit(asyncio.run(_run(flow, given.job, given.overrides)))
+    sys.exit(asyncio.run(_run(flow, given)))
 
 
-async def _run(flow: Flow[..., Any], job: str, overrides: list[str]) -> int:
+async def _run(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> int:
     """Run to the end, print what became of it, and return the exit status."""
-    state: State[Any] = await cast(Awaitable[State[Any]], flow(job, overrides, return_state=True))
+    state: State[Any] = await cast(Awaitable[State[Any]], flow(**parameters, return_state=True))
     outcome = await state.aresult(raise_on_failure=False)
-    if isinstance(outcome, RunStoppedError):
+    for one in outcome if isinstance(outcome, tuple) else (outcome,):
+        summary = one.summary if isinstance(one, RunStoppedError) else one
+        if isinstance(summary, RunSummary):
+            from parquill.terminal import print_summary  # noqa: PLC0415 - it loads the engine
+
+            print_summary(summary)
+    return exit_status(outcome)
+
+
+def exit_status(outcome: object) -> int:
+    """Return the exit status of `parquill run`, with 0 also where rows failed; of several runs the highest."""
+    if isinstance(outcome, tuple):
+        return max(map(exit_status, outcome))
+    if isinstance(outcome, RunStoppedError) and not isinstance(outcome, MismatchError):
         outcome = outcome.summary
     if isinstance(outcome, RunSummary):
-        from parquill.terminal import print_summary  # noqa: PLC0415 - it loads the engine
-
-        print_summary(outcome)
         return EXIT_DONE if outcome.exit_status == EXIT_ROWS_FAILED else outcome.exit_status
     if isinstance(outcome, UsageError):
         return _USAGE

@@ -3,6 +3,9 @@
     plan.py       what there is to do
     execute.py    the run itself
     publish.py    artifacts of what came out
+    verify.py     the proof that it matches
+    notify.py     word of it to people outside
+    key.py        the endpoint's key, wherever it is kept
     watching.py   a run seen from the server while it goes, and stopped from there
     states.py     how a run's end is a flow run's state
     figures.py    a summary as the rows of a table

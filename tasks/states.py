@@ -1,15 +1,21 @@
 """How a run's end is a flow run's state.
 
-finished                    Completed, its message counting the rows that failed
-exit status 4               a state of its own name (StoppedByBudget, ...), completed: the
-                            rest waits for the next run, and nothing is broken
-exit status 5, a wrong job  Failed, its message the remedy
-interrupted                 Cancelled
+    finished                    Completed, its message counting the rows that failed
+    exit status 4               a state of its own name (StoppedByBudget, ...), completed: the
+                                rest waits for the next run, and nothing is broken
+    exit status 5, a wrong job  Failed, its message the remedy
+    output and books at odds    Failed
+    interrupted                 Cancelled
+
+The result of a flow run is the `RunSummary`, also inside `RunStoppedError` where there is one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
@@ -18,6 +24,9 @@ from parquill import advice
 from parquill.errors import ParquillError, Stop
 from parquill.summary import RunSummary, dollars
 from parquill.words import count, printable
+
+if TYPE_CHECKING:
+    from parquill.verify import Verification
 
 STATE_NAMES = {
     Stop.BUDGET: "StoppedByBudget",
@@ -28,13 +37,41 @@ STATE_NAMES = {
     Stop.DISK_FULL: "StoppedByFullDisk",
 }
 
+_ENDS_ALL = frozenset({Stop.DEADLINE, Stop.DISK_FULL, Stop.REFUSED, Stop.SIGINT, Stop.SIGTERM})
+"""What would stop the next night of a backfill just the same."""
+
 
 class RunStoppedError(ParquillError):
-    """A run that was refused or interrupted; `summary` is what became of it all the same."""
+    """A run that did not end well; `summary` is what became of it all the same."""
 
     def __init__(self, message: str, summary: RunSummary) -> None:
         super().__init__(message)
         self.summary = summary
+
+
+class MismatchError(RunStoppedError):
+    """A run whose output and books do not match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One night of a nightly job, and how it ended."""
+
+    date: dt.date
+    state: State[Any]
+
+    @property
+    def summary(self) -> RunSummary | None:
+        """What the run did; None where it did not begin."""
+        data = self.state.data
+        if isinstance(data, RunStoppedError):
+            return data.summary
+        return data if isinstance(data, RunSummary) else None
+
+    @property
+    def ends_all(self) -> bool:
+        """Whether the next night of a backfill would end like this one."""
+        return self.summary is not None and self.summary.stopped_by in _ENDS_ALL
 
 
 def final_state(summary: RunSummary) -> State[RunSummary]:
@@ -48,9 +85,40 @@ def final_state(summary: RunSummary) -> State[RunSummary]:
     return end(message=message, data=RunStoppedError(message, summary))  # type: ignore[no-any-return]  # both make a State
 
 
-def failed(error: ParquillError) -> State[Any]:
+def failed(error: Exception) -> State[Any]:
     """Return the state of a run that did not come to a summary."""
-    return Failed(message=str(error), data=error)
+    known = isinstance(error, ParquillError)
+    return Failed(message=str(error) if known else f"a fault of Parquill's own: {type(error).__name__}", data=error)
+
+
+def mismatched(summary: RunSummary, verification: Verification) -> State[Any]:
+    """Return the state of a run whose output does not match its manifest, or whose books do not balance."""
+    kinds = ", ".join(f"{printable(one.kind)} {count(one.count)}" for one in verification.findings)
+    message = f"Output and manifest do not match ({kinds}): `parquill verify` shows where. {outcome(summary)}"
+    return Failed(message=message, data=MismatchError(message, summary))
+
+
+def all_nights(nights: Sequence[Night], missed: Sequence[dt.date] = ()) -> State[Any]:
+    """Return the state of several nights: that of the one which ended worst; of one night, its own."""
+    if len(nights) == 1 and not missed:
+        return nights[0].state
+    worst = max((night.state for night in nights), key=_severity)
+    lines = [f"{night.date}: {night.state.message}" for night in nights]
+    lines += [f"{date}: not begun" for date in missed]
+    message = "\n".join(lines)
+    if worst.is_completed():
+        summaries = tuple(night.summary for night in nights)
+        return Completed(name=worst.name, message=message, data=summaries)
+    end: Any = Failed if worst.is_failed() else Cancelled
+    return end(message=message, data=worst.data)  # type: ignore[no-any-return]  # both make a State
+
+
+def _severity(state: State[Any]) -> int:
+    if state.is_failed():
+        return 3
+    if state.is_cancelled():
+        return 2
+    return 1 if state.name != "Completed" else 0
 
 
 def outcome(summary: RunSummary) -> str:

@@ -1,0 +1,92 @@
+"""A job that runs every night: plan -> execute -> verify -> publish -> notify, and the rest tomorrow.
+
+    python -m flows.nightly configs/caption.yaml --set model.endpoint=emulator
+    python -m flows.nightly JOB --first 2026-11-01 --last 2026-11-07       the nights that were missed
+
+`{date}` in the job's paths is the night's date, at which the run was due; without it the job is
+"all new rows since the last run". A night with nothing new is a success that says so. At
+`nightly.until` the run stops cleanly. A backfill runs its nights one after the other, and goes on
+with the next when one fails for a reason of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+
+from flows.command import run_flow
+from parquill.errors import ParquillError
+from parquill.job import Job, load_job
+from parquill.nights import backfill, date_of, deadline_of
+from tasks.execute import execute
+from tasks.notify import tell
+from tasks.plan import plan
+from tasks.publish import publish
+from tasks.states import Night, all_nights, failed, final_state, mismatched
+from tasks.verify import verify
+
+Overrides = Sequence[str] | Mapping[str, Any]
+
+
+# As in `batch`: `load_job` checks the parameters, where the run is.
+@flow(name="parquill-nightly", validate_parameters=False)
+async def nightly(
+    job: Job | Path, overrides: Overrides = (), first: dt.date | None = None, last: dt.date | None = None
+) -> State[Any]:
+    """Run a job for the night that is due, or for every night of a range.
+
+    Args:
+        job: a job file's path, or what would stand in one.
+        overrides: `key.path=value` texts, or a mapping from key paths to values.
+        first: the first date of a backfill; without it the night that is due.
+        last: its last date, `first` where it is not given.
+    """
+    due: dt.datetime = flow_run.scheduled_start_time
+    try:
+        settings = load_job(job, overrides).nightly
+        dates = (date_of(settings, due),) if first is None else backfill(first, last)
+    except ParquillError as error:
+        return failed(error)
+    nights: list[Night] = []
+    for date in dates:
+        nights.append(await _night(job, overrides, date, deadline_of(settings, due)))
+        if nights[-1].ends_all:
+            break
+    return all_nights(nights, missed=dates[len(nights) :])
+
+
+async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline: float | None) -> Night:
+    try:
+        loaded = load_job(job, overrides, date=date)
+    except ParquillError as error:
+        return Night(date, failed(error))
+    try:
+        night = Night(date, await _run(loaded, deadline))
+    except Exception as fault:  # word goes out of this too; then it is Prefect's to show
+        await tell(loaded, Night(date, failed(fault)))
+        raise
+    await tell(loaded, night)
+    return night
+
+
+async def _run(job: Job, deadline: float | None) -> State[Any]:
+    from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
+
+    try:
+        await plan(job)
+        summary = await execute(job, RunOptions(deadline=deadline))
+        verification = await verify(job)
+    except ParquillError as error:
+        return failed(error)
+    await publish(job, summary)
+    return final_state(summary) if verification.holds else mismatched(summary, verification)
+
+
+if __name__ == "__main__":
+    run_flow(nightly, {"first": "the first date of a backfill (2026-11-23)", "last": "its last date"})
