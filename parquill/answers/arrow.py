@@ -62,6 +62,14 @@ def lowering(node: Node) -> Lowering | None:
     return _lower_array(step) if step else None
 
 
+def json_text_paths(node: Node) -> tuple[tuple[str, ...], ...]:
+    """Return where values stand as JSON text: property names on the way, "[]" for a list's items."""
+    if node.kind in JSON_TEXT:
+        return ((),)
+    steps = [(child.name, child.node) for child in node.fields] + ([("[]", node.item)] if node.item else [])
+    return tuple((name, *path) for name, inner in steps for path in json_text_paths(inner))
+
+
 def _lower_object(inner: dict[str, Lowering]) -> Lowering:
     def lower(value: dict[str, Any]) -> dict[str, Any]:
         changed = {name: step(value[name]) for name, step in inner.items() if value.get(name) is not None}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 import pyarrow as pa
 
-from parquill.answers.arrow import Lowering, arrow_type, lowering
+from parquill.answers.arrow import Lowering, arrow_type, json_text_paths, lowering
 from parquill.answers.functions import (
     JSON_FORM,
     PROMPT_FORM,
@@ -65,6 +65,11 @@ class AnswerShape:
         if self.kind == "functions":
             return {"anyOf": [one.definition["parameters"] for one in self.functions]}
         return request_schema(self._node) if self.kind == "schema" else None
+
+    @property
+    def json_text(self) -> tuple[tuple[str, ...], ...]:
+        """Where in an answer's column values stand as JSON text; a part's footer says so, for who reads it back."""
+        return () if self.kind == "text" else json_text_paths(self._node)
 
     def to_arrow(self, answers: list[Any]) -> pa.Array:
         """Return values of `Answer.value` (None = null) as an array of `arrow_type`."""

@@ -37,7 +37,7 @@ from parquill.results import (
     Status,
     read_part,
     read_part_info,
-    results_of,
+    results_in,
 )
 from parquill.storage import Storage
 
@@ -154,7 +154,7 @@ class Planner:
         self._retire_changed(shelf, open_slices)
         matched = tuple(sorted(self._match_all(open_slices, shelf), key=lambda one: one.number))
         for orphan in orphans:
-            self._lift(shelf, orphan, results_of(read_part(self._output, orphan.name)), range(orphan.rows))
+            self._lift(shelf, orphan, results_in(orphan, read_part(self._output, orphan.name)), range(orphan.rows))
         kept_ok, kept_errors = self._kept(complete, matched)
         plan = RunPlan(
             self._job, self._manifest, self._reader, self._settings, complete, matched, orphans, kept_ok, kept_errors
@@ -232,7 +232,7 @@ class Planner:
     ) -> OpenSlice:
         """`rows` is None where the slice itself did not change: every row is in its old place."""
         table = read_part(self._output, old.name)
-        results = results_of(table)
+        results = results_in(old, table)
         lifted = set(shelf.lifted_rows(old.part_id))
         if not self._is_ours(old):
             places: list[int | None] = [None] * one.slice.rows

@@ -233,6 +233,7 @@ class Session:
                 "model": self._job.model.name,
                 "realm": self._realm,
                 "rung": rungs.rung.value,
+                "json_text": self._opened.shape.json_text,
                 "price": price_snapshot(self._facts.price),
                 "versions": versions(),
             }

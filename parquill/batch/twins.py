@@ -23,7 +23,7 @@ from parquill.results import (
     Status,
     read_part,
     read_part_info,
-    results_of,
+    results_in,
     weakest,
 )
 from parquill.storage import Storage, split_glob
@@ -46,7 +46,7 @@ class PartReader:
         self._tables[key] = table
         if len(self._tables) > _TABLES:
             self._tables.popitem(last=False)
-        return next(iter(results_of(table.slice(row, 1))), None)
+        return next(iter(results_in(info, table.slice(row, 1))), None)
 
 
 class Standing:

@@ -19,7 +19,7 @@ from parquill.results.item import CostSource, ItemResult, Status, weakest
 from parquill.results.listing import read_manifest, write_manifest
 from parquill.results.names import part_key, part_name
 from parquill.results.parts import PartInfo, read_part, read_part_info, write_part
-from parquill.results.readback import plain_values, results_of
+from parquill.results.readback import plain_values, reading, results_in, results_of
 from parquill.results.table import (
     RESULT_COLUMNS,
     ToArrow,
@@ -49,7 +49,9 @@ __all__ = [
     "read_manifest",
     "read_part",
     "read_part_info",
+    "reading",
     "result_table",
+    "results_in",
     "results_of",
     "weakest",
     "write_manifest",

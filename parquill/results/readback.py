@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from parquill.results.item import CostSource, ItemResult, Status
+from parquill.results.parts import PartInfo
 from parquill.results.table import FIELD_OF, MONEY, RESULT_COLUMNS, pico_values
 
 FromArrow = Callable[[pa.ChunkedArray], list[Any]]
@@ -33,10 +35,41 @@ def results_of(table: pa.Table, from_arrow: FromArrow | None = None) -> list[Ite
     return [ItemResult(**dict(zip(_FIELDS, cells, strict=True))) for cells in zip(*columns, strict=True)]
 
 
+def results_in(info: PartInfo, table: pa.Table) -> list[ItemResult]:
+    """Read rows of a part back, its answers as its footer says that they were written."""
+    return results_of(table, reading(info.meta.get("json_text", ())))
+
+
 def plain_values(column: pa.ChunkedArray) -> list[Any]:
     """Arrow values as JSON values: dates and times as ISO strings, dictionaries decoded."""
     values = column.to_pylist()
     return [_plain(value) for value in values] if _has_times(column.type) else values
+
+
+def reading(json_text: Sequence[Sequence[str]]) -> FromArrow:
+    """Return how to read answers back of which the values at these paths stand as JSON text.
+
+    A path names properties, with "[]" for the items of a list.
+    """
+    if not json_text:
+        return plain_values
+    return lambda column: [_parsed_at(value, json_text) for value in plain_values(column)]
+
+
+def _parsed_at(value: Any, paths: Sequence[Sequence[str]]) -> Any:
+    for path in paths:
+        value = _parsed(value, path)
+    return value
+
+
+def _parsed(value: Any, path: Sequence[str]) -> Any:
+    if value is None:
+        return None
+    if not path:
+        return orjson.loads(value)
+    if path[0] == "[]":
+        return [_parsed(item, path[1:]) for item in value]
+    return {**value, path[0]: _parsed(value[path[0]], path[1:])}
 
 
 def _values(name: str, column: pa.ChunkedArray, from_arrow: FromArrow) -> list[Any]:
