@@ -1,7 +1,8 @@
 """Parquill: Parquet manifests of prompts and pictures in, typed Parquet tables out.
 
-    from parquill import Job, load_job, run, verify
+    from parquill import Job, estimate, load_job, run, verify
 
+    print(estimate("configs/caption.yaml").cost)
     summary = run("configs/caption.yaml", ["model.endpoint=emulator"])
     assert verify("configs/caption.yaml").holds
 
@@ -10,18 +11,23 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parquill.api import run, verify
+    from parquill.api import estimate, run, verify
+    from parquill.estimate import Estimate
     from parquill.job import Job, load_job
     from parquill.summary import RunSummary
 
-__all__ = ["Job", "RunSummary", "load_job", "run", "verify"]
+__all__ = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "verify"]
 
 _HOMES = {
+    "Estimate": "parquill.estimate",
     "Job": "parquill.job",
     "RunSummary": "parquill.summary",
+    "estimate": "parquill.api",
     "load_job": "parquill.job",
     "run": "parquill.api",
     "verify": "parquill.api",
@@ -35,3 +41,14 @@ def __getattr__(name: str) -> Any:
     import importlib  # noqa: PLC0415 - as above
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """This package: a room that is called like a public function does not take its name."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

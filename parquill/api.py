@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from parquill.batch import RunOptions, run_job
+from parquill.estimate import Estimate, EstimateOptions, estimate_job
 from parquill.job import Job, load_job
 from parquill.summary import RunSummary
 from parquill.verify import Verification, verify_job
@@ -27,6 +28,15 @@ def run(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None =
     """
     loaded = load_job(job, overrides)
     return _outside_any_loop(lambda: run_job(loaded, options))
+
+
+def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:
+    """Say what a job would cost and how long it would take; sends nothing unless `options.calibrate` is given.
+
+    Raises `UsageError` for what a run would be refused for.
+    """
+    loaded = load_job(job, overrides)
+    return _outside_any_loop(lambda: estimate_job(loaded, options))
 
 
 def verify(job: JobLike, overrides: Overrides = ()) -> Verification:

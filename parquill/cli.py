@@ -13,6 +13,7 @@ import gc
 import json
 import sys
 from collections.abc import Callable, Coroutine
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -23,6 +24,7 @@ from parquill.errors import EndpointRefusedError, ParquillError, StorageFullErro
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from parquill.batch import RunOptions
     from parquill.job import Job
 
 T = TypeVar("T")
@@ -46,6 +48,14 @@ AsJson = Annotated[
 ]
 
 
+MaxUsd = Annotated[
+    str | None,
+    typer.Option(
+        metavar="X", help="refuse to start when the cost, at the upper end of its interval, is above X dollars"
+    ),
+]
+
+
 @app.command()
 def run(  # noqa: PLR0917 - typer makes options of parameters
     job: JobPath,
@@ -56,6 +66,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     ] = "",
     fresh_budget: Annotated[bool, typer.Option(help="begin a new run with the whole budget")] = False,
     allow_shrink: Annotated[bool, typer.Option(help="accept a manifest that lost more than half of its rows")] = False,
+    max_usd: MaxUsd = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option(help="show no progress and no summary")] = False,
     progress: Annotated[str, typer.Option(metavar="auto|json", help="how to show progress")] = "auto",
@@ -74,6 +85,8 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         options = RunOptions(
             limit=limit, retry=parse_kinds(retry), fresh_budget=fresh_budget, allow_shrink=allow_shrink
         )
+        if max_usd is not None:
+            _gate(loaded, options, max_usd)
         attach = attended(console, quiet=quiet, json_lines=progress == "json")
         summary = _run_async(run_job(loaded, options, attach=attach))
     if as_json:
@@ -81,6 +94,35 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     if not quiet and not as_json:
         render_summary(summary, console)
     raise typer.Exit(summary.exit_status)
+
+
+@app.command()
+def estimate(  # noqa: PLR0917 - typer makes options of parameters
+    job: JobPath,
+    overrides: Overrides = [],  # noqa: B006 - typer copies it
+    calibrate: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="send N rows first, to know the rest better; they are kept")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="the cost for each value of a column")] = None,
+    compare: Annotated[bool, typer.Option(help="the same work at other models' prices")] = False,
+    check_images: Annotated[bool, typer.Option(help="look whether each picture can be had")] = False,
+    max_usd: MaxUsd = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a job would cost and how long it would take, without sending anything (or only N rows)."""
+    from parquill.estimate import EstimateOptions, estimate_job, refuse_above, render_estimate  # noqa: PLC0415
+
+    with _faults():
+        most = _dollars(max_usd)
+        options = EstimateOptions(calibrate=calibrate, by=by, compare=compare, check_images=check_images, max_usd=most)
+        found = _run_async(estimate_job(_load(job, overrides), options))
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        render_estimate(found, _console(standard_output=True))
+    with _faults():
+        if most is not None:
+            refuse_above(found, most)
 
 
 @app.command()
@@ -163,6 +205,29 @@ def _load(job: Path, overrides: list[str]) -> Job:
     from parquill.job import load_job  # noqa: PLC0415
 
     return load_job(job, overrides)
+
+
+def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
+    """Refuse a run whose estimate is above what its command allows."""
+    from parquill.estimate import EstimateOptions, estimate_job, refuse_above  # noqa: PLC0415
+
+    most = _dollars(max_usd)
+    assert most is not None
+    asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=options.allow_shrink)
+    refuse_above(_run_async(estimate_job(job, asked)), most)
+
+
+def _dollars(text: str | None) -> Decimal | None:
+    """Read a sum of money; raises `UsageError` for what is none."""
+    if text is None:
+        return None
+    try:
+        usd = Decimal(text)
+    except ArithmeticError:
+        usd = Decimal("nan")
+    if not usd.is_finite() or usd < 0:
+        raise UsageError(f"--max-usd {text}: this is no sum of money; write dollars, as 2.50")
+    return usd
 
 
 def _console(*, standard_output: bool = False) -> Console:

@@ -27,7 +27,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "client documents fetch ledger limits results retry summary workspace",
         "images manifest notify progress",
         "emulator",
-        "batch estimate verify",
+        "batch",
+        "estimate verify",
         "doctor report",
         "cli",
     )

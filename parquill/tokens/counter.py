@@ -74,6 +74,11 @@ class TokenCounter:
         """Standard deviation of one request's expected prompt tokens, as a share of its texts' tokens."""
         return self._meter.spread
 
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of one picture, before newlines fuse."""
+        return self._image_tokens
+
     def count(self, request: ChatRequest) -> TokenEstimate:
         """Expected prompt tokens of `request`, and their upper bound."""
         opening, content = self._lay_out(request)

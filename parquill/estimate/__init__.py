@@ -1,0 +1,37 @@
+"""The dry run: what a job would cost and how long it would take, before anything is sent.
+
+    values.py     what is asked of an estimate, and what it says
+    planning.py   which rows a run would ask: the run's own plan, on a shelf where nothing moves
+    opening.py    pictures and documents whose content decides what a row costs
+    walk.py       every row once, in order: its state, its tokens, its cost
+    lines.py      estimate.parquet, a line for each row, written as the walk goes
+    sums.py       totals, and the interval around them
+    pace.py       how long it takes, from known limits or from the last run
+    calibrate.py  some rows, sent through the ordinary run, so that the rest is known better
+    reckoning.py  `estimate_job`: all of it; the gate of `--max-usd`
+    table.py      the table for people
+
+Invariants: nothing is sent but look-ups of prices (and, where asked for, the calibration's rows);
+no lock is taken; only `estimate.parquet` and `estimate.json` are written, beside the output. Rows are
+read, planned, turned into requests and counted by the code that a run uses. Memory grows by the
+index of fingerprints alone, 24 bytes a row.
+
+Accepted: a row counts as answered elsewhere on 64 bits of its fingerprint; what a run in progress
+has in flight is not seen. Paid second tries are not foreseen until receipts show them.
+"""
+
+from parquill.estimate.reckoning import estimate_job, refuse_above
+from parquill.estimate.table import render_estimate
+from parquill.estimate.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
+
+__all__ = [
+    "Calibration",
+    "Cost",
+    "Estimate",
+    "EstimateOptions",
+    "Group",
+    "Rows",
+    "estimate_job",
+    "refuse_above",
+    "render_estimate",
+]

@@ -1,0 +1,110 @@
+"""`estimate.parquet`: a line for each row of the manifest, written as the walk goes.
+
+Columns: the id (or `row`), `position` (int64, in the manifest), `state` (todo, kept, equal, failing, or
+not_asked beyond a limit), `error_kind`, `images` (int32), `prompt_tokens` (int64), and
+`expected_cost_usd` and `worst_cost_usd` (decimal128(18, 12), null where no price is known).
+Finished slices come first, so that they need not be read whole; `position` gives the manifest's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from parquill.batch.plan import chunk_keys
+from parquill.estimate.planning import Sorted
+from parquill.manifest import Manifest
+from parquill.results import money_array
+from parquill.storage import ByteSink
+
+_MONEY = pa.decimal128(18, 12)
+_ROWS_PER_GROUP = 131_072
+
+
+@dataclass(slots=True)
+class Figures:
+    """What the walk found of a chunk's rows, by their place in it; rows that are not sent have none."""
+
+    places: list[int] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
+    prompt_tokens: list[int] = field(default_factory=list)
+    expected_pico: list[int | None] = field(default_factory=list)
+    worst_pico: list[int | None] = field(default_factory=list)
+    faults: dict[int, str] = field(default_factory=dict)
+
+
+class LineWriter:
+    """Writes chunk after chunk; some megabytes wait until they make a row group."""
+
+    def __init__(self, sink: ByteSink, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._schema = pa.schema(
+            [
+                manifest.columns.key,
+                ("position", pa.int64()),
+                ("state", pa.string()),
+                ("error_kind", pa.string()),
+                ("images", pa.int32()),
+                ("prompt_tokens", pa.int64()),
+                ("expected_cost_usd", _MONEY),
+                ("worst_cost_usd", _MONEY),
+            ]
+        )
+        self._writer = pq.ParquetWriter(pa.PythonFile(sink, mode="w"), self._schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def __enter__(self) -> LineWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+
+    def add(self, rows: Sorted, found: Figures) -> None:
+        """Write the lines of a chunk."""
+        chunk, count = rows.chunk, rows.chunk.table.num_rows
+        first = chunk.slice.position + chunk.start
+        columns = [
+            chunk_keys(chunk, self._manifest),
+            pa.array(np.arange(first, first + count, dtype=np.int64)),
+            pa.array(rows.states),
+            pa.array([found.faults.get(place) for place in range(count)], pa.string())
+            if found.faults
+            else pa.nulls(count, pa.string()),
+            *_spread_out(rows, found),
+        ]
+        self._waiting.append(pa.table(columns, schema=self._schema))
+        self._rows += count
+        if self._rows >= _ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=_ROWS_PER_GROUP)
+        self._waiting, self._rows = [], 0
+
+
+def _spread_out(rows: Sorted, found: Figures) -> list[pa.Array]:
+    """Figures of the rows to send at their places, null at the others."""
+    columns: list[tuple[Sequence[Any], pa.DataType]] = [
+        (found.images, pa.int32()),
+        (found.prompt_tokens, pa.int64()),
+    ]
+    dense = [pa.array(values, kind) for values, kind in columns]
+    dense += [money_array(found.expected_pico), money_array(found.worst_pico)]
+    if len(found.places) == len(rows.states):
+        return dense
+    at = np.full(len(rows.states), -1, np.int64)
+    at[found.places] = np.arange(len(found.places))
+    indices = pa.array(at, mask=at < 0)
+    return [column.take(indices) for column in dense]

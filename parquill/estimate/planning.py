@@ -1,0 +1,160 @@
+"""Which rows a run would ask: its own plan and order, seen without its ledger and its lock."""
+
+from __future__ import annotations
+
+import bisect
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from parquill.batch.endpoint import EMULATOR
+from parquill.batch.plan import OpenSlice, RunPlan
+from parquill.batch.prepare import Prepared
+from parquill.batch.rows import PreparedRow
+from parquill.batch.selection import Selection
+from parquill.batch.twins import Elsewhere
+from parquill.ledger import ArchiveEntry, Glance, SliceRecord
+from parquill.manifest import Chunk
+
+KEPT, EQUAL, TODO, FAILING, LEFT_OUT = "kept", "equal", "todo", "failing", "not_asked"
+"""What becomes of a row; the last is one beyond `--limit`."""
+
+
+class StillShelf:
+    """A planner's shelf on which nothing moves: it remembers which answers would."""
+
+    def __init__(self, glance: Glance | None, realm: str) -> None:
+        self._glance = glance
+        self._realm = realm
+        self._archived = glance is not None and glance.archive_holds(realm)
+        self._moved = array("Q")
+        self._in_order = True
+
+    def slices(self) -> Sequence[SliceRecord]:
+        return self._glance.slices() if self._glance else ()
+
+    def retire(self, slice_id: int) -> None:
+        assert self._glance is not None
+        self._take(self._glance.answers(slice_id, self._realm))
+
+    def lifted_rows(self, part_id: str) -> Sequence[int]:
+        return self._glance.lifted_rows(part_id) if self._glance else ()
+
+    def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        del part_id
+        self._take(entry.fingerprint for _, entry in entries if entry.ok and entry.realm == self._realm)
+
+    def holds(self, fingerprint: bytes) -> bool:
+        """Whether the archive would hold an answer when the run begins."""
+        if self._moved and self._has_moved(int.from_bytes(fingerprint[:8], "little")):
+            return True
+        return self._archived and self._glance is not None and self._glance.archived(fingerprint, self._realm)
+
+    def _take(self, fingerprints: Iterable[bytes]) -> None:
+        """Remember 64 bits of each: a changed prompt moves every row of an output."""
+        self._moved.extend(int.from_bytes(fingerprint[:8], "little") for fingerprint in fingerprints)
+        self._in_order = False
+
+    def _has_moved(self, key: int) -> bool:
+        if not self._in_order:
+            self._moved = array("Q", np.sort(np.frombuffer(self._moved, np.uint64)).tobytes())
+            self._in_order = True
+        at = bisect.bisect_left(self._moved, key)
+        return at < len(self._moved) and self._moved[at] == key
+
+    def outcomes(self, one: OpenSlice) -> dict[int, bytes | None]:
+        """Return the rows of an open slice that the ledger has an outcome of."""
+        digest = f"{one.digest}{self._realm}"
+        for held in self.slices():
+            if held.name == one.slice.part and held.digest == digest:
+                assert self._glance is not None
+                return self._glance.outcomes(held.id)
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A chunk's rows by what becomes of them: a state each, and the prepared rows to ask or that fail."""
+
+    chunk: Chunk
+    states: list[str]
+    asked: tuple[PreparedRow, ...] = ()
+    faulty: tuple[PreparedRow, ...] = ()
+
+
+class Sorter:
+    """Goes through the manifest as the run's feed does, and asks nobody."""
+
+    def __init__(
+        self, opened: Prepared, plan: RunPlan, shelf: StillShelf, elsewhere: Elsewhere | None, chosen: Selection
+    ) -> None:
+        self._opened = opened
+        self._plan = plan
+        self._shelf = shelf
+        self._elsewhere = elsewhere
+        self._chosen = chosen
+        self._open = {one.slice.part: one for one in plan.open}
+        self._outcomes: tuple[str, dict[int, bytes | None]] = ("", {})
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[Sorted]:
+        """Yield the rows of every slice; of those that are finished only `columns` are read."""
+        manifest, reader = self._opened.manifest, self._opened.reader
+        finished = {one.part for one in manifest.slices} - self._open.keys()
+        if finished:
+            for chunk in manifest.read(columns, finished):
+                yield Sorted(chunk, [KEPT] * chunk.table.num_rows)
+        if self._open:
+            names = tuple(dict.fromkeys([*columns, *reader.columns]))
+            for chunk in manifest.read(names, self._open.keys()):
+                yield self._sort(chunk, self._open[chunk.slice.part])
+
+    def _sort(self, chunk: Chunk, one: OpenSlice) -> Sorted:
+        start, count = chunk.start, chunk.table.num_rows
+        states = [KEPT] * count
+        outcomes = self._outcomes_of(one)
+        wanted = None
+        if one.kept_at is not None or outcomes or not self._chosen.is_all:
+            left = [row for row in range(start, start + count) if not one.keeps(row) and row not in outcomes]
+            wanted = set(self._chosen.rows(chunk.slice, start, start + count)).intersection(left)
+            for row in left:
+                states[row - start] = LEFT_OUT
+        asked: list[PreparedRow] = []
+        faulty: list[PreparedRow] = []
+        for prepared in self._opened.reader.read(chunk, wanted):
+            state = states[prepared.row - start] = self._state(one.number, prepared)
+            if state is TODO:
+                asked.append(prepared)
+            elif state is FAILING:
+                faulty.append(prepared)
+        return Sorted(chunk, states, tuple(asked), tuple(faulty))
+
+    def _outcomes_of(self, one: OpenSlice) -> dict[int, bytes | None]:
+        """Rows that the ledger answers; as in a run, their answers serve equal rows from here on."""
+        if self._outcomes[0] != one.slice.part:
+            found = self._shelf.outcomes(one)
+            self._outcomes = (one.slice.part, found)
+            for row, fingerprint in found.items():
+                if fingerprint is not None and self._plan.index is not None:
+                    self._plan.index.claim(fingerprint, one.number, row)
+        return self._outcomes[1]
+
+    def _state(self, number: int, prepared: PreparedRow) -> str:
+        fingerprint, index = prepared.fingerprint, self._plan.index
+        if fingerprint is None:
+            return FAILING
+        assert index is not None
+        claimed = index.claim(fingerprint, number, prepared.row)
+        if claimed is not None and claimed != (number, prepared.row):
+            return EQUAL
+        if self._shelf.holds(fingerprint):
+            return KEPT
+        if self._elsewhere is not None and self._elsewhere.holds(fingerprint):
+            return EQUAL
+        return TODO
+
+
+def realm_of(*, emulated: bool) -> str:
+    """Return the realm whose answers a run takes over."""
+    return EMULATOR if emulated else ""

@@ -1,0 +1,279 @@
+"""`estimate_job`: from a job to its estimate, and the gate of `--max-usd`."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import datetime as dt
+import itertools
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import pyarrow.compute as pc
+
+from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up
+from parquill.batch.lessons import Lessons
+from parquill.batch.options import RunOptions
+from parquill.batch.plan import Planner, Retry, RunPlan
+from parquill.batch.prepare import Prepared, prepare
+from parquill.batch.promise import Promise
+from parquill.batch.provenance import price_snapshot
+from parquill.batch.run import endpoint_of, run_job
+from parquill.batch.twins import Elsewhere
+from parquill.chat import PICO
+from parquill.clock import Clock, SystemClock
+from parquill.errors import EndpointRefusedError, EstimateAboveError, JobError, Stop
+from parquill.estimate.calibrate import choose_rows
+from parquill.estimate.opening import PartsOf
+from parquill.estimate.pace import pace
+from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf, realm_of
+from parquill.estimate.sums import Errors, Totals
+from parquill.estimate.values import Calibration, Estimate, EstimateOptions, Group, Rows
+from parquill.estimate.walk import Walk
+from parquill.job import Job, Secret, read_api_key, state_home
+from parquill.ledger import Glance
+from parquill.prices import Price, PriceSource, compare, read_table
+from parquill.results import PartInfo, Status, read_part
+from parquill.storage import Storage
+from parquill.summary import TokenCounts, dollars
+from parquill.workspace import Workspace
+
+T = TypeVar("T")
+
+_PARTS_READ = 64
+"""Parts that answers' lengths are learned from, where the run left no record of them."""
+
+
+async def estimate_job(
+    job: Job, options: EstimateOptions | None = None, *, key: Secret | None = None, clock: Clock | None = None
+) -> Estimate:
+    """Say what a job would cost now, and how long it would take.
+
+    Sends nothing but look-ups of prices, unless `options.calibrate` asks for rows to be sent first. Raises
+    `UsageError` for what a run would be refused for, `EstimateAboveError` where the calibration's
+    rows could cost more than `options.max_usd`, `EndpointRefusedError` where the endpoint refuses them.
+    """
+    options, clock = options or EstimateOptions(), clock or SystemClock()
+    found = await _Desk(job, options, clock).estimate(key)
+    if not options.calibrate or not found.rows.todo:
+        return found
+    chosen = await asyncio.to_thread(choose_rows, _workspace(job), options.calibrate)
+    if options.max_usd is not None:
+        _refuse_calibration(found, len(chosen), options.max_usd)
+    summary = await run_job(
+        job,
+        RunOptions(select=chosen, retry=options.retry, allow_shrink=options.allow_shrink),
+        key=key,
+        clock=clock,
+    )
+    if summary.stopped_by is Stop.REFUSED:
+        raise EndpointRefusedError(summary.stop_message or "the endpoint refused the calibration")
+    again = await _Desk(job, options, clock).estimate(key)
+    return dataclasses.replace(again, calibration=Calibration(len(chosen), summary.cost_pico))
+
+
+def refuse_above(estimate: Estimate, usd: Decimal) -> None:
+    """Raise `EstimateAboveError` where the interval's upper end is above so many dollars, or is not known."""
+    if estimate.cost is None:
+        raise EstimateAboveError(
+            f"--max-usd {usd}: no price is known for {estimate.model}, so nothing can be promised: name model.price "
+            "{prompt, completion} in USD per token"
+        )
+    if estimate.cost.high_pico > int(usd * PICO):
+        raise EstimateAboveError(
+            f"--max-usd {usd}: this may cost up to {dollars(estimate.cost.high_pico)} (95 %; expected "
+            f"{dollars(estimate.cost.expected_pico)}). Nothing was sent. Allow more, ask fewer rows with --limit, or "
+            "narrow the estimate with `parquill estimate --calibrate 50`"
+        )
+
+
+def _refuse_calibration(estimate: Estimate, rows: int, usd: Decimal) -> None:
+    """A calibration's rows are a sample of those to send: it may cost their share of the worst case."""
+    if estimate.cost is None:
+        refuse_above(estimate, usd)
+        return
+    most = -(-estimate.cost.worst_pico * rows // estimate.rows.todo)
+    if most > int(usd * PICO):
+        raise EstimateAboveError(
+            f"--max-usd {usd}: the {rows} rows of --calibrate may cost up to {dollars(most)}. Nothing was sent"
+        )
+
+
+def _workspace(job: Job) -> Workspace:
+    return Workspace.of(job.output.path, state_home())
+
+
+class _Desk:
+    """Where one estimate is made."""
+
+    def __init__(self, job: Job, options: EstimateOptions, clock: Clock) -> None:
+        self._job = _looking(job) if options.check_images else job
+        self._options = options
+        self._clock = clock
+        self._workspace = _workspace(job)
+
+    async def estimate(self, key: Secret | None) -> Estimate:
+        opened = await asyncio.to_thread(prepare, self._job, self._clock)
+        self._check_column(opened)
+        facts = await self._facts(key)
+        async with opened.images:
+            return await asyncio.to_thread(self._reckon, opened, facts, asyncio.get_running_loop())
+
+    def _check_column(self, opened: Prepared) -> None:
+        by = self._options.by
+        if by is not None and by not in opened.manifest.columns.schema.names:
+            names = ", ".join(map(repr, opened.manifest.columns.schema.names))
+            raise JobError(f"--by {by}: the manifest has no such column; it has {names}")
+
+    async def _facts(self, key: Secret | None) -> EndpointFacts:
+        """What the endpoint says; a price needs no key."""
+        today = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC).date()
+        async with endpoint_of(self._job, key or _key(self._job), None) as (client, base_url):
+            return await look_up(client, base_url, self._job, today=today)
+
+    def _reckon(self, opened: Prepared, facts: EndpointFacts, loop: asyncio.AbstractEventLoop) -> Estimate:
+        """Plan, walk and add up; on a thread of its own."""
+        realm, options = realm_of(emulated=facts.emulated), self._options
+        planner = Planner(opened, Storage.at(self._job.output.path))
+        parts = planner.standing()
+        lessons = Lessons.take_up(opened, self._workspace, realm)
+        if lessons.length.estimate().source != "receipts":
+            _learn_lengths(lessons, opened, list(parts.values()), emulated=facts.emulated)
+        with Glance.at(self._workspace.ledger) as glance:
+            shelf = StillShelf(glance, realm)
+            plan = planner.plan(
+                parts, shelf, emulated=facts.emulated, retry=Retry(options.retry), allow_shrink=options.allow_shrink
+            )
+            elsewhere = Elsewhere.open(self._job.output.reuse_from, emulated=facts.emulated)
+            chosen = RunOptions(limit=options.limit).chosen
+            sorter = Sorter(opened, plan, shelf, elsewhere, chosen)
+            pictures = PartsOf(opened.images, check=options.check_images, wait=lambda work: _wait(loop, work))
+            walk = Walk(opened, facts, lessons, sorter, pictures, by=options.by)
+            self._workspace.make_ready()
+            self._workspace.storage().write_whole(self._workspace.estimate.name, walk.write)
+        found = self._told(opened, facts, lessons, plan, walk)
+        if found.cost is not None and options.limit is None:
+            Promise(found.settings, realm, found.unanswered, found.cost.range).keep(self._workspace)
+        return found
+
+    def _told(self, opened: Prepared, facts: EndpointFacts, lessons: Lessons, plan: RunPlan, walk: Walk) -> Estimate:
+        job, length, states = self._job, lessons.length.estimate(), walk.states
+        totals = Totals(
+            walk.sums, length, Errors(lessons.counter.mean_error, lessons.counter.spread), facts.price, walk.groups
+        )
+        time = pace(walk.sums.rows, totals.tokens, job.limits, self._workspace)
+        now = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
+        estimate = Estimate(
+            job=job.name,
+            model=job.model.name,
+            output=self._workspace.output,
+            rows=Rows(states[TODO], states[KEPT], states[EQUAL], states[FAILING]),
+            tokens=totals.tokens,
+            images=walk.sums.images,
+            cost=totals.cost(),
+            price=price_snapshot(facts.price),
+            price_line=_price_line(facts.price),
+            answer_tokens=length.expected,
+            answer_source=length.source,
+            receipts=lessons.counter.receipts.count,
+            unanswered=plan.todo,
+            settings=plan.settings,
+            realm=lessons.realm,
+            seconds=time.seconds,
+            pace=time.said,
+            ends_at=None if time.seconds is None else (now + dt.timedelta(seconds=time.seconds)).astimezone(),
+            failing_by_kind=dict(walk.faults),
+            by=self._options.by,
+            groups=_groups(totals),
+            comparison=_comparison(totals) if self._options.compare else (),
+        )
+        return dataclasses.replace(estimate, notices=(*opened.shape.notices, *_notices(job, facts, estimate)))
+
+
+def _looking(job: Job) -> Job:
+    """The job with pictures looked at before they are passed on."""
+    return job.model_copy(update={"images": job.images.model_copy(update={"check": True})})
+
+
+def _key(job: Job) -> Secret | None:
+    try:
+        return read_api_key(job.model)
+    except JobError:
+        return None
+
+
+def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+
+def _learn_lengths(lessons: Lessons, opened: Prepared, parts: Sequence[PartInfo], *, emulated: bool) -> None:
+    """Take the lengths of answers that stand in the output and were asked in the same way."""
+    output = Storage.at(opened.job.output.path)
+    ours = [one for one in parts if one.ok and one.settings == lessons.settings and bool(one.emulator_rows) == emulated]
+    seen: Counter[str] = Counter()
+    for info in itertools.islice(ours[:: max(1, len(ours) // _PARTS_READ)], _PARTS_READ):
+        table = read_part(output, info.name, ["status", "attempts", "completion_tokens"])
+        once = pc.and_(pc.equal(table["status"], Status.OK.value), pc.equal(table["attempts"], 1))
+        seen.update(map(str, table.filter(once)["completion_tokens"].drop_null().to_pylist()))
+    lessons.length.load(seen)
+
+
+def _groups(totals: Totals) -> tuple[Group, ...]:
+    groups = [
+        Group(
+            name,
+            one.rows,
+            TokenCounts(one.prompt_tokens, totals.answers(one.rows)),
+            totals.expected_pico(one.prompt_pico, one.rows),
+        )
+        for name, one in totals.groups.items()
+    ]
+    return tuple(sorted(groups, key=lambda one: (-(one.expected_pico or one.rows), one.value)))
+
+
+def _comparison(totals: Totals) -> tuple[Any, ...]:
+    tokens, sums = totals.tokens, totals.sums
+    table = read_table(PRICE_TABLE)
+    return tuple(compare(tokens.prompt, tokens.completion, table, requests=sums.rows, images=sums.images))
+
+
+def _price_line(price: Price | None) -> str:
+    """Where the price comes from, for people."""
+    if price is None:
+        return "unknown"
+    rates = price.rates
+    told = f"${rates.prompt / PICO:g} in, ${rates.completion / PICO:g} out, a million tokens"
+    match price.source:
+        case PriceSource.JOB:
+            return f"{told}, by the job's model.price"
+        case PriceSource.TABLE:
+            return f"{told}, by the table, of {price.as_of}"
+        case PriceSource.ENDPOINT:
+            several = f"{len(price.offers)} providers" if len(price.offers) > 1 else price.provider or "the endpoint"
+            return f"{told}, as {several} said just now"
+
+
+def _notices(job: Job, facts: EndpointFacts, estimate: Estimate) -> list[str]:
+    """What a person must know before believing the figures."""
+    said = list(facts.notices)
+    if not facts.reachable:
+        said.append(f"{facts.base_url} could not be reached: what it asks now and what it can do are not known")
+    if facts.price is None:
+        said.append(
+            f"NO PRICE is known for {job.model.name} at {facts.base_url}: tokens are counted, the cost is unknown. "
+            "Name model.price {prompt, completion} in USD per token"
+        )
+    cost, cap = estimate.cost, job.budget.usd
+    if cost is not None and cap is not None and cost.high_pico > int(cap * PICO):
+        said.append(
+            f"budget.usd {cap} is below the upper end of the interval, {dollars(cost.high_pico)}: "
+            "the run may stop early"
+        )
+    per_day = job.limits.requests_per_day
+    if per_day is not None and not job.limits.wait and estimate.rows.todo > per_day:
+        said.append(
+            f"limits.requests_per_day {per_day:,} is below the rows to send: the run will stop there for the day"
+        )
+    return said

@@ -1,0 +1,149 @@
+"""The table that an estimate shows people: rows, tokens, cost with its interval, time."""
+
+from __future__ import annotations
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from parquill import advice
+from parquill.estimate.values import Estimate
+from parquill.summary import dollars
+from parquill.words import count, duration, percent, printable
+
+_MOST_GROUPS = 20
+
+
+def render_estimate(estimate: Estimate, console: Console) -> None:
+    """Print the estimate; every text of foreign origin is made harmless first."""
+    blocks: list[RenderableType] = [_headline(estimate), _figures(estimate)]
+    if estimate.failing_by_kind:
+        blocks.append(_failing(estimate))
+    if estimate.groups:
+        blocks.append(_groups(estimate))
+    if estimate.comparison:
+        blocks.append(_comparison(estimate))
+    blocks.append(_closing(estimate))
+    console.print(Padding(Group(*(Padding(block, (0, 0, 1, 0)) for block in blocks)), (1, 1, 0, 1)))
+
+
+def _headline(estimate: Estimate) -> Text:
+    rows, cost = estimate.rows, estimate.cost
+    if not rows.todo:
+        word, style = "nothing to send: $0.00", "green"
+    elif cost is None:
+        word, style = f"{count(rows.todo)} rows to send, at an UNKNOWN PRICE", "yellow"
+    else:
+        word, style = f"{count(rows.todo)} rows to send, about {dollars(cost.expected_pico)}", "green"
+    return Text.assemble(
+        (printable(estimate.job), "bold"), "  ", (word, style), (f"  {printable(estimate.model)}", "dim")
+    )
+
+
+def _grid(lines: list[tuple[str, str, str]]) -> Table:
+    """Lay out (label, figure, remark), figures flush right."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="dim", overflow="fold")
+    for label, figure, remark in lines:
+        grid.add_row(label, figure, Text(remark))
+    return grid
+
+
+def _figures(estimate: Estimate) -> Table:
+    rows, tokens = estimate.rows, estimate.tokens
+    lines = [
+        ("to send", count(rows.todo), ""),
+        ("kept", count(rows.kept), "answered before"),
+        ("equal", count(rows.equal), "answered by another row or output, without a request"),
+        ("failing", count(rows.failing), "certain to fail, and free"),
+    ]
+    lines = [line for line in lines if line[1] != "0" or line[0] == "to send"]
+    if rows.todo:
+        lines += [
+            ("tokens in", count(tokens.prompt), _prompts(estimate)),
+            ("tokens out", count(tokens.completion), _answers(estimate)),
+            *_costs(estimate),
+            ("time", *_time(estimate)),
+        ]
+    return _grid([*lines, ("price", "", printable(estimate.price_line))])
+
+
+def _prompts(estimate: Estimate) -> str:
+    told = f"{count(estimate.images)} pictures; " if estimate.images else ""
+    source = f"checked by {count(estimate.receipts)} receipts" if estimate.receipts else "no receipts yet"
+    return told + source
+
+
+def _answers(estimate: Estimate) -> str:
+    sources = {
+        "receipts": "as the answers so far",
+        "schema": "a guess from the schema: --calibrate 50 makes it a measurement",
+        "limit": "a guess from max_tokens: --calibrate 50 makes it a measurement",
+    }
+    return f"{estimate.answer_tokens:.0f} a row, {sources[estimate.answer_source]}"
+
+
+def _costs(estimate: Estimate) -> list[tuple[str, str, str]]:
+    if (cost := estimate.cost) is None:
+        return [("cost", "unknown", "no price is known")]
+    half = max(cost.high_pico - cost.expected_pico, cost.expected_pico - cost.low_pico)
+    share = f", give or take {percent(half / cost.expected_pico)}" if cost.expected_pico else ""
+    return [
+        ("cost", dollars(cost.expected_pico), "expected"),
+        ("", f"{dollars(cost.low_pico)} to {dollars(cost.high_pico)}", f"in 95 of 100 cases{share}"),
+        ("", dollars(cost.worst_pico), "at worst: the longest answers and prompts, each row sent once"),
+    ]
+
+
+def _time(estimate: Estimate) -> tuple[str, str]:
+    if estimate.seconds is None:
+        return "unknown", estimate.pace
+    ends = f"; started now, done {estimate.ends_at:%a %H:%M}" if estimate.ends_at else ""
+    return duration(estimate.seconds), f"{estimate.pace}{ends}"
+
+
+def _failing(estimate: Estimate) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="red", no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for kind, number in sorted(estimate.failing_by_kind.items(), key=lambda item: -item[1]):
+        grid.add_row(printable(kind), count(number), Text(advice.what_to_do(kind)))
+    return grid
+
+
+def _groups(estimate: Estimate) -> Table:
+    lines = []
+    for one in estimate.groups[:_MOST_GROUPS]:
+        cost = "unknown" if one.expected_pico is None else dollars(one.expected_pico)
+        lines.append((printable(one.value, 60), cost, f"{count(one.rows)} rows"))
+    if len(estimate.groups) > _MOST_GROUPS:
+        lines.append(("…", "", f"{count(len(estimate.groups) - _MOST_GROUPS)} more, in --json"))
+    return _titled(f"by {printable(estimate.by or '')}", _grid(lines))
+
+
+def _comparison(estimate: Estimate) -> Table:
+    lines = [
+        (printable(row.model, 60), dollars(row.cost_pico), f"price of {row.as_of}" if row.as_of else "")
+        for row in estimate.comparison
+    ]
+    return _titled("the same tokens at other prices (other models count 10 to 30 % otherwise)", _grid(lines))
+
+
+def _titled(title: str, body: Table) -> Table:
+    grid = Table.grid()
+    grid.add_row(Text(title, "bold"))
+    grid.add_row(body)
+    return grid
+
+
+def _closing(estimate: Estimate) -> Text:
+    lines = [printable(notice, most=600) for notice in estimate.notices]
+    if (sent := estimate.calibration) is not None:
+        lines.insert(0, f"Calibrated with {count(sent.rows)} rows for {dollars(sent.cost_pico)}; they are kept.")
+    else:
+        lines.append("Nothing was sent.")
+    return Text("\n".join(lines))
