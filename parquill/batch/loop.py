@@ -96,11 +96,11 @@ class RunLoop:
 
     def stages(self) -> Stages:
         """Where rows are now."""
-        works = self.feed.works.values()
-        flying = self._rooms.gate.statistics().in_flight
+        gate, works = self._rooms.gate.statistics(), self.feed.works.values()
+        asking = min(self.asking, gate.waiting_for_budget + gate.waiting + gate.in_flight)
         return Stages(
-            pictures=max(0, self.asking - flying),
-            asking=flying,
+            pictures=self.asking - asking,
+            asking=asking,
             writing=sum(len(work.results) - work.left for work in works),
         )
 

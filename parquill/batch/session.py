@@ -28,7 +28,7 @@ from parquill.batch.rungs import RungChoice
 from parquill.batch.shelf import LedgerShelf
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
-from parquill.batch.watch import Watch
+from parquill.batch.watch import Watch, sampling
 from parquill.budget import Budget
 from parquill.chat import PICO
 from parquill.client import Client
@@ -191,7 +191,7 @@ class Session:
         if self._options.deadline is not None:
             left = max(0.0, self._options.deadline - self._clock.wall())
             self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
-        async with attach(loop, watch):
+        async with attach(loop, watch), sampling(watch, self._clock):
             await loop.execute()
         if evidence is not None:
             await evidence.close()

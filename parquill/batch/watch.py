@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from parquill.batch.loop import RunLoop
@@ -92,6 +95,23 @@ class Watch:
             return None
         pace = (fresh - self._first_done[1]) / (state.seconds - self._first_done[0])
         return (rows.total - state.done) / pace
+
+
+@contextlib.asynccontextmanager
+async def sampling(watch: Watch, clock: Clock) -> AsyncIterator[None]:
+    """Look once a second for the timeline's sake, also when nobody else does."""
+
+    async def look() -> None:
+        while True:
+            watch.state()
+            await clock.sleep(1.0)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 def _limits(gate: GateStatistics, cap_pico: int | None) -> tuple[LimitUse, ...]:
