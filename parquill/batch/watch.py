@@ -23,7 +23,6 @@ _NAMES = {
 _WAITS = {
     Binding.PAUSE: "the endpoint asked for a pause",
     Binding.BREAKER: "the endpoint is failing; rows wait until it is well",
-    Binding.RETRIES: "retries are held back so that they do not become a storm",
 }
 
 
