@@ -34,7 +34,9 @@ class Glance:
             yield None
             return
         try:
-            uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+            # Without a log nobody writes: SQLite need not make the files by which readers and writers agree.
+            still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
+            uri = f"file:{quote(str(path.absolute()))}?mode=ro{still}"
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10.0, check_same_thread=False)) as db:
                 yield cls(db)
         except sqlite3.Error as error:
