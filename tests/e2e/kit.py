@@ -7,7 +7,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from parquill.batch import RunOptions, run_job
 from parquill.batch.session import Attach, unwatched
-from parquill.clock import Clock
+from parquill.clock import Clock, SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, LogTotals, read_log
 from parquill.job import Job, load_job
 from parquill.ledger import Books, Ledger, Spend
@@ -168,6 +168,12 @@ class Rehearsal:
                 ledger.close()
 
         return await asyncio.to_thread(look)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Look every few milliseconds whether something has happened in another process or task."""
+    while not condition():
+        await SystemClock().sleep(0.005)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

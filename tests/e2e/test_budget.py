@@ -1,0 +1,149 @@
+"""Spend never passes the cap, whatever the concurrency, retries, time-outs and deaths."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parquill.batch import RunOptions
+from parquill.clock import SystemClock
+from parquill.emulator import Misbehaviour, Spread
+from parquill.errors import Stop
+from parquill.summary import PICO
+from tests.e2e.dying import die_in_time
+from tests.e2e.kit import Rehearsal, rehearsal, rows
+
+SHORT: dict[str, Any] = {"model": {"max_tokens": 16}, "output": {"rows_per_part": 2000}}
+WEATHER = {
+    Misbehaviour.SERVER_ERROR: 0.05,
+    Misbehaviour.STALL: 0.02,
+    Misbehaviour.NO_USAGE: 0.02,
+    Misbehaviour.RESET_LATE: 0.02,
+    Misbehaviour.NULL_CONTENT: 0.05,
+}
+CHAOS = pytest.mark.chaos
+
+
+def limits(in_flight: int) -> dict[str, Any]:
+    return {"max_in_flight": in_flight, "requests_per_minute": 10_000_000}
+
+
+def in_pico(usd: str) -> int:
+    return round(float(usd) * PICO)
+
+
+async def judge(run: Rehearsal, cap: str, *, least: float = 0.0) -> None:
+    """Neither the other side's bill nor our books pass the cap; where it can be used up, it is."""
+    bill, books = run.bill().billed_pico, await run.books()
+    assert bill <= books.runs_pico <= in_pico(cap)
+    assert books.runs_pico >= least * in_pico(cap)
+    assert books.balanced
+    await run.must_hold(budget={"usd": cap})
+
+
+@pytest.mark.parametrize(
+    ("cap", "in_flight"),
+    [
+        ("0.0002", 1),
+        ("0.001", 32),
+        ("0.001", 200),
+        *(pytest.param("0.001", most, marks=CHAOS) for most in (1, 1000)),
+        *(pytest.param("0.01", most, marks=CHAOS) for most in (1, 32, 200, 1000)),
+        *(pytest.param("0.1", most, marks=CHAOS) for most in (32, 200, 1000)),
+    ],
+)
+@pytest.mark.timeout(900)
+async def test_a_cap_is_used_to_97_percent_and_never_passed(cap: str, in_flight: int, tmp_path: Path) -> None:
+    count = in_pico(cap) // 1_000_000
+    async with rehearsal(tmp_path, sections={**SHORT, "limits": limits(in_flight)}, latency=Spread(0.01, 0.5)) as run:
+        run.write(rows(count))
+        summary = await run.run(budget={"usd": cap})
+        assert (summary.stopped_by, summary.exit_status, summary.rows.failed) == (Stop.BUDGET, 4, 0)
+        await judge(run, cap, least=0.97 if in_pico(cap) > 10**8 else 0.9)
+
+
+@pytest.mark.parametrize("in_flight", [32, *(pytest.param(most, marks=CHAOS) for most in (1, 200, 1000))])
+@pytest.mark.timeout(300)
+async def test_retries_and_time_outs_do_not_pass_a_cap(in_flight: int, tmp_path: Path) -> None:
+    sections = {**SHORT, "limits": limits(in_flight), "retry": {"deadline_seconds": 3}}
+    async with rehearsal(tmp_path, sections=sections, seed=5, stall_seconds=1.0, misbehaviour=WEATHER) as run:
+        run.write(rows(120))
+        summary = await run.run(budget={"usd": "0.0001"})
+        assert summary.stopped_by is Stop.BUDGET
+        await judge(run, "0.0001")
+
+
+@pytest.mark.parametrize("in_flight", [32, *(pytest.param(most, marks=CHAOS) for most in (1, 200, 1000))])
+@pytest.mark.timeout(600)
+async def test_deaths_do_not_pass_a_cap(in_flight: int, tmp_path: Path, kills: int) -> None:
+    chance, budget = random.Random(in_flight), {"usd": "0.001"}
+    async with rehearsal(tmp_path, sections={**SHORT, "limits": limits(in_flight)}, latency=Spread(0.02, 0.5)) as run:
+        run.write(rows(1000))
+        path = run.job_file(budget=budget)
+        for _ in itertools.takewhile(lambda n: n < min(kills, 12), itertools.count()):
+            await die_in_time(path, chance.uniform(0.1, 0.6))
+        summary = await run.run(budget=budget)
+        assert summary.stopped_by is Stop.BUDGET
+        await judge(run, "0.001", least=0.97)
+
+
+async def test_after_a_budget_stop_the_same_command_sends_nothing_and_says_how_to_go_on(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, sections=SHORT) as run:
+        run.write(rows(100))
+        await run.run(budget={"usd": "0.00005"})
+        asked = run.asked
+        assert 0 < asked < 100
+        end = await run.command("run", "--json", budget={"usd": "0.00005"})
+        assert (end.status, end.json["stopped_by"], end.json["requests"], run.asked) == (4, "budget", 0, asked)
+        said = (await run.command("run", budget={"usd": "0.00005"})).err
+        assert "budget.usd" in said and "--fresh-budget" in said
+        assert (await run.run(RunOptions(fresh_budget=True), budget={"usd": "0.00005"})).requests > 0
+        assert run.asked < 100
+        larger = await run.run(budget={"usd": "1"})
+        assert larger.rows.ok == 100
+        assert run.asked == 100
+        await run.must_hold()
+
+
+async def test_a_small_row_does_not_slip_through_after_a_budget_stop(tmp_path: Path) -> None:
+    """What is left of the cap would do for a short row: the stop still stands until somebody lifts it."""
+    async with rehearsal(tmp_path, sections={**SHORT, "limits": {"max_in_flight": 1}}) as run:
+        long = ["word " * 400 for _ in range(20)]
+        run.write({"id": list(range(21)), "text": [*(f"{at} {text}" for at, text in enumerate(long)), "short"]})
+        first = await run.run(budget={"usd": "0.0001"})
+        assert first.stopped_by is Stop.BUDGET
+        assert (await run.run(budget={"usd": "0.0001"})).requests == 0
+
+
+class Tomorrow(SystemClock):
+    """The machine's clock, one day ahead."""
+
+    def wall(self) -> float:
+        return super().wall() + 86_400
+
+
+async def test_a_cap_for_a_day_starts_anew_on_the_next(tmp_path: Path) -> None:
+    budget = {"usd": "0.00005", "per": "day"}
+    async with rehearsal(tmp_path, sections=SHORT) as run:
+        run.write(rows(60))
+        first = await run.run(budget=budget)
+        assert first.stopped_by is Stop.BUDGET
+        assert (await run.run(budget=budget)).requests == 0
+        second = await run.run(clock=Tomorrow(), budget=budget)
+        assert second.requests > 0
+        await run.must_hold()
+
+
+async def test_a_budget_in_tokens_holds(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, sections=SHORT) as run:
+        run.write(rows(100))
+        summary = await run.run(budget={"tokens": 1500})
+        assert (summary.stopped_by, summary.exit_status) == (Stop.BUDGET, 4)
+        bill = run.bill()
+        assert 1000 < bill.prompt_tokens + bill.completion_tokens <= 1500
+        assert (await run.run(budget={"tokens": 1500})).requests == 0
+        await run.must_hold()
