@@ -17,6 +17,7 @@ SHORT: dict[str, list[str]] = {
     "limits": [],
     "ledger": [],
     "parts": [],
+    "planning": ["100000"],
     "answers": [],
     "tokens": [],
     "estimate": [],

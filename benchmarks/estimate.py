@@ -22,9 +22,7 @@ import pyarrow.parquet as pq
 
 ROWS = 1_000_000
 TITLES = ("Red kettle with a brass handle", "Grey wool jacket, second hand", "Oak chair no. 3", "Radio of the fifties")
-TEMPLATE = (
-    "Describe the photo of {{ title }} (item {{ id }}) in {{ language }}, in two short sentences."
-)
+TEMPLATE = "Describe the photo of {{ title }} (item {{ id }}) in {{ language }}, in two short sentences."
 
 
 def manifest(path: Path, rows: int) -> None:

@@ -11,6 +11,7 @@ everything on (limits, budget, ledger, typed answers, parts). Start-up is taken 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import json
 import os
@@ -26,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 IN_FLIGHT = 256
+PEAK_FILE = "PARQUILL_BENCHMARK_PEAK"
 WORDS = "a quiet street in the old town with a row of bicycles and a red door under a wide grey sky"
 
 
@@ -85,24 +87,35 @@ def bare(path: Path, base_url: str) -> None:
     uvloop.run(main())
 
 
-def ours(job_file: Path) -> None:
+def ours(job_file: Path, *arguments: str) -> None:
     """`parquill run`, as a user starts it."""
     from parquill.cli import main
 
-    sys.argv = ["parquill", "run", str(job_file), "--quiet"]
+    sys.argv = ["parquill", "run", str(job_file), "--quiet", *arguments]
     main()
 
 
 def measure(*arguments: str) -> tuple[float, float, float]:
     """Run one side in a process of its own: wall seconds, CPU seconds, peak MiB."""
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.throughput", *arguments])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(f"{arguments} ended with {process.returncode}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    with tempfile.NamedTemporaryFile("r") as peak:
+        started = time.perf_counter()
+        environment = {**os.environ, PEAK_FILE: peak.name}
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.throughput", *arguments], env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - started
+        if process.returncode:
+            raise SystemExit(f"{arguments} ended with {process.returncode}")
+        return wall, usage.ru_utime + usage.ru_stime, float(peak.read())
+
+
+def leave_peak() -> None:
+    """Write this process's peak memory in MiB where the one that measures reads it.
+
+    `ru_maxrss` will not do: a child's begins at what its parent had when it was started.
+    """
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    Path(os.environ[PEAK_FILE]).write_text(str(int(status.split("VmHWM:")[1].split()[0]) / 1024), encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -153,11 +166,16 @@ def compare(folder: Path, rows: int, latency: float, rounds: int) -> None:
 
 def main() -> None:
     """Run what the arguments ask for; the two sides call this in processes of their own."""
+    if PEAK_FILE in os.environ:
+        atexit.register(leave_peak)
     if sys.argv[1:2] == ["bare"]:
         bare(Path(sys.argv[2]), sys.argv[3])
         return
     if sys.argv[1:2] == ["ours"]:
         ours(Path(sys.argv[2]))
+        return
+    if sys.argv[1:2] == ["ours-json"]:
+        ours(Path(sys.argv[2]), "--json", *sys.argv[3:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=5_000)

@@ -98,7 +98,7 @@ def word_salad(language: str, rng: random.Random) -> list[str]:
     """Sentences of words drawn by their frequency, with capitals and punctuation."""
     if str(wheels()) not in sys.path:
         sys.path.append(str(wheels()))
-    from wordfreq import get_frequency_dict  # noqa: PLC0415 - installed by the line above
+    from wordfreq import get_frequency_dict
 
     frequencies = get_frequency_dict(language)
     spaced = language not in ("zh", "ja")

@@ -1,0 +1,134 @@
+"""How long a finished output takes to be planned again, and what it takes of memory.
+
+A manifest of ROWS rows and its whole output are made (answers by hand, through the run's own
+publishing), then `parquill run` is started on them as they are (nothing to do), with one row
+added (one request), and after a kill in the middle of the run (the last tenth has no parts):
+seconds from the start of the process to its end, and the process's peak memory.
+
+    python -m benchmarks.planning [ROWS]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.throughput import PEAK_FILE, endpoint
+from parquill.batch.plan import Planner
+from parquill.batch.prepare import Prepared, prepare
+from parquill.clock import SystemClock
+from parquill.job import load_job
+from parquill.results import CostSource, ItemResult, Status, result_table, write_part
+from parquill.storage import Storage
+
+ROWS_PER_PART = 10_000
+
+
+def manifest(path: Path, rows: int) -> None:
+    """Write ids, texts and picture URLs, a million rows in some seconds."""
+    writer: pq.ParquetWriter | None = None
+    for first in range(0, rows, 100_000):
+        span = range(first, min(rows, first + 100_000))
+        table = pa.table(
+            {
+                "id": [f"row-{i:09d}" for i in span],
+                "text": [f"Describe picture number {i} in one sentence, please." for i in span],
+                "image_url": [f"https://pictures.example.org/{i:09d}.jpg" for i in span],
+            }
+        )
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+
+
+def job(folder: Path, base_url: str) -> dict[str, object]:
+    """The job whose output is planned again."""
+    return {
+        "name": "planning",
+        "manifest": {"path": str(folder / "manifest.parquet"), "id_column": "id", "image_columns": ["image_url"]},
+        "prompt": {"user": "{{ text }}"},
+        "output": {"path": str(folder / "out"), "rows_per_part": ROWS_PER_PART},
+        "model": {"endpoint": base_url},
+    }
+
+
+def answer(fingerprint: bytes | None) -> ItemResult:
+    """A row's outcome as a run would have left it."""
+    return ItemResult(
+        status=Status.OK, fingerprint=fingerprint, error_kind=None, error_message=None, answer="A street.",
+        answer_text="A street.", attempts=1, model="google/gemma-3-4b-it", provider="Lean", generation_id="gen-1",
+        finish_reason="stop", prompt_tokens=300, completion_tokens=4, cached_tokens=0, cost_pico=6_160_000,
+        cost_source=CostSource.ENDPOINT, estimated_pico=6_200_000, latency_ms=200, repairs=(), finished_at=1,
+    )  # fmt: skip
+
+
+def fill(opened: Prepared, output: Storage) -> None:
+    """Write every part, as a run would have."""
+    digests = Planner(opened, output).digests()
+    columns = opened.manifest.columns.needed(opened.reader.columns)
+    tables: list[pa.Table] = []
+    results: list[ItemResult] = []
+    for chunk in opened.manifest.read(columns):
+        tables.append(chunk.table.select(["id", "text", "image_url"]))
+        results += [answer(row.fingerprint) for row in opened.reader.read(chunk)]
+        if len(results) == chunk.slice.rows:
+            table = result_table(opened.schema, pa.concat_tables(tables), results, opened.shape.to_arrow)
+            metadata = {
+                "part_id": os.urandom(16).hex(),
+                "realm": "",
+                "slice_digest": digests[chunk.slice.part],
+                "job": "planning",
+                "settings": opened.asking.settings_digest,
+            }
+            write_part(output, chunk.slice.part, table, metadata)
+            tables, results = [], []
+
+
+def run(folder: Path, *arguments: str) -> tuple[float, float, dict[str, object]]:
+    """Start `parquill run` on the job: seconds, peak MiB, what it printed."""
+    with tempfile.NamedTemporaryFile("r") as peak:
+        command = [sys.executable, "-m", "benchmarks.throughput", "ours-json", str(folder / "job.json"), *arguments]
+        started = time.perf_counter()
+        environment = {**os.environ, PEAK_FILE: peak.name}
+        printed = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=False).stdout
+        return time.perf_counter() - started, float(peak.read()), json.loads(printed)
+
+
+def show(what: str, rows: int, measured: tuple[float, float, dict[str, object]]) -> None:
+    """Print one line."""
+    seconds, peak, said = measured
+    print(f"{what:34} {rows:>10,} rows {seconds:>8.1f} s {peak:>7.0f} MiB   requests {said['requests']}")
+
+
+async def main() -> None:
+    """Make the output and measure the three starts."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with tempfile.TemporaryDirectory() as name, endpoint(0.0) as base_url:
+        folder = Path(name)
+        manifest(folder / "manifest.parquet", rows)
+        (folder / "job.json").write_text(json.dumps(job(folder, base_url)))
+        opened = prepare(load_job(folder / "job.json"), SystemClock())
+        output = Storage.at(folder / "out")
+        output.make_ready()
+        fill(opened, output)
+        print(f"load {os.getloadavg()[0]:.1f}")
+        show("finished, nothing new", rows, run(folder))
+        manifest(folder / "manifest.parquet", rows + 1)
+        show("one row added", rows + 1, run(folder))
+        for part in sorted((folder / "out").glob("*.parquet"))[-max(1, rows // ROWS_PER_PART // 10) :]:
+            part.unlink()
+        show("a tenth of the parts gone, --limit 0", rows + 1, run(folder, "--limit", "0"))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
