@@ -17,7 +17,7 @@ from typing import BinaryIO
 import uvloop
 
 import tests.e2e.kit
-from parquill.batch import run_job
+from parquill.batch import RunOptions, run_job
 from parquill.job import load_job
 from parquill.storage import Disk
 
@@ -25,6 +25,7 @@ __all__ = ["die_at_step", "die_in_time"]
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
+_OPTIONS = RunOptions(allow_shrink=True)
 assert tests.e2e.kit.KEY_NAME
 
 
@@ -96,9 +97,9 @@ def _run_for(job: Path, seconds: float) -> None:
     killer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
     killer.daemon = True
     killer.start()
-    uvloop.run(run_job(load_job(job)))
+    uvloop.run(run_job(load_job(job), _OPTIONS))
     killer.cancel()
 
 
 def _run_on(job: Path, step: int, after: bool) -> None:
-    uvloop.run(run_job(load_job(job), disk=DeadlyDisk(step, after=after)))
+    uvloop.run(run_job(load_job(job), _OPTIONS, disk=DeadlyDisk(step, after=after)))

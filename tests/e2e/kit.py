@@ -159,6 +159,12 @@ class Rehearsal:
     async def runs(self) -> int:
         return len(await self._ask_ledger(lambda ledger: ledger.runs().result()))
 
+    async def doubts(self) -> int:
+        """Requests of all runs that were in flight when a process died."""
+        return await self._ask_ledger(
+            lambda ledger: sum(ledger.totals(run.id).result().doubts for run in ledger.runs().result())
+        )
+
     async def _ask_ledger(self, question: Any) -> Any:
         def look() -> Any:
             ledger = Ledger.open(self.folder / "out.parquill" / "ledger.sqlite", job="rehearsal")
