@@ -310,3 +310,29 @@ def test_the_schemas_that_come_along_have_a_column_for_everything(name: str) -> 
     shape = shape_of(str(ROOT / f"configs/schemas/{name}.json"))
     assert shape.notices == ()
     assert shape.settings_for(Rung.JSON_SCHEMA)["response_format"]["json_schema"]["strict"] is True
+
+
+NESTED_ENUMS = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["a", "b"]},
+        "inner": {"type": ["object", "null"], "properties": {"kind": {"enum": ["c"]}}, "required": ["kind"]},
+        "some": {"type": "array", "items": {"type": "object", "properties": {"kind": {"enum": ["d"]}}}},
+    },
+    "required": ["kind", "inner", "some"],
+}
+
+
+def test_enums_under_nulls_are_sound_and_can_be_joined() -> None:
+    """pyarrow puts index 0 into an empty dictionary there, and joining such arrays read wild memory and died."""
+    shape = shape_of(NESTED_ENUMS)
+    full = {"kind": "b", "inner": {"kind": "c"}, "some": [{"kind": "d"}, {"kind": None}]}
+    bare = {"kind": "a", "inner": None, "some": []}
+    chunks = [[full, bare], [None, None], [None, bare], [None, full]]
+    arrays = [shape.to_arrow(chunk) for chunk in chunks]
+    for array, chunk in zip(arrays, chunks, strict=True):
+        array.validate(full=True)
+        assert array.to_pylist() == chunk
+    joined = pa.chunked_array(arrays).take(pa.array(range(8)))
+    joined.validate(full=True)
+    assert joined.to_pylist() == [value for chunk in chunks for value in chunk]

@@ -21,6 +21,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from parquill.answers.nodes import JSON_TEXT, Kind, Node
 
@@ -68,6 +69,33 @@ def json_text_paths(node: Node) -> tuple[tuple[str, ...], ...]:
         return ((),)
     steps = [(child.name, child.node) for child in node.fields] + ([("[]", node.item)] if node.item else [])
     return tuple((name, *path) for name, inner in steps for path in json_text_paths(inner))
+
+
+def sound(array: pa.Array, absent: pa.Array | None = None) -> pa.Array:
+    """Return an array of JSON values whose dictionaries are sound also where a struct is null.
+
+    There `pa.array` puts index 0 (pyarrow 26), even into an empty dictionary; joining such
+    arrays reads past the dictionary's end: wild values, or the death of the process.
+    `absent`: where the parent is null.
+    """
+    kind = array.type
+    if not _holds_dictionary(kind):
+        return array
+    if pa.types.is_dictionary(kind):
+        if absent is None:
+            return array
+        return pa.DictionaryArray.from_arrays(pc.if_else(absent, None, array.indices), array.dictionary)
+    gone = array.is_null() if absent is None else pc.or_(array.is_null(), absent)
+    if pa.types.is_list(kind):
+        return pa.ListArray.from_arrays(array.offsets, sound(array.values), type=kind, mask=gone)
+    children = [sound(array.field(place), gone) for place in range(kind.num_fields)]
+    return pa.StructArray.from_arrays(children, fields=list(kind), mask=gone)
+
+
+def _holds_dictionary(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return True
+    return any(_holds_dictionary(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _lower_object(inner: dict[str, Lowering]) -> Lowering:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 import pyarrow as pa
 
-from parquill.answers.arrow import Lowering, arrow_type, json_text_paths, lowering
+from parquill.answers.arrow import Lowering, arrow_type, json_text_paths, lowering, sound
 from parquill.answers.functions import (
     JSON_FORM,
     PROMPT_FORM,
@@ -75,7 +75,7 @@ class AnswerShape:
         """Return values of `Answer.value` (None = null) as an array of `arrow_type`."""
         if self._lower is not None:
             answers = [None if value is None else self._lower(value) for value in answers]
-        return pa.array(answers, type=self.arrow_type)
+        return sound(pa.array(answers, type=self.arrow_type))
 
     def settings_for(self, rung: Rung) -> dict[str, Any]:
         """Return the keys of a request body that a rung adds."""

