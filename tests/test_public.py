@@ -1,0 +1,35 @@
+"""The public list: what `from parquill import …` gives, and nothing more."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import parquill
+
+PUBLIC = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "verify"]
+
+
+def test_the_public_list_is_this() -> None:
+    assert sorted(parquill.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(parquill, name).__module__.startswith("parquill.")
+
+
+def test_what_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'runs'"):
+        parquill.runs  # noqa: B018 - the look is the test
+
+
+def test_importing_the_package_loads_no_engine() -> None:
+    code = "import sys, parquill; print(sorted({'pyarrow', 'aiohttp', 'prefect', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_engine_does_not_load_prefect() -> None:
+    code = "import sys, parquill.api, parquill.cli; print('prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
