@@ -43,7 +43,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "prefect_ray": "flows tasks",
         "tenacity": "retry",
         "aiohttp": "client fetch notify emulator",
-        "pyarrow": "manifest results storage answers report",
+        "pyarrow": "manifest results storage answers estimate report",
         "leather": "report",
         "sqlite3": "ledger",
         "yaml": "job",
@@ -55,7 +55,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "json_repair": "answers",
         "tokenizers": "tokens",
         "pandas": "summary report cli",
-        "rich": "progress doctor cli",
+        "rich": "progress doctor estimate cli",
         "typer": "cli",
     }.items()
 }

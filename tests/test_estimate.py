@@ -341,7 +341,7 @@ async def test_json_has_the_promised_keys_and_money_in_strings(desk: Desk) -> No
 async def test_the_table_for_people_says_rows_cost_and_interval(desk: Desk) -> None:
     desk.write({"id": ["a", "b", "c"], "text": ["Say yes.", None, "Say yes."]})
     shown = _rendered(await estimate_job(desk.job()))
-    for words in ("1 rows to send", "95 of 100", "at worst", "bad_row", "Nothing was sent"):
+    for words in ("1 row to send", "95 of 100", "at worst", "bad_row", "Nothing was sent"):
         assert words in shown
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from parquill import advice
 from parquill.estimate.values import Estimate
 from parquill.summary import dollars
-from parquill.words import count, duration, percent, printable
+from parquill.words import count, counted, duration, percent, printable
 
 _MOST_GROUPS = 20
 
@@ -33,9 +33,9 @@ def _headline(estimate: Estimate) -> Text:
     if not rows.todo:
         word, style = "nothing to send: $0.00", "green"
     elif cost is None:
-        word, style = f"{count(rows.todo)} rows to send, at an UNKNOWN PRICE", "yellow"
+        word, style = f"{counted(rows.todo, 'row')} to send, at an UNKNOWN PRICE", "yellow"
     else:
-        word, style = f"{count(rows.todo)} rows to send, about {dollars(cost.expected_pico)}", "green"
+        word, style = f"{counted(rows.todo, 'row')} to send, about {dollars(cost.expected_pico)}", "green"
     return Text.assemble(
         (printable(estimate.job), "bold"), "  ", (word, style), (f"  {printable(estimate.model)}", "dim")
     )
@@ -72,8 +72,8 @@ def _figures(estimate: Estimate) -> Table:
 
 
 def _prompts(estimate: Estimate) -> str:
-    told = f"{count(estimate.images)} pictures; " if estimate.images else ""
-    source = f"checked by {count(estimate.receipts)} receipts" if estimate.receipts else "no receipts yet"
+    told = f"{counted(estimate.images, 'picture')}; " if estimate.images else ""
+    source = f"checked by {counted(estimate.receipts, 'receipt')}" if estimate.receipts else "no receipts yet"
     return told + source
 
 
@@ -119,7 +119,7 @@ def _groups(estimate: Estimate) -> Table:
     lines = []
     for one in estimate.groups[:_MOST_GROUPS]:
         cost = "unknown" if one.expected_pico is None else dollars(one.expected_pico)
-        lines.append((printable(one.value, 60), cost, f"{count(one.rows)} rows"))
+        lines.append((printable(one.value, 60), cost, counted(one.rows, "row")))
     if len(estimate.groups) > _MOST_GROUPS:
         lines.append(("…", "", f"{count(len(estimate.groups) - _MOST_GROUPS)} more, in --json"))
     return _titled(f"by {printable(estimate.by or '')}", _grid(lines))
@@ -143,7 +143,7 @@ def _titled(title: str, body: Table) -> Table:
 def _closing(estimate: Estimate) -> Text:
     lines = [printable(notice, most=600) for notice in estimate.notices]
     if (sent := estimate.calibration) is not None:
-        lines.insert(0, f"Calibrated with {count(sent.rows)} rows for {dollars(sent.cost_pico)}; they are kept.")
+        lines.insert(0, f"Calibrated with {counted(sent.rows, 'row')} for {dollars(sent.cost_pico)}; they are kept.")
     else:
         lines.append("Nothing was sent.")
     return Text("\n".join(lines))
