@@ -27,9 +27,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "client documents fetch ledger limits results retry summary workspace",
         "images manifest notify progress",
         "emulator",
-        "batch",
-        "estimate verify",
-        "doctor report",
+        "batch starter",
+        "estimate terminal verify",
+        "api doctor report",
         "cli",
     )
 )
@@ -43,7 +43,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "prefect_ray": "flows tasks",
         "tenacity": "retry",
         "aiohttp": "client fetch notify emulator",
-        "pyarrow": "manifest results storage answers estimate report",
+        "pyarrow": "manifest results storage answers batch estimate verify report",
         "leather": "report",
         "sqlite3": "ledger",
         "yaml": "job",
@@ -55,7 +55,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "json_repair": "answers",
         "tokenizers": "tokens",
         "pandas": "summary report cli",
-        "rich": "progress doctor estimate cli",
+        "rich": "progress doctor estimate verify terminal cli",
         "typer": "cli",
     }.items()
 }
