@@ -146,7 +146,7 @@ def test_an_override_by_the_hour_raises_the_ceiling_only() -> None:
 def test_tokens_of_pictures_with_a_price_of_their_own_raise_the_ceiling() -> None:
     price = _chosen(_endpoint(pricing={"image_token": "0.00000006", "internal_reasoning": "0.0000002"}))
     assert price.ceiling == Rates(60 * NANO, 200 * NANO)
-    assert price.rates == Rates(50 * NANO, 100 * NANO)
+    assert price.rates == Rates(20 * NANO, 40 * NANO)
 
 
 def test_fees_for_requests_and_pictures_are_part_of_the_cost() -> None:
@@ -341,5 +341,5 @@ def test_the_same_work_is_shown_at_every_price_the_cheapest_first() -> None:
     rows = compare(1_000_000, 100_000, read_table(TABLE), requests=1000, images=500)
     assert [row.cost_pico for row in rows] == sorted(row.cost_pico for row in rows)
     by_model = {row.model: row for row in rows}
-    assert by_model[GEMMA].cost_pico == 24 * 10**9  # $0.02 + $0.004
+    assert by_model[GEMMA].cost_pico == 60 * 10**9  # $0.05 + $0.01
     assert len(rows) == len(read_table(TABLE))
