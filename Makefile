@@ -3,6 +3,7 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
+KILLS ?= 5
 
 # Prefect's temporary server may start slowly on a busy machine, and should not phone home.
 export DO_NOT_TRACK := 1
@@ -34,7 +35,10 @@ demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on th
 	env -u PREFECT_API_URL -u PREFECT_PROFILE PREFECT_HOME=$(CURDIR)/.prefect $(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator
 
 test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --kills $(KILLS)
+
+chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency
+	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server)" tests/e2e tests/property/test_runs.py
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .

@@ -30,11 +30,15 @@ assert tests.e2e.kit.KEY_NAME
 
 
 class DeadlyDisk(Disk):
-    """Kills its process at the n-th step (from 0), before it is taken or, `after`, when it is done."""
+    """Kills its process at the n-th step (from 0), before it is taken or, `after`, when it is done.
+
+    A file's many writes count as one step: its first.
+    """
 
     def __init__(self, die_at: int, *, after: bool) -> None:
         self._left = die_at
         self._after = after
+        self._written: set[str] = set()
 
     def _count(self, *, done: bool) -> None:
         if done is not self._after:
@@ -50,9 +54,13 @@ class DeadlyDisk(Disk):
         return file
 
     def write(self, file: BinaryIO, data: bytes) -> None:
-        self._count(done=False)
+        first = file.name not in self._written
+        self._written.add(file.name)
+        if first:
+            self._count(done=False)
         super().write(file, data)
-        self._count(done=True)
+        if first:
+            self._count(done=True)
 
     def sync(self, file: BinaryIO) -> None:
         self._count(done=False)

@@ -27,9 +27,9 @@ async def undisturbed(folder: Path) -> pa.Table:
         return calm.table()
 
 
-def deaths(steps: int, kills: int, *few: tuple[int, bool]) -> Sequence[tuple[int, bool]]:
+def deaths(kills: int, *few: tuple[int, bool]) -> Sequence[tuple[int, bool]]:
     """Before and after every step in the lanes that have the time for it, else at a few of them."""
-    return [*itertools.product(range(steps), (False, True))] if kills > 5 else few
+    return [*itertools.product(range(60), (False, True))] if kills > 5 else few
 
 
 async def finish_and_judge(killed: Rehearsal, expected: pa.Table) -> None:
@@ -67,11 +67,12 @@ async def test_whenever_a_run_is_killed_no_row_is_lost_and_what_may_be_paid_twic
 @pytest.mark.timeout(600)
 async def test_a_run_may_die_at_every_step_of_publishing(tmp_path: Path, kills: int) -> None:
     expected = await undisturbed(tmp_path / "calm")
-    for step, after in deaths(64, kills, (3, False), (5, True), (14, False)):
+    for step, after in deaths(kills, (3, True), (5, False), (11, True)):
         async with rehearsal(tmp_path / f"{step}{after}", sections=SETTINGS, seed=3) as killed:
             killed.write(rows(ROWS))
             path = killed.job_file()
             if not await die_at_step(path, step, after=after):
+                assert step > 20, "a run has more steps than that"
                 return
             await finish_and_judge(killed, expected)
 
@@ -79,7 +80,7 @@ async def test_a_run_may_die_at_every_step_of_publishing(tmp_path: Path, kills: 
 @pytest.mark.timeout(600)
 async def test_a_run_may_die_at_every_step_of_reslicing(tmp_path: Path, kills: int) -> None:
     """Rows moved between slices: each answer is found again, none is paid for twice."""
-    for step, after in deaths(90, kills, (7, True), (16, False)):
+    for step, after in deaths(kills, (6, True), (13, False)):
         async with rehearsal(tmp_path / f"{step}{after}", sections=SETTINGS, seed=3) as killed:
             columns = rows(ROWS)
             killed.write(columns)
@@ -87,8 +88,9 @@ async def test_a_run_may_die_at_every_step_of_reslicing(tmp_path: Path, kills: i
             before = dict(zip(killed.column("id"), killed.column("answer"), strict=True))
             moved = {name: [*values[70:], *values[:65]] for name, values in columns.items()}
             killed.write(moved)
-            job = {"output": {"rows_per_part": 30}}
+            job = {"output": {"rows_per_part": 60}}
             if not await die_at_step(killed.job_file(**job), step, after=after):
+                assert step > 15, "a run has more steps than that"
                 return
             await killed.run(**job)
             assert killed.column("id") == moved["id"]

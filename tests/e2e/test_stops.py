@@ -194,17 +194,37 @@ async def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) ->
             await run.run(name="another")
 
 
-async def test_a_full_disk_stops_the_run_and_the_same_command_goes_on_when_there_is_room(tmp_path: Path) -> None:
+async def test_a_disk_without_room_for_the_run_is_refused_before_it_begins(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "400k") as disk:
-        async with rehearsal(
-            tmp_path / "run", sections={"output": {"path": str(disk / "out"), "rows_per_part": 50}}
-        ) as run:
-            text = [f"{number} " + "word " * 50 for number in range(400)]
-            run.write({"id": rows(400)["id"], "text": text})
-            end = await run.command("run")
-            assert end.status in (2, 4), end.err
-            assert "free" in end.err
-            assert str(disk) in end.err
+        async with rehearsal(tmp_path / "run", sections={"output": {"path": str(disk / "out")}}) as run:
+            run.write(rows(400))
+            with pytest.raises(OutputError, match=r"kB are free"):
+                await run.run()
+            assert run.asked == 0
+
+
+async def test_a_disk_that_fills_up_stops_the_run_and_the_same_command_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "small", "2m") as disk:
+        sections = {"output": {"path": str(disk / "out"), "rows_per_part": 100}, "limits": {"max_in_flight": 8}}
+        async with rehearsal(tmp_path / "run", sections=sections, latency=Spread(0.02, 0.5)) as run:
+            run.write({"id": rows(400)["id"], "text": [f"{number} " + "word " * 200 for number in range(400)]})
+            process = await run.start("run")
+            await until(lambda: run.asked >= 60)
+            filler = disk / "filler"
+            with pytest.raises(OSError, match="No space"):
+                filler.write_bytes(bytes(2 << 20))
+            end = await ended(process)
+            assert (end.status, "no room left" in end.err.lower()) == (4, True), end.err
+            assert str(disk) in end.err and "Traceback" not in end.err
+            filler.unlink()
+            asked = run.asked
+            assert asked < 400
+            summary = await run.run()
+            assert summary.rows.ok == 400
+            await run.must_hold()
+            assert run.asked - 400 <= 48, "what was in flight, and waited to be written"
 
 
 async def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
