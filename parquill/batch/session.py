@@ -46,6 +46,8 @@ from parquill.workspace import Workspace
 
 _BYTES_PER_ROW = 2_000
 """Room on the disk that one row may take, in ledger and part together."""
+_BYTES_BESIDES = 8_000_000
+"""Room that any run may take: the ledger's write-ahead log grows to some megabytes before it is folded in."""
 
 Attach = Callable[[RunLoop, Watch], contextlib.AbstractAsyncContextManager[None]]
 """What is entered while rows are asked: progress, signals."""
@@ -103,7 +105,7 @@ class Session:
         if not plan.open:
             return await self._nothing_to_do(plan)
         rows = sum(one.slice.rows for one in plan.open)
-        await asyncio.to_thread(self._place.workspace.check_free, rows * _BYTES_PER_ROW)
+        await asyncio.to_thread(self._place.workspace.check_free, _BYTES_BESIDES + rows * _BYTES_PER_ROW)
         if self._options.chosen.is_all:
             self._promised = Promise.made_for(
                 self._place.workspace, settings=plan.settings, realm=self._realm, rows=plan.todo

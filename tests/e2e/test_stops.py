@@ -198,7 +198,7 @@ async def test_a_disk_without_room_for_the_run_is_refused_before_it_begins(tmp_p
     with small_disk(tmp_path / "small", "400k") as disk:
         async with rehearsal(tmp_path / "run", sections={"output": {"path": str(disk / "out")}}) as run:
             run.write(rows(400))
-            with pytest.raises(OutputError, match=r"kB are free"):
+            with pytest.raises(OutputError, match="kB are free"):
                 await run.run()
             assert run.asked == 0
 
@@ -206,7 +206,7 @@ async def test_a_disk_without_room_for_the_run_is_refused_before_it_begins(tmp_p
 async def test_a_disk_that_fills_up_stops_the_run_and_the_same_command_goes_on_when_there_is_room(
     tmp_path: Path,
 ) -> None:
-    with small_disk(tmp_path / "small", "2m") as disk:
+    with small_disk(tmp_path / "small", "12m") as disk:
         sections = {"output": {"path": str(disk / "out"), "rows_per_part": 100}, "limits": {"max_in_flight": 8}}
         async with rehearsal(tmp_path / "run", sections=sections, latency=Spread(0.02, 0.5)) as run:
             run.write({"id": rows(400)["id"], "text": [f"{number} " + "word " * 200 for number in range(400)]})
@@ -214,7 +214,7 @@ async def test_a_disk_that_fills_up_stops_the_run_and_the_same_command_goes_on_w
             await until(lambda: run.asked >= 60)
             filler = disk / "filler"
             with pytest.raises(OSError, match="No space"):
-                filler.write_bytes(bytes(2 << 20))
+                filler.write_bytes(bytes(12 << 20))
             end = await ended(process)
             assert (end.status, "no room left" in end.err.lower()) == (4, True), end.err
             assert str(disk) in end.err and "Traceback" not in end.err
