@@ -13,7 +13,7 @@ from parquill.batch.rows import PreparedRow
 from parquill.batch.rungs import RungChoice
 from parquill.chat import ChatCompletion, ChatRequest, ImagePart, RequestBody
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind
 from parquill.images import ImageRoom
 from parquill.job import Job
 from parquill.limits import Gate, GateClosed, Need
@@ -29,6 +29,10 @@ _FAULTS = {
     "invalid": ErrorKind.INVALID_ANSWER,
     "empty": ErrorKind.BAD_RESPONSE,
 }
+
+
+Parts = tuple[str | ImagePart, ...]
+"""A row's pictures and pages (or a document's text) as they are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +81,8 @@ class Conversations:
         self._settings: dict[Rung, dict[str, Any]] = {}
         self._bodies: dict[Rung, RequestBody] = {}
 
-    async def converse(self, prepared: PreparedRow, asked: Asked) -> ItemResult:
+    async def converse(self, prepared: PreparedRow, parts: Parts, asked: Asked) -> ItemResult:
         """Ask one row to its end; raises `GateClosed` when the run stops before it."""
-        try:
-            parts = await self._parts(prepared)
-        except RowError as fault:
-            return self.failed(asked, fault.kind, fault.message)
         if self._rungs.settled:
             return await self._ask(prepared, asked, parts)
         async with self._rungs.turn():
@@ -96,9 +96,10 @@ class Conversations:
         """The result of a row that the run stopped before; its attempts and cost still count."""
         return self._result(asked, Status.NOT_ATTEMPTED, message=message)
 
-    async def _parts(self, prepared: PreparedRow) -> tuple[str | ImagePart, ...]:
+    async def parts(self, prepared: PreparedRow) -> Parts:
+        """Open a row's pictures and documents; raises `RowError` for those that cannot be sent."""
         images = self._rooms.images
-        parts: tuple[str | ImagePart, ...] = ()
+        parts: Parts = ()
         if prepared.pictures:
             now = images.parts_now(prepared.pictures)
             parts = now if now is not None else await images.parts(prepared.pictures)
@@ -106,7 +107,18 @@ class Conversations:
             parts = (*parts, *await images.document_parts(prepared.documents))
         return parts
 
-    async def _ask(self, prepared: PreparedRow, asked: Asked, parts: tuple[str | ImagePart, ...]) -> ItemResult:
+    def content(self, prepared: PreparedRow, parts: Parts) -> bytes | None:
+        """Name what is asked by the pictures' content: the same photo at ten addresses is one question.
+
+        None where the endpoint fetches a picture itself, or where there is none.
+        """
+        pictures = [part.content_key for part in parts if isinstance(part, ImagePart)]
+        if not pictures or not all(pictures):
+            return None
+        said = [part.encode() if isinstance(part, str) else part.content_key or b"" for part in parts]
+        return self._rooms.asking.fingerprint(prepared.text, said)
+
+    async def _ask(self, prepared: PreparedRow, asked: Asked, parts: Parts) -> ItemResult:
         talk = _Talk(images=sum(isinstance(part, ImagePart) for part in parts))
         while True:
             if talk.first is None:

@@ -21,12 +21,19 @@ class FingerprintIndex:
         self._size = max(16, int(rows * _SLOTS_PER_ROW)) | 1
         self._keys = array("Q", bytes(8 * self._size))
         self._places = array("Q", bytes(8 * self._size))
+        self._free = rows
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many fingerprints were put in as there was to be room for."""
+        return self._free == 0
 
     def claim(self, fingerprint: bytes, slice_number: int, row: int) -> tuple[int, int] | None:
         """Put a fingerprint in, or return the (slice, row) that has claimed it before."""
         slot, key = self._find(fingerprint)
         if self._keys[slot]:
             return self._place(slot)
+        self._free -= 1
         self._keys[slot] = key
         self._places[slot] = slice_number << _ROW_BITS | row
         return None

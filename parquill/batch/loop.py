@@ -19,10 +19,11 @@ from parquill.batch.feed import Feed
 from parquill.batch.plan import RunPlan
 from parquill.batch.rows import PreparedRow
 from parquill.batch.selection import Selection
+from parquill.batch.sharing import Sharing
 from parquill.batch.slices import Publisher, SliceWork
-from parquill.batch.twins import Elsewhere, Standing, reused
+from parquill.batch.twins import Elsewhere, Standing
 from parquill.clock import Clock
-from parquill.errors import Stop, StorageFullError
+from parquill.errors import RowError, Stop, StorageFullError
 from parquill.job import FailureSettings
 from parquill.ledger import Ledger
 from parquill.limits import Gate, GateClosed
@@ -72,6 +73,9 @@ class RunLoop:
             on_read=self._publish_if_whole,
         )
         self._standing = Standing(rooms.plan, rooms.output, self.feed.works)
+        self._sharing = Sharing(
+            rooms.plan, self._standing, self.feed, rooms.elsewhere, clock=rooms.clock, finish=self._finish
+        )
         self._workers: set[asyncio.Task[None]] = set()
         self._publishing: set[asyncio.Task[None]] = set()
         self._recent: deque[bool] = deque(maxlen=rooms.failures.window)
@@ -187,52 +191,23 @@ class RunLoop:
                 self.asking -= 1
 
     async def _row(self, work: SliceWork, prepared: PreparedRow) -> None:
-        conversations, index = self._rooms.conversations, self._rooms.plan.index
+        conversations = self._rooms.conversations
         asked = self.feed.ask(work, prepared)
         if prepared.fault is not None:
             self._finish(work, prepared.row, conversations.failed(asked, prepared.fault.kind, prepared.fault.message))
-            return
-        fingerprint = prepared.fingerprint
-        assert fingerprint is not None
-        assert index is not None
-        place = index.claim(fingerprint, work.plan.number, prepared.row)
-        if place is not None and place != (work.plan.number, prepared.row):
-            if await self._take_over(work, prepared.row, fingerprint, place):
-                return
-        elif await self._find_elsewhere(work, prepared.row, fingerprint):
-            return
-        await self._ask(work, prepared, asked)
-
-    async def _take_over(self, work: SliceWork, row: int, fingerprint: bytes, place: tuple[int, int]) -> bool:
-        """Give a row the outcome of an equal one, now or when that has come."""
-        result = await self._standing.result(place)
-        leader = self.feed.works.get(place[0])
-        if result is None and leader is not None:
-            leader.waiters.setdefault(place[1], []).append(
-                lambda outcome: self._finish(work, row, self._shared(outcome, work, row, fingerprint))
-            )
-            return True
-        if result is None or result.fingerprint != fingerprint:
-            return False
-        self._finish(work, row, self._shared(result, work, row, fingerprint))
-        return True
-
-    async def _find_elsewhere(self, work: SliceWork, row: int, fingerprint: bytes) -> bool:
-        elsewhere = self._rooms.elsewhere
-        result = await elsewhere.find(fingerprint) if elsewhere is not None else None
-        if result is not None:
-            self._finish(work, row, self._shared(result, work, row, fingerprint))
-        return result is not None
-
-    def _shared(self, result: ItemResult, work: SliceWork, row: int, fingerprint: bytes) -> ItemResult:
-        now_us = int(self._rooms.clock.wall() * 1_000_000)
-        return reused(result, self.feed.account_of(work, row), fingerprint=fingerprint, now_us=now_us)
+        elif not await self._sharing.by_fingerprint(work, prepared):
+            await self._ask(work, prepared, asked)
 
     async def _ask(self, work: SliceWork, prepared: PreparedRow, asked: Asked) -> None:
         """Ask a row; its outcome counts once it is durable."""
         conversations = self._rooms.conversations
         try:
-            result = await conversations.converse(prepared, asked)
+            parts = await conversations.parts(prepared)
+            if await self._sharing.by_content(work, prepared, conversations.content(prepared, parts)):
+                return
+            result = await conversations.converse(prepared, parts, asked)
+        except RowError as fault:
+            result = conversations.failed(asked, fault.kind, fault.message)
         except (GateClosed, asyncio.CancelledError) as gone:
             message = gone.message if isinstance(gone, GateClosed) else "the run was cut off while this row was asked"
             self._rooms.attempts.settle(asked, error_kind=None)
