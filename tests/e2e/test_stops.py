@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -177,19 +178,17 @@ async def test_the_second_signal_cuts_off_and_loses_nothing_received(tmp_path: P
 
 
 async def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) -> None:
-    async with rehearsal(tmp_path, latency=Spread(0.2)) as run:
-        run.write(rows(60))
+    async with rehearsal(tmp_path) as run:
+        run.write(rows(6))
 
-        async def meet(_: RunLoop) -> None:
+        @asynccontextmanager
+        async def meet(_: RunLoop, __: Watch) -> AsyncIterator[None]:
             end = await run.command("run")
             assert end.status == 2
-            assert "in use by process" in end.err and "started at" in end.err
+            assert f"in use by process {os.getpid()}" in end.err and "started at" in end.err
+            yield
 
-        met: list[asyncio.Task[None]] = []
-        await run.run(
-            attach=stopping(1, lambda loop: met.append(asyncio.create_task(meet(loop)))), limits={"max_in_flight": 2}
-        )
-        await met[0]
+        assert (await run.run(attach=meet)).rows.ok == 6
         with pytest.raises(OutputError, match="belongs to the job"):
             await run.run(name="another")
 
