@@ -56,6 +56,9 @@ test-browser: .venv/.dev  ## the report in Chromium, which must be installed (De
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.lock
 	$(BIN)/python -m pytest -m browser tests/browser
 
+test-prefect: .venv/.dev  ## Prefect in production, rehearsed: server, worker, schedule, cancellations, kills (minutes)
+	$(BIN)/python -m pytest -m prefect_server tests/orchestration
+
 lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock

@@ -14,11 +14,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from pydantic import Field
 
 from flows.command import run_flow
 from parquill.errors import ParquillError
@@ -32,12 +33,14 @@ from tasks.states import Night, all_nights, failed, final_state, mismatched
 from tasks.verify import verify
 
 Overrides = Sequence[str] | Mapping[str, Any]
+Date = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-11-23"])]
+"""The server holds a parameter against the pattern when a run is created."""
 
 
 # As in `batch`: `load_job` checks the parameters, where the run is.
 @flow(name="parquill-nightly", validate_parameters=False)
 async def nightly(
-    job: Job | Path, overrides: Overrides = (), first: dt.date | None = None, last: dt.date | None = None
+    job: Job | Path, overrides: Overrides = (), first: Date | None = None, last: Date | None = None
 ) -> State[Any]:
     """Run a job for the night that is due, or for every night of a range.
 

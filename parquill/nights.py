@@ -37,7 +37,7 @@ def deadline_of(settings: NightlySettings, due: dt.datetime) -> float | None:
     return at.timestamp()
 
 
-def backfill(first: str | dt.date, last: str | dt.date | None) -> tuple[dt.date, ...]:
+def backfill(first: str, last: str | None) -> tuple[dt.date, ...]:
     """Return every date from `first` to `last`, both counted; `last` is `first` where it is not given.
 
     Raises `UsageError` for what is no date, a range that runs backwards, or more than `MAX_NIGHTS`.
@@ -52,9 +52,7 @@ def backfill(first: str | dt.date, last: str | dt.date | None) -> tuple[dt.date,
     return tuple(begin + dt.timedelta(days=number) for number in range(days + 1))
 
 
-def _date(value: str | dt.date) -> dt.date:
-    if isinstance(value, dt.date):
-        return value
+def _date(value: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except ValueError:

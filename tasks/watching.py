@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -74,7 +77,10 @@ class _Shown:
 
     async def log(self) -> None:
         state = self._watch.state()
-        self._logger.info("%s", line(state, self._rates.look(state)))
+        try:
+            self._logger.info("%s", line(state, self._rates.look(state)))
+        except SystemExit:  # what rich makes of a closed pipe: the worker that read our output has died
+            _speak_to_nobody()
 
     async def tell(self) -> None:
         """Bring the progress artifact up to date, if the server lets us."""
@@ -102,3 +108,10 @@ async def _every(seconds: float, tell: Callable[[], Awaitable[None]], clock: Clo
     while True:
         await tell()
         await clock.sleep(seconds)
+
+
+def _speak_to_nobody() -> None:
+    """Let what is printed vanish from now on, so that a run outlives its worker."""
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere.fileno(), stream.fileno())

@@ -83,7 +83,7 @@ def test_a_backfill_counts_both_ends() -> None:
     assert backfill("2026-02-27", "2026-03-01") == tuple(
         dt.date.fromisoformat(day) for day in ("2026-02-27", "2026-02-28", "2026-03-01")
     )
-    assert backfill(dt.date(2026, 2, 27), None) == (dt.date(2026, 2, 27),)
+    assert backfill("2026-02-27", None) == (dt.date(2026, 2, 27),)
 
 
 @pytest.mark.parametrize(
