@@ -220,6 +220,7 @@ async def test_hostile_words_of_an_endpoint_do_not_reach_the_terminal(emulator: 
     [
         ({"context_length": 131_072}, 131_072),
         ({"max_model_len": 8192}, 8192),
+        ({"max_input_tokens": 9000, "max_output_tokens": 100}, 9000),
         ({"meta": {"n_ctx_train": 32_768, "n_ctx": 4096}}, 4096),
         ({"meta": None, "context_length": "many"}, None),
     ],

@@ -1,7 +1,8 @@
 """What an endpoint's `/models` says of one model.
 
 Servers agree on `data[].id` only. The context's length is `context_length` at OpenRouter,
-`max_model_len` at vLLM, `max_context_length` at LM Studio and `meta.n_ctx` at llama.cpp.
+`max_model_len` at vLLM, `max_context_length` at LM Studio, `max_input_tokens` at LiteLLM and
+`meta.n_ctx` at llama.cpp.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-_CONTEXT = ("context_length", "max_model_len", "max_context_length", "loaded_context_length")
+_CONTEXT = ("context_length", "max_model_len", "loaded_context_length", "max_context_length", "max_input_tokens")
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,10 @@ def model_entry(model: str, settings: EmulatorSettings) -> dict[str, Any]:
         },
         "per_request_limits": None,
         "supported_parameters": list(settings.supported_parameters),
+        "supported_voices": None,
         "default_parameters": {},
         "expiration_date": None,
+        "links": {"details": f"/api/v1/models/{model}/endpoints"},
     }
 
 
@@ -159,10 +161,18 @@ def endpoints_entry(model: str, settings: EmulatorSettings) -> dict[str, Any]:
         "latency_last_30m": None,
         "throughput_last_30m": None,
         "supports_implicit_caching": False,
+        "supports_diarization": False,
+        "supports_tool_choice": _tool_choice(settings),
+        "native_tools": {},
+        "service_tier": None,
     }
     entry = model_entry(model, settings)
     kept: Mapping[str, Any] = {key: entry[key] for key in ("id", "name", "created", "description", "architecture")}
     return {**kept, "endpoints": [endpoint]}
+
+
+def _tool_choice(settings: EmulatorSettings) -> dict[str, bool]:
+    return dict.fromkeys(("auto", "function", "none", "required"), "tool_choice" in settings.supported_parameters)
 
 
 def _title(model: str) -> str:

@@ -1,4 +1,8 @@
-"""What can be asked of the emulator with GET: models, key, credits, generations."""
+"""What can be asked of the emulator with GET: models, key, credits, generations.
+
+Every reply has all the keys that OpenRouter's own Python SDK (1.3) requires, null where the
+emulator has nothing to say.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,19 @@ from parquill.emulator.world import Generation, World
 
 
 def look_up(world: World, path: str, authorization: str | None, generation_id: str) -> Any:
-    """Return the `data` of a GET below the API's root; raises the `Refusal` it deserves.
+    """Return the body of a GET below the API's root; raises the `Refusal` it deserves.
 
     Models need no key. `generation_id` is the query's `id`.
     """
     settings = world.settings
     if path in ("/models", "/models/user"):
-        return [model_entry(model, settings) for model in settings.models]
+        models = [model_entry(model, settings) for model in settings.models]
+        return {"data": models, "links": {"next": None}, "total_count": len(models)}
+    return {"data": _one(world, path, authorization, generation_id)}
+
+
+def _one(world: World, path: str, authorization: str | None, generation_id: str) -> dict[str, Any]:
+    settings = world.settings
     if path.startswith("/models/") and path.endswith("/endpoints"):
         return endpoints_entry(_known(path[len("/models/") : -len("/endpoints")], settings), settings)
     if path.startswith("/model/"):
@@ -57,6 +67,13 @@ def _key(world: World, label: str) -> dict[str, Any]:
         "usage_weekly": used,
         "usage_monthly": used,
         "byok_usage": 0,
+        "byok_usage_daily": 0,
+        "byok_usage_weekly": 0,
+        "byok_usage_monthly": 0,
+        "allowed_data_regions": ["global"],
+        "creator_user_id": None,
+        "organization_id": None,
+        "workspace_id": None,
         "is_free_tier": False,
         "is_management_key": settings.management_key,
         "is_provisioning_key": settings.management_key,
@@ -126,4 +143,32 @@ def _described(known: Generation) -> dict[str, Any]:
         "native_tokens_completion": entry.completion_tokens,
         "native_tokens_reasoning": 0,
         "native_tokens_cached": 0,
+        "api_type": "completions",
+        "data_region": "global",
+        "origin": "",
+        **dict.fromkeys(_UNTOLD),
     }
+
+
+_UNTOLD = (
+    "app_id",
+    "external_user",
+    "generation_time",
+    "http_referer",
+    "latency",
+    "moderation_latency",
+    "native_tokens_completion_images",
+    "num_fetches",
+    "num_input_audio_prompt",
+    "num_media_completion",
+    "num_media_prompt",
+    "num_search_results",
+    "preset_id",
+    "provider_responses",
+    "router",
+    "service_tier",
+    "user_agent",
+    "web_search_engine",
+    "workspace_id",
+)
+"""What OpenRouter tells of a generation and the emulator does not know."""

@@ -151,8 +151,8 @@ class Emulator:
             return await self._completions.serve(http, generation_id)
         if http.method != "GET":
             raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
-        data = look_up(self._world, path, http.headers.get("Authorization"), http.query.get("id", ""))
-        return delivery.plain(200, {"data": data}, generation_id)
+        found = look_up(self._world, path, http.headers.get("Authorization"), http.query.get("id", ""))
+        return delivery.plain(200, found, generation_id)
 
     async def _picture(self, name: str, generation_id: str) -> web.StreamResponse:
         served = await asyncio.to_thread(serve_picture, name)

@@ -11,10 +11,12 @@ import jsonschema
 import pytest
 
 from parquill.batch import RunOptions
-from parquill.chat import ChatRequest, Turn
+from parquill.batch.prepare import prepare
+from parquill.clock import SystemClock
 from parquill.doctor import Health, examine
 from parquill.errors import Stop
 from parquill.job import ModelSettings
+from parquill.prompts import Asking
 from parquill.tokens import TokenCounter
 from tests.e2e.kit import ended
 from tests.real.conftest import at
@@ -25,8 +27,13 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 ROWS = 100
 SYSTEM = "You tag short messages: their language, their topic, and whether they are urgent."
+EXAMPLES = [
+    {"user": "The bus never came.", "answer": {"language": "en", "topic": "travel", "urgent": False}},
+    {"user": "J’ai besoin d’un médecin, vite !", "answer": {"language": "fr", "topic": "other", "urgent": True}},
+]
+"""A pretrained model without instructions copies their form; without them it fills the grammar's white space."""
 TAGGING: dict[str, Any] = {
-    "prompt": {"user_column": "text", "system": SYSTEM},
+    "prompt": {"user_column": "text", "system": SYSTEM, "examples": EXAMPLES},
     "output": {"schema": SCHEMA},
 }
 
@@ -45,19 +52,18 @@ async def test_a_hundred_rows_in_six_languages_fit_the_schema_within_the_limits(
     for text in table.column("answer_text").to_pylist():
         jsonschema.validate(json.loads(text), SCHEMA)
     await work.must_hold()
-    _counts_are_exact(table.to_pylist(), tokenizer_json)
+    _counts_are_exact(prepare(work.job(), SystemClock()).asking, table.to_pylist(), tokenizer_json)
     _costs_are_the_jobs_price(table.to_pylist())
     _no_window_is_too_full(table.to_pylist(), per_minute)
 
 
-def _counts_are_exact(rows: list[dict[str, Any]], tokenizer_json: Path) -> None:
+def _counts_are_exact(asking: Asking, rows: list[dict[str, Any]], tokenizer_json: Path) -> None:
     """The server counts what it was sent; an answer's count is not compared, for text may be cut in other tokens."""
     counter = TokenCounter(ModelSettings(tokenizer=str(tokenizer_json)))
     once = [row for row in rows if row["attempts"] == 1]
     assert len(once) >= ROWS * 0.8
     for row in once:
-        request = ChatRequest((Turn("system", (SYSTEM,)), Turn("user", (row["text"],))))
-        assert counter.count(request).expected == row["prompt_tokens"], row["text"]
+        assert counter.count(asking.request(row["text"], (), None)).expected == row["prompt_tokens"], row["text"]
 
 
 def _costs_are_the_jobs_price(rows: list[dict[str, Any]]) -> None:
@@ -97,7 +103,7 @@ async def test_after_kill_9_the_same_command_finishes_and_pays_for_no_answer_twi
     assert process.stderr is not None
     done = 0
     async for line in process.stderr:
-        done = max(done, json.loads(line).get("done", 0)) if line.startswith(b"{") else done
+        done = json.loads(line)["rows"]["ok"] if line.startswith(b"{") else done
         if done >= 3:
             break
     process.kill()
