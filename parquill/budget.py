@@ -19,14 +19,9 @@ import datetime as dt
 from decimal import Decimal
 from typing import Literal
 
-from parquill.errors import ParquillError
 from parquill.job import BudgetSettings, zone
 
 PICO = 10**12
-
-
-class BudgetExhausted(ParquillError):  # noqa: N818 - a state of the budget that callers wait out or stop on
-    """A reservation does not fit under the cap."""
 
 
 class Budget:
@@ -101,24 +96,21 @@ class Budget:
         """Tokens neither spent nor reserved; None without a cap, never below zero."""
         return None if self.cap_tokens is None else max(0, self.cap_tokens - self.spent_tokens - self.reserved_tokens)
 
-    def fits(self, pico: int, tokens: int) -> bool:
-        """Say whether a worst case of `pico` and `tokens` fits beside what is spent and reserved."""
-        if self.cap_pico is not None and self.spent_pico + self.reserved_pico + pico > self.cap_pico:
-            return False
-        return self.cap_tokens is None or self.spent_tokens + self.reserved_tokens + tokens <= self.cap_tokens
+    def reserve(self, pico: int, tokens: int) -> bool:
+        """Hold a worst case until it is settled or released; False, and nothing held, if it does not fit.
 
-    def reserve(self, pico: int, tokens: int) -> None:
-        """Hold a worst case until it is settled or released.
-
-        Raises `BudgetExhausted` when it does not fit, `ValueError` for a negative one.
+        Raises `ValueError` for a negative worst case.
         """
         if pico < 0 or tokens < 0:
             raise ValueError("a worst case is not negative")
-        if not self.fits(pico, tokens):
-            raise BudgetExhausted(self.refusal(pico, tokens))
+        if self.cap_pico is not None and self.spent_pico + self.reserved_pico + pico > self.cap_pico:
+            return False
+        if self.cap_tokens is not None and self.spent_tokens + self.reserved_tokens + tokens > self.cap_tokens:
+            return False
         self.reserved_pico += pico
         self.reserved_tokens += tokens
         self.outstanding += 1
+        return True
 
     def release(self, pico: int, tokens: int) -> None:
         """Give a reservation back: its request was not sent."""

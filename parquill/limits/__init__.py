@@ -4,11 +4,17 @@ The map, from policy to shell; only the last one waits, and only it reads a cloc
 
     window.py    a known limit per minute: held in every window of 60 s, used evenly
     search.py    an unknown one: a bracket search, for a rate and for the number in flight
-    throttle.py  what a refusal does: one pause and one cut for each episode
+    noise.py     refusals that come and go whatever we do
+    pause.py     shut, one request tries the way, a ramp
+    throttle.py  what a refusal does: one pause and one cut for each episode, in the right search
     breaker.py   faults: rows wait while the endpoint is ill; retries are kept to a share
-    step.py      step(state, now, event) -> (state, decisions): all of it, with the budget
+    state.py     all that the gate knows, with the budget and the days
+    admission.py who goes next
+    step.py      step(state, now, event) -> (state, decisions)
     gate.py      futures and one timer around `step`
     resets.py    how long a server asks to wait, in the many ways servers write it
+
+Values: values.py for callers, events.py between `gate` and `step`.
 
 Invariants: requests and tokens of the last 60 s, the day's requests, requests in flight and
 money are within their caps after every event; they are taken together or not at all, first in

@@ -9,7 +9,9 @@ from parquill.budget import Budget
 from parquill.clock import Clock, Timer
 from parquill.errors import Stop
 from parquill.job import LimitSettings
-from parquill.limits.step import Admit, Close, Event, Release, Reserve, Settle, Tick, fits, new_state, step
+from parquill.limits.events import Admit, Close, Event, Release, Reserve, Settle, Tick
+from parquill.limits.state import fits, new_state
+from parquill.limits.step import step
 from parquill.limits.values import GateClosed, GateStatistics, Need, Phase, Reply, Ticket
 
 
@@ -131,7 +133,8 @@ class Gate:
             finally:
                 ticket.waiter = None
         if ticket.phase is Phase.GONE:
-            assert self._state.closed is not None
+            if self._state.closed is None:
+                raise RuntimeError("a ticket was released while it waited")
             raise GateClosed(*self._state.closed)
 
     def _wake_by(self, now: float, when: float) -> None:

@@ -29,7 +29,7 @@ USED = 0.85
 """Share of a rate that must be sent before a quiet time says anything about it."""
 FIRST_PROBE = 60.0
 PROBE_BY_MINUTE = 3.0
-LAST_PROBE = 1800.0
+LAST_PROBE = 600.0
 """Seconds between tries of a higher rate: each that fails doubles them, from 60 up. A server that
 counts by the minute shuts the gate for the rest of one, so there it starts at three times that."""
 SMALL_CUT = 0.03
@@ -37,7 +37,9 @@ FIRST_CUT = 0.2
 LARGEST_CUT = 0.5
 FIRST_STEP = 0.04
 PROBE_STEP = 0.1
-"""Upward: small after a guess, larger where a higher rate was clean; each step doubles the next."""
+PROBE_STEP_BY_MINUTE = 0.25
+"""Upward: small after a guess, larger where a higher rate was clean; each step doubles the next.
+Where the server counts by the minute a step too far tells the limit to the request."""
 LARGEST_STEP = 0.5
 ODD = 0.1
 BELOW = 0.985
@@ -111,6 +113,8 @@ class RateSearch:
             self._interval = min(LAST_PROBE, self._interval * 2)
             self._hold()
             return
+        if self.stage is Stage.CHECK and self._high == math.inf:
+            self._interval = min(LAST_PROBE, self._interval * 2)
         paced, self.stage = self.stage is not Stage.FREE, Stage.CHECK
         # What got through unpaced in bursts says little of what an even flow may reach.
         self._high = attempted if paced else math.inf
@@ -140,7 +144,7 @@ class RateSearch:
             return
         if self.stage is Stage.PROBE:
             self._high = math.inf
-            self._step = PROBE_STEP
+            self._step = PROBE_STEP_BY_MINUTE if self._by_minute else PROBE_STEP
         self._low = self.value
         self._cut = SMALL_CUT
         self._next()

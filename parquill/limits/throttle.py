@@ -33,7 +33,7 @@ FEW = 0.4
 """A lone request refused with this share in flight of what the first one had: a rate."""
 SAME = 4
 SAME_WITHIN = 0.025
-"""Four refusals under an even flow, all within 2.5 % of one number in flight: slots."""
+"""Refusals by which a rate is doubted, and how near to each other their numbers in flight must be."""
 
 
 @dataclass(slots=True)
@@ -64,9 +64,9 @@ class Throttle:
         "_ended",
         "_episode",
         "_latency",
-        "_levels",
         "_mark",
         "_noise",
+        "_refusals",
         "_resumed",
         "_sent",
         "_undo",
@@ -92,7 +92,7 @@ class Throttle:
         self._sent = 0
         self._mark = 0
         self._latency = 0.0
-        self._levels: deque[int] = deque(maxlen=SAME)
+        self._refusals: deque[tuple[int, float]] = deque(maxlen=SAME)
         self._undo = slots.value
 
     def opens_at(self, now: float) -> float:
@@ -190,10 +190,12 @@ class Throttle:
             return True
         if self.rates.value == self.rates.ceiling:
             return self.slots.doubtful(episode.began)
-        self._levels.append(episode.taken)
-        most = max(self._levels)
-        # The flow is even now and slots are free: only a limit on slots refuses at one number still.
-        return len(self._levels) < SAME or most - min(self._levels) > SAME_WITHIN * most or most >= self.slots.value
+        self._refusals.append((episode.taken, self.rates.value))
+        if len(self._refusals) < SAME:
+            return True
+        # The flow is even now and slots are free: at one number in flight whatever the rate means slots.
+        in_flight, rate = (_spread(values) for values in zip(*self._refusals, strict=True))
+        return in_flight > SAME_WITHIN or rate < 2 * in_flight + SAME_WITHIN
 
     def _cut_rate(self, now: float, episode: Episode) -> None:
         attempted = self.rates.value if self.rates.value < math.inf else episode.attempted
@@ -203,12 +205,12 @@ class Throttle:
         self._set_rate()
         if self.slots.refusals:
             self.slots.restore(max(self.slots.value, self._undo), now)
-            self._levels.clear()
+            self._refusals.clear()
 
     def _cut_slots(self, now: float, episode: Episode) -> None:
         if not self.slots.refusals:
             self._undo = self.slots.value
-        self._levels.clear()
+        self._refusals.clear()
         if episode.scope is Scope.UNCLEAR:
             self.rates.forget(now)
             self._set_rate()
@@ -223,3 +225,8 @@ class Throttle:
     def _set_rate(self) -> None:
         if self.requests.limit != self.rates.value:
             self.requests.limit = self.rates.value
+
+
+def _spread(values: tuple[float, ...]) -> float:
+    """Return how far apart positive values are, as a share of the largest."""
+    return 1 - min(values) / max(values)

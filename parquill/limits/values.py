@@ -59,7 +59,6 @@ class Binding(StrEnum):
     DAY = "requests_per_day"
     PAUSE = "pause"
     BREAKER = "breaker"
-    RETRIES = "retry_budget"
 
 
 class GateClosed(ParquillError):  # noqa: N818 - it tells a worker to go home, not of a fault
@@ -86,7 +85,6 @@ class Ticket:
 
     __slots__ = (
         "blocked_since",
-        "level",
         "need",
         "phase",
         "probe",
@@ -104,7 +102,6 @@ class Ticket:
         self.phase = Phase.NEW
         self.waiting = False
         self.sent_at = 0.0
-        self.level = 0
         self.probe = 0
         self.blocked_since: float | None = None
         self.request_bin: Bin | None = None

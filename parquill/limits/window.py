@@ -115,7 +115,7 @@ class Meter:
         else:
             self._behind = min(MOST_BEHIND, self._behind + now - CATCH_UP - self._due)
             self._due = now - CATCH_UP + cost
-        expires = (math.floor(now / BIN) + 1) * BIN + SPAN
+        expires = (now // BIN + 1.0) * BIN + SPAN
         self._total += weight
         if self._bins and self._bins[-1].expires >= expires:
             last = self._bins[-1]

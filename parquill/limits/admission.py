@@ -1,0 +1,181 @@
+"""Who goes next: the two lines, and what must be free for their heads.
+
+Attempts wait in the first line for money, in the second for a slot in flight, the rates and the
+day, which are taken together or not at all. Each line is first in first out, retries before new
+rows. A request too large for the tokens left may be overtaken for two seconds, then it blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from parquill.errors import Stop
+from parquill.limits.events import Decisions
+from parquill.limits.state import LOOK_AGAIN, Line, State, day_opens_at, day_used_up
+from parquill.limits.values import Binding, Phase, Ticket
+
+OVERTAKEN_FOR = 2.0
+OVERTAKEN_BY = 32
+PACED = frozenset({Binding.REQUESTS, Binding.TOKENS})
+
+
+def pump_money(state: State, now: float, decisions: Decisions) -> None:
+    money, budget = state.money, state.budget
+    while money.count and not state.closed:
+        line = money.retries if Line.first(money.retries) else money.new
+        ticket = Line.first(line)
+        assert ticket is not None
+        need = ticket.need
+        if take_money(state, ticket, decisions):
+            line.popleft()
+            money.leave(ticket)
+        elif budget.outstanding:
+            return
+        elif state.waits and budget.daily:
+            decisions.wake_at = min(decisions.wake_at, state.next_midnight - state.wall_offset, now + LOOK_AGAIN)
+            return
+        else:
+            close(state, Stop.BUDGET, budget.refusal(need.worst_pico, need.worst_tokens), decisions)
+
+
+def take_money(state: State, ticket: Ticket, decisions: Decisions) -> bool:
+    if not state.budget.reserve(ticket.need.worst_pico, ticket.need.worst_tokens):
+        return False
+    ticket.phase = Phase.RESERVED
+    decisions.granted.append(ticket)
+    return True
+
+
+def pump_line(state: State, now: float, decisions: Decisions) -> None:
+    line = state.line
+    while line.count and not state.closed:
+        queue, retries_at = _queue_whose_turn_it_is(state, now)
+        ticket = queue[0]
+        held = blocked(state, now, ticket)
+        if held is None:
+            queue.popleft()
+        else:
+            until, binding = held
+            if binding is Binding.DAY and not state.waits:
+                close(state, Stop.DAILY_LIMIT, day_used_up(state), decisions)
+                return
+            bind(state, now, binding)
+            small = _overtaker(state, now, queue) if binding is Binding.TOKENS else None
+            if small is None:
+                decisions.wake_at = min(decisions.wake_at, retries_at, until)
+                return
+            ticket = small
+        line.leave(ticket)
+        send(state, now, ticket, decisions, late=state.binding in PACED)
+    if not line.count:
+        bind(state, now, Binding.BUDGET if state.money.count else None)
+
+
+def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket], float]:
+    """Retries first, while their allowance lasts: it matters only while new rows wait.
+
+    Returns also when the retries that are held back may go on.
+    """
+    line = state.line
+    retry, new = Line.first(line.retries), Line.first(line.new)
+    if retry is None:
+        return line.new, math.inf
+    if new is None:
+        return line.retries, math.inf
+    free_at = state.allowance.free_at(now)
+    if free_at <= now:
+        return line.retries, math.inf
+    return line.new, free_at
+
+
+def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] | None:
+    """Say which limit holds `ticket` back, and when to look again; None when it may leave."""
+    throttle = state.throttle
+    slots = throttle.slots.value
+    if state.in_flight >= throttle.pause.slots_at(now, slots):
+        return throttle.pause.next_step(now, slots), Binding.IN_FLIGHT
+    if throttle.pause.until is not None:
+        until = throttle.opens_at(now)
+        if until > now:
+            return until, Binding.PAUSE
+    if state.breaker.until is not None:
+        until = state.breaker.opens_at(now)
+        if until > now:
+            return until, Binding.BREAKER
+    if state.day_limit is not None or state.day_shut_until is not None:
+        until = day_opens_at(state, now)
+        if until > now:
+            return min(until, now + LOOK_AGAIN), Binding.DAY
+    until = state.requests.ready_at(now, 1)
+    if until > now:
+        return until, Binding.REQUESTS
+    if state.tokens is not None:
+        until = state.tokens.ready_at(now, ticket.need.tokens)
+        if until > now:
+            return until, Binding.TOKENS
+    return None
+
+
+def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
+    """Find a smaller request that fits while the first one has been too large for under 2 s."""
+    head, meter = queue[0], state.tokens
+    assert meter is not None
+    if head.blocked_since is None:
+        head.blocked_since = now
+    if now - head.blocked_since >= OVERTAKEN_FOR or meter.ready_at(now, 0) > now:
+        return None
+    for ticket, _ in zip(queue, range(OVERTAKEN_BY + 1), strict=False):
+        if ticket.waiting and meter.fits_window(ticket.need.tokens):
+            return ticket
+    return None
+
+
+def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late: bool) -> None:
+    state.in_flight += 1
+    state.sent += 1
+    state.day_used += 1
+    ticket.phase = Phase.ADMITTED
+    ticket.sent_at = now
+    ticket.request_bin = state.requests.take(now, 1, late=late)
+    if state.tokens is not None:
+        ticket.token_bin = state.tokens.take(now, ticket.need.tokens, late=late)
+    state.throttle.sent(now, state.in_flight)
+    if state.breaker.until is not None:
+        ticket.probe = state.breaker.sent()
+    state.allowance.sent(now, retry=ticket.retry)
+    decisions.granted.append(ticket)
+
+
+def give_up(state: State, ticket: Ticket) -> None:
+    """Take back all that `ticket` holds; it was not sent."""
+    if ticket.waiting:
+        (state.money if ticket.phase is Phase.NEW else state.line).leave(ticket)
+    if ticket.phase is Phase.ADMITTED:
+        state.in_flight -= 1
+        state.sent -= 1
+        state.day_used = max(0, state.day_used - 1)
+        state.throttle.unsent(ticket.sent_at)
+        state.breaker.unsent(ticket.probe)
+        if ticket.request_bin is not None:
+            state.requests.amend(ticket.request_bin, -1)
+        if state.tokens is not None and ticket.token_bin is not None:
+            state.tokens.give_back(ticket.token_bin, ticket.need.tokens)
+    if ticket.reserved:
+        state.budget.release(ticket.need.worst_pico, ticket.need.worst_tokens)
+    if ticket.phase is not Phase.SETTLED:
+        ticket.phase = Phase.GONE
+
+
+def close(state: State, stop: Stop, message: str, decisions: Decisions) -> None:
+    state.closed = (stop, message)
+    for ticket in (*state.money.drain(), *state.line.drain()):
+        give_up(state, ticket)
+        decisions.refused.append(ticket)
+    state.binding = None
+
+
+def bind(state: State, now: float, binding: Binding | None) -> None:
+    if state.binding is not binding:
+        state.binding = binding
+        state.binding_since = now

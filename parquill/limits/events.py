@@ -1,0 +1,69 @@
+"""What may happen to the gate, and what a step decides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from parquill.errors import Stop
+from parquill.limits.values import Reply, Ticket
+
+
+@dataclass(slots=True)
+class Reserve:
+    """An attempt asks for money."""
+
+    ticket: Ticket
+
+
+@dataclass(slots=True)
+class Admit:
+    """A reserved attempt asks to be sent."""
+
+    ticket: Ticket
+
+
+@dataclass(slots=True)
+class Settle:
+    """A sent attempt has ended."""
+
+    ticket: Ticket
+    cost_pico: int
+    tokens: int | None
+    reply: Reply
+
+
+@dataclass(slots=True)
+class Release:
+    """An attempt is given up: not sent, and not going to be."""
+
+    ticket: Ticket
+
+
+@dataclass(slots=True)
+class Close:
+    """The run stops."""
+
+    stop: Stop
+    message: str
+
+
+@dataclass(slots=True)
+class Tick:
+    """Time has passed; `wall_offset` is unix time less `now`."""
+
+    wall_offset: float
+
+
+Event = Reserve | Admit | Settle | Release | Close | Tick
+
+
+class Decisions:
+    """What a step decided: who goes on, who is refused, when to look again."""
+
+    __slots__ = ("granted", "refused", "wake_at")
+
+    def __init__(self) -> None:
+        self.granted: list[Ticket] = []
+        self.refused: list[Ticket] = []
+        self.wake_at = math.inf

@@ -1,0 +1,159 @@
+"""All that the gate knows, and its days."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from parquill.budget import Budget
+from parquill.errors import Stop
+from parquill.job import LimitSettings
+from parquill.limits.breaker import Breaker, RetryAllowance
+from parquill.limits.search import RateSearch, SlotSearch
+from parquill.limits.throttle import Throttle
+from parquill.limits.values import Binding, Need, Ticket
+from parquill.limits.window import EstimateMeter, Meter
+
+FIRST_SLOTS = 32
+MOST_SLOTS = 1024
+"""In flight with `max_in_flight: auto`: at the start, and at most."""
+PACED_SLOTS = 512
+"""In flight at the start where a rate is told: its pace fills no more of them than it needs."""
+DAY = 86_400.0
+LOOK_AGAIN = 60.0
+"""Longest sleep: a suspended machine's monotonic clock may stand still while days pass."""
+
+
+class Line:
+    """Attempts that wait, retries first; those that gave up are skipped when their turn comes."""
+
+    __slots__ = ("count", "new", "retries")
+
+    def __init__(self) -> None:
+        self.new: deque[Ticket] = deque()
+        self.retries: deque[Ticket] = deque()
+        self.count = 0
+
+    def append(self, ticket: Ticket) -> None:
+        ticket.waiting = True
+        self.count += 1
+        (self.retries if ticket.retry else self.new).append(ticket)
+
+    def leave(self, ticket: Ticket) -> None:
+        ticket.waiting = False
+        self.count -= 1
+
+    def drain(self) -> list[Ticket]:
+        waiting = [ticket for line in (self.retries, self.new) for ticket in line if ticket.waiting]
+        for ticket in waiting:
+            self.leave(ticket)
+        self.retries.clear()
+        self.new.clear()
+        return waiting
+
+    @staticmethod
+    def first(line: deque[Ticket]) -> Ticket | None:
+        while line and not line[0].waiting:
+            line.popleft()
+        return line[0] if line else None
+
+
+@dataclass(slots=True)
+class State:
+    """All the gate knows. Made by `new_state`, changed by `step` only."""
+
+    budget: Budget
+    requests: Meter
+    tokens: EstimateMeter | None
+    throttle: Throttle
+    breaker: Breaker
+    allowance: RetryAllowance
+    day_limit: int | None
+    day_used: int
+    day_ends: float
+    next_midnight: float
+    waits: bool
+    wall_offset: float
+    money: Line = field(default_factory=Line)
+    line: Line = field(default_factory=Line)
+    in_flight: int = 0
+    sent: int = 0
+    day_shut_until: float | None = None
+    closed: tuple[Stop, str] | None = None
+    binding: Binding | None = None
+    binding_since: float = 0.0
+
+
+def new_state(limits: LimitSettings, budget: Budget, now: float, wall: float, *, day_used: int = 0) -> State:
+    """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds."""
+    rate = float(limits.requests_per_minute or math.inf)
+    start = ceiling = limits.max_in_flight if isinstance(limits.max_in_flight, int) else MOST_SLOTS
+    if limits.max_in_flight == "auto":
+        paced = limits.requests_per_minute is not None or limits.tokens_per_minute is not None
+        start = PACED_SLOTS if paced else FIRST_SLOTS
+    requests = Meter(rate, now)
+    state = State(
+        budget=budget,
+        requests=requests,
+        tokens=None if limits.tokens_per_minute is None else EstimateMeter(float(limits.tokens_per_minute), now),
+        throttle=Throttle(requests, RateSearch(rate, now), SlotSearch(start, ceiling, now), now),
+        breaker=Breaker(),
+        allowance=RetryAllowance(),
+        day_limit=limits.requests_per_day,
+        day_used=day_used,
+        day_ends=utc_midnight_after(wall),
+        next_midnight=0.0,
+        waits=limits.wait,
+        wall_offset=wall - now,
+    )
+    turn_days(state, wall)
+    return state
+
+
+def utc_midnight_after(wall: float) -> float:
+    """Return when the UTC day of `wall` ends, in unix seconds."""
+    return (wall // DAY + 1) * DAY
+
+
+def turn_days(state: State, wall: float) -> None:
+    """Start the UTC day of requests and the local day of the budget anew, whichever has turned."""
+    if wall >= state.day_ends:
+        state.day_used = 0
+        state.day_ends = utc_midnight_after(wall)
+    budget_day_ends = state.budget.turn_day(wall)
+    state.next_midnight = state.day_ends if budget_day_ends is None else min(state.day_ends, budget_day_ends)
+
+
+def day_opens_at(state: State, now: float) -> float:
+    if state.day_shut_until is not None:
+        if now + state.wall_offset < state.day_shut_until:
+            return state.day_shut_until - state.wall_offset
+        state.day_shut_until = None
+    if state.day_limit is not None and state.day_used >= state.day_limit:
+        return state.day_ends - state.wall_offset
+    return now
+
+
+def day_used_up(state: State) -> str:
+    if state.day_shut_until is not None:
+        return f"the endpoint's daily limit is used up; {comes_back(state.day_shut_until)}"
+    used_up = f"limits.requests_per_day: all {state.day_limit} requests of the UTC day are sent"
+    return f"{used_up}; {comes_back(state.day_ends)}"
+
+
+def comes_back(wall: float) -> str:
+    when = dt.datetime.fromtimestamp(wall, dt.UTC)
+    return f"it resets at {when:%Y-%m-%d %H:%M} UTC. The same command goes on then; limits.wait: true waits for it"
+
+
+def fits(state: State, need: Need) -> str | None:
+    """Say in words why a request can never be admitted; None when it can."""
+    limit = None if state.tokens is None else int(state.tokens.limit)
+    if limit is not None and need.tokens > limit:
+        return (
+            f"the request needs about {need.tokens} tokens, more than limits.tokens_per_minute ({limit}) "
+            "lets through in a whole minute"
+        )
+    return None

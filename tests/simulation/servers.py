@@ -1,0 +1,134 @@
+"""Rate limits as servers keep them. Each says of an arriving request whether it takes it.
+
+`limit` is per minute (for `Slots`: at once) and may be changed while the simulation runs.
+`hint` is what a refusal says about waiting: nothing, or the seconds until the limit frees.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+
+
+class RefusedError(Exception):
+    """A 429, with the seconds its Retry-After asks for, if it has one."""
+
+    def __init__(self, wait: float | None = None) -> None:
+        super().__init__()
+        self.wait = wait
+
+
+class Server:
+    """A server without limits; the others refuse in `weigh`."""
+
+    slots = False
+
+    def __init__(self, limit: float = math.inf, *, hint: bool = False) -> None:
+        self.limit = limit
+        self.hint = hint
+
+    def arrive(self, now: float, weight: float) -> None:
+        """Take a request; raises `RefusedError`."""
+
+    def leave(self, now: float) -> None:
+        """Learn that a request is answered."""
+
+    def refuse(self, wait: float) -> RefusedError:
+        return RefusedError(math.ceil(wait) if self.hint else None)
+
+
+class FixedWindow(Server):
+    """So many in each minute of its own clock, which began at `phase`."""
+
+    def __init__(self, limit: float, *, phase: float = 0.0, hint: bool = False, span: float = 60.0) -> None:
+        super().__init__(limit, hint=hint)
+        self.phase = phase
+        self.span = span
+        self.window = -1
+        self.used = 0.0
+
+    def arrive(self, now: float, weight: float) -> None:
+        window = math.floor((now - self.phase) / self.span)
+        if window != self.window:
+            self.window, self.used = window, 0.0
+        if self.used + weight > self.limit * self.span / 60.0:
+            raise self.refuse(self.phase + (window + 1) * self.span - now)
+        self.used += weight
+
+
+class Quanta(FixedWindow):
+    """A minute's limit enforced in each second."""
+
+    def __init__(self, limit: float, *, phase: float = 0.0, hint: bool = False) -> None:
+        super().__init__(limit, phase=phase, hint=hint, span=1.0)
+
+
+class SlidingLog(Server):
+    """So many in every 60 seconds, to the instant."""
+
+    def __init__(self, limit: float, *, hint: bool = False) -> None:
+        super().__init__(limit, hint=hint)
+        self.log: deque[tuple[float, float]] = deque()
+        self.used = 0.0
+
+    def arrive(self, now: float, weight: float) -> None:
+        while self.log and self.log[0][0] <= now - 60.0:
+            self.used -= self.log.popleft()[1]
+        if self.used + weight > self.limit:
+            raise self.refuse(self.log[0][0] + 60.0 - now if self.log else 1.0)
+        self.log.append((now, weight))
+        self.used += weight
+
+
+class Bucket(Server):
+    """A token bucket that holds `seconds` of its rate."""
+
+    def __init__(self, limit: float, *, seconds: float = 5.0, hint: bool = False) -> None:
+        super().__init__(limit, hint=hint)
+        self.seconds = seconds
+        self.level = math.inf
+        self.at = 0.0
+
+    def arrive(self, now: float, weight: float) -> None:
+        rate = self.limit / 60.0
+        self.level = min(self.seconds * rate, self.level + (now - self.at) * rate)
+        self.at = now
+        if self.level < weight:
+            raise self.refuse((weight - self.level) / rate)
+        self.level -= weight
+
+
+class Slots(Server):
+    """So many at once."""
+
+    slots = True
+
+    def __init__(self, limit: float, *, hint: bool = False) -> None:
+        super().__init__(limit, hint=hint)
+        self.busy = 0
+
+    def arrive(self, now: float, weight: float) -> None:
+        if self.busy >= self.limit:
+            raise self.refuse(1.0)
+        self.busy += 1
+
+    def leave(self, now: float) -> None:
+        self.busy -= 1
+
+
+class Moody(Server):
+    """Refuses now and then for reasons of its own: a pool shared with strangers."""
+
+    def __init__(self, share: float, seed: int) -> None:
+        super().__init__()
+        self.share = share
+        self.random = random.Random(seed)
+
+    def arrive(self, now: float, weight: float) -> None:
+        if self.random.random() < self.share:
+            raise RefusedError(None)
+
+
+Kind = Callable[[float], Server]
