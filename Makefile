@@ -59,6 +59,9 @@ test-browser: .venv/.dev  ## the report in Chromium, which must be installed (De
 test-prefect: .venv/.dev  ## Prefect in production, rehearsed: server, worker, schedule, cancellations, kills (minutes)
 	$(BIN)/python -m pytest -m prefect_server tests/orchestration
 
+test-real: .venv/.dev  ## a real Gemma 3 on llama.cpp, LiteLLM, OpenRouter's SDK; some 700 MB go to ~/.cache/parquill
+	$(BIN)/python -m pytest -m real -rs -n 0 --durations=10
+
 lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock

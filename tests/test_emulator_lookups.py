@@ -48,9 +48,9 @@ async def test_no_required_key_is_missing(path: str) -> None:
     async with Emulator() as emulator:
         asked = {"model": MODEL, "max_tokens": 16, "messages": [{"role": "user", "content": "Hello"}]}
         headers = {"Authorization": f"Bearer {emulator.api_key}"}
-        async with aiohttp.ClientSession(headers=headers) as session:
-            async with session.post(f"{emulator.base_url}/chat/completions", json=asked) as reply:
-                generation = (await reply.json())["id"]
+        url = f"{emulator.base_url}/chat/completions"
+        async with aiohttp.ClientSession(headers=headers) as session, session.post(url, json=asked) as reply:
+            generation = (await reply.json())["id"]
         body = await _get(emulator, f"{path}?id={generation}" if path == "/generation" else path)
         found = body if path == "/models" else body["data"]
         assert isinstance(found, dict)
