@@ -234,13 +234,16 @@ def _imbalance(books: Books) -> str:
 
 def _match_bill(case: _Case, emulated: Sequence[Spend]) -> None:
     """Hold what was booked against the embedded emulator's own bill."""
-    job, workspace, notes = case.opened.job, case.workspace, case.notes
-    if job.model.endpoint != "emulator" or not workspace.emulator_log.exists() or not emulated:
+    workspace, notes = case.workspace, case.notes
+    if not workspace.emulator_log.exists() or not emulated:
         return
     from parquill.emulator import read_log  # noqa: PLC0415 - a server is loaded only where one ran
 
-    bill = read_log(workspace.emulator_log).billed_pico
-    booked = sum(spend.pico for spend in emulated)
+    log = read_log(workspace.emulator_log)
+    bill, booked = log.billed_pico, sum(spend.pico for spend in emulated)
+    if log.requests < (requests := sum(spend.requests for spend in emulated)):
+        notes.append(f"{requests - log.requests} simulated requests went to an emulator whose bill is not here")
+        return
     in_doubt = any(spend.doubts for spend in emulated) or any(_estimates(case.output, case.parts))
     if bill == booked:
         notes.append(f"the emulator billed ${usd(bill)}: to the last digit what is booked")
