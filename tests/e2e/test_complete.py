@@ -161,12 +161,13 @@ async def test_a_row_with_spent_attempts_keeps_them_when_a_twin_answers_it(tmp_p
     """Its first attempt was paid for: with the twin's answer it must not leave the books."""
     async with rehearsal(tmp_path) as run:
         run.write({"id": [2], "text": ["alike"]})
-        run.emulator.plan(Misbehaviour.NO_USAGE, Misbehaviour.NULL_CONTENT)
-        first = await run.run(retry={"max_attempts": 1})
-        assert first.rows.ok + first.rows.failed == 1
         run.emulator.plan(Misbehaviour.NULL_CONTENT)
+        assert (await run.run(retry={"max_attempts": 1}, output={"max_reasks": 0})).rows.failed == 1
+        (spent,) = run.column("cost_usd")
         run.write({"id": [1, 2], "text": ["alike", "alike"]})
-        await run.run()
+        again = await run.run()
+        assert (again.requests, again.rows.ok, spent > 0) == (1, 2, True)
+        assert (run.column("cost_usd")[1], run.column("attempts")) == (spent, [1, 1])
         await run.must_hold()
         assert (await run.books()).balanced
 
