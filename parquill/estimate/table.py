@@ -9,6 +9,7 @@ from rich.text import Text
 
 from parquill import advice
 from parquill.estimate.values import Estimate
+from parquill.progress import figures_grid
 from parquill.summary import dollars
 from parquill.words import count, counted, duration, percent, printable
 
@@ -41,17 +42,6 @@ def _headline(estimate: Estimate) -> Text:
     )
 
 
-def _grid(lines: list[tuple[str, str, str]]) -> Table:
-    """Lay out (label, figure, remark), figures flush right."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(style="dim", overflow="fold")
-    for label, figure, remark in lines:
-        grid.add_row(label, figure, Text(remark))
-    return grid
-
-
 def _figures(estimate: Estimate) -> Table:
     rows, tokens = estimate.rows, estimate.tokens
     lines = [
@@ -68,7 +58,7 @@ def _figures(estimate: Estimate) -> Table:
             *_costs(estimate),
             ("time", *_time(estimate)),
         ]
-    return _grid([*lines, ("price", "", printable(estimate.price_line))])
+    return figures_grid([*lines, ("price", "", printable(estimate.price_line))])
 
 
 def _prompts(estimate: Estimate) -> str:
@@ -122,7 +112,7 @@ def _groups(estimate: Estimate) -> Table:
         lines.append((printable(one.value, 60), cost, counted(one.rows, "row")))
     if len(estimate.groups) > _MOST_GROUPS:
         lines.append(("…", "", f"{count(len(estimate.groups) - _MOST_GROUPS)} more, in --json"))
-    return _titled(f"by {printable(estimate.by or '')}", _grid(lines))
+    return _titled(f"by {printable(estimate.by or '')}", figures_grid(lines))
 
 
 def _comparison(estimate: Estimate) -> Table:
@@ -130,7 +120,7 @@ def _comparison(estimate: Estimate) -> Table:
         (printable(row.model, 60), dollars(row.cost_pico), f"price of {row.as_of}" if row.as_of else "")
         for row in estimate.comparison
     ]
-    return _titled("the same tokens at other prices (other models count 10 to 30 % otherwise)", _grid(lines))
+    return _titled("the same tokens at other prices (other models count 10 to 30 % otherwise)", figures_grid(lines))
 
 
 def _titled(title: str, body: Table) -> Table:

@@ -34,7 +34,7 @@ def _headline(summary: RunSummary) -> Text:
     )
 
 
-def _grid(lines: list[tuple[str, str, str]]) -> Table:
+def figures_grid(lines: list[tuple[str, str, str]]) -> Table:
     """Lay out (label, figure, remark), figures flush right."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -58,7 +58,7 @@ def _figures(summary: RunSummary) -> Table:
         ("in doubt", dollars(summary.in_doubt_pico), "booked at worst case: the replies were lost"),
     ]
     idle = {"failed": rows.failed, "not attempted": rows.not_attempted, "in doubt": summary.in_doubt_pico}
-    return _grid([line for line in lines if idle.get(line[0], 1)])
+    return figures_grid([line for line in lines if idle.get(line[0], 1)])
 
 
 def _origins(summary: RunSummary) -> str:
