@@ -1,6 +1,7 @@
 """Prefect flows, one file for each kind of job.
 
     batch.py       plan -> execute -> publish: any job file
+    estimate.py    what a job would cost, before it is asked
     nightly.py     the same every night, with a deadline, a proof and word of it
     command.py     what the flows' command lines share
 

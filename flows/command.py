@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
@@ -20,10 +20,14 @@ from tasks.states import MismatchError, RunStoppedError
 _USAGE, _REFUSED, _FAULT = 2, 5, 1
 
 
-def run_flow(flow: Flow[..., Any], options: Mapping[str, str] = MappingProxyType({})) -> NoReturn:
+Option = tuple[str, Callable[[str], Any]]
+"""What a parameter means, and its type."""
+
+
+def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyType({})) -> NoReturn:
     """Run a flow on the job that the command line names, and exit as the run ended.
 
-    `options` are parameters of the flow that may be given too, with what they mean.
+    `options` are parameters of the flow that may be given too.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m flows.{flow.fn.__name__}", description=(flow.fn.__doc__ or "").partition("\n")[0]
@@ -32,8 +36,8 @@ def run_flow(flow: Flow[..., Any], options: Mapping[str, str] = MappingProxyType
     parser.add_argument(
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="override one key of the job"
     )
-    for name, meaning in options.items():
-        parser.add_argument(f"--{name}", help=meaning)
+    for name, (meaning, kind) in options.items():
+        parser.add_argument(f"--{name}", help=meaning, type=kind)
     given = vars(parser.parse_args())
     try:
         load_job(given["job"], given["overrides"])  # a slip is told at once, not when a server has started
@@ -47,12 +51,19 @@ async def _run(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> int:
     state: State[Any] = await cast(Awaitable[State[Any]], flow(**parameters, return_state=True))
     outcome = await state.aresult(raise_on_failure=False)
     for one in outcome if isinstance(outcome, tuple) else (outcome,):
-        summary = one.summary if isinstance(one, RunStoppedError) else one
-        if isinstance(summary, RunSummary):
-            from parquill.terminal import print_summary  # noqa: PLC0415 - it loads the engine
-
-            print_summary(summary)
+        _print(one.summary if isinstance(one, RunStoppedError) else one)
     return exit_status(outcome)
+
+
+def _print(result: object) -> None:
+    """Close a run on standard error; an estimate is an answer and goes to standard output."""
+    from parquill.estimate import Estimate  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.terminal import print_estimate, print_summary  # noqa: PLC0415
+
+    if isinstance(result, RunSummary):
+        print_summary(result)
+    elif isinstance(result, Estimate):
+        print_estimate(result)
 
 
 def exit_status(outcome: object) -> int:
@@ -65,4 +76,6 @@ def exit_status(outcome: object) -> int:
         return EXIT_DONE if outcome.exit_status == EXIT_ROWS_FAILED else outcome.exit_status
     if isinstance(outcome, UsageError):
         return _USAGE
-    return _REFUSED if isinstance(outcome, EndpointRefusedError) else _FAULT
+    if isinstance(outcome, EndpointRefusedError):
+        return _REFUSED
+    return _FAULT if isinstance(outcome, BaseException) else EXIT_DONE

@@ -1,12 +1,13 @@
-"""A job that runs every night: plan -> execute -> verify -> publish -> notify, and the rest tomorrow.
+"""A job that runs every night: plan -> estimate -> execute -> verify -> publish -> notify, and the rest tomorrow.
 
     python -m flows.nightly configs/caption.yaml --set model.endpoint=emulator
     python -m flows.nightly JOB --first 2026-11-01 --last 2026-11-07       the nights that were missed
 
 `{date}` in the job's paths is the night's date, at which the run was due; without it the job is
-"all new rows since the last run". A night with nothing new is a success that says so. At
-`nightly.until` the run stops cleanly. A backfill runs its nights one after the other, and goes on
-with the next when one fails for a reason of its own.
+"all new rows since the last run". A night with nothing new is a success that says so; one that
+could cost more than `nightly.max_usd` sends nothing and fails. At `nightly.until` a run stops
+cleanly. A backfill runs its nights one after the other, and goes on with the next when one fails
+for a reason of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from flows.command import run_flow
 from parquill.errors import ParquillError
 from parquill.job import Job, load_job
 from parquill.nights import backfill, date_of, deadline_of
+from tasks.estimate import pass_gate
 from tasks.execute import execute
 from tasks.notify import tell
 from tasks.plan import plan
@@ -70,7 +72,7 @@ async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline:
     except ParquillError as error:
         return Night(date, failed(error))
     try:
-        night = Night(date, await _run(loaded, deadline))
+        night = await _run(loaded, date, deadline)
     except Exception as fault:  # word goes out of this too; then it is Prefect's to show
         await tell(loaded, Night(date, failed(fault)))
         raise
@@ -78,18 +80,20 @@ async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline:
     return night
 
 
-async def _run(job: Job, deadline: float | None) -> State[Any]:
+async def _run(job: Job, date: dt.date, deadline: float | None) -> Night:
     from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
 
     try:
-        await plan(job)
+        if (await plan(job)).open_rows:
+            await pass_gate(job)
         summary = await execute(job, RunOptions(deadline=deadline))
         verification = await verify(job)
     except ParquillError as error:
-        return failed(error)
-    await publish(job, summary)
-    return final_state(summary) if verification.holds else mismatched(summary, verification)
+        return Night(date, failed(error))
+    report = await publish(job, summary)
+    state = final_state(summary) if verification.holds else mismatched(summary, verification)
+    return Night(date, state, report)
 
 
 if __name__ == "__main__":
-    run_flow(nightly, {"first": "the first date of a backfill (2026-11-23)", "last": "its last date"})
+    run_flow(nightly, {"first": ("the first date of a backfill (2026-11-23)", str), "last": ("its last date", str)})

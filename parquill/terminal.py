@@ -11,6 +11,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -19,6 +20,9 @@ from parquill.clock import SystemClock
 from parquill.errors import Stop
 from parquill.progress import choose_style, render_summary, show
 from parquill.summary import RunSummary
+
+if TYPE_CHECKING:
+    from parquill.estimate import Estimate
 
 _STOPS = {signal.SIGINT: Stop.SIGINT, signal.SIGTERM: Stop.SIGTERM}
 
@@ -69,3 +73,10 @@ def stopping_on_signals(loop: RunLoop) -> Iterator[None]:
 def print_summary(summary: RunSummary) -> None:
     """Close a run on standard error."""
     render_summary(summary, Console(stderr=True, highlight=False))
+
+
+def print_estimate(estimate: Estimate) -> None:
+    """Show an estimate on standard output: it is what was asked for."""
+    from parquill.estimate import render_estimate  # noqa: PLC0415 - `run` starts without it
+
+    render_estimate(estimate, Console(highlight=False))

@@ -1,27 +1,72 @@
-"""A summary as the rows of a table artifact."""
+"""Summaries and estimates as the rows of a table artifact, and an estimate in a sentence."""
 
 from __future__ import annotations
 
-from parquill.summary import RunSummary, usd
-from parquill.words import count, duration
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from parquill.summary import RunSummary, dollars, usd
+from parquill.words import count, counted, duration
+
+if TYPE_CHECKING:
+    from parquill.estimate import Estimate
 
 
 def summary_rows(summary: RunSummary) -> list[dict[str, str]]:
     """Return what a run did, a figure a row; money to the last digit."""
     rows = summary.rows
-    figures = {
-        "rows of the manifest": count(rows.total),
-        "answered": count(rows.ok),
-        "failed": count(rows.failed),
-        "not attempted": count(rows.not_attempted),
-        "stood from earlier runs": count(rows.kept),
-        "reused": count(rows.reused),
-        "requests": count(summary.requests),
-        "tokens in": count(summary.tokens.prompt),
-        "tokens out": count(summary.tokens.completion),
-        "cost in USD": usd(summary.cost_pico) if summary.cost_known else "unknown",
-        "in doubt, in USD": usd(summary.in_doubt_pico),
-        "took": duration(summary.seconds),
-        **{f"failed: {kind}": count(number) for kind, number in summary.errors_by_kind.items()},
-    }
+    return _table(
+        {
+            "rows of the manifest": count(rows.total),
+            "answered": count(rows.ok),
+            "failed": count(rows.failed),
+            "not attempted": count(rows.not_attempted),
+            "stood from earlier runs": count(rows.kept),
+            "reused": count(rows.reused),
+            "requests": count(summary.requests),
+            "tokens in": count(summary.tokens.prompt),
+            "tokens out": count(summary.tokens.completion),
+            "cost in USD": usd(summary.cost_pico) if summary.cost_known else "unknown",
+            "in doubt, in USD": usd(summary.in_doubt_pico),
+            "took": duration(summary.seconds),
+            **{f"failed: {kind}": count(number) for kind, number in summary.errors_by_kind.items()},
+        }
+    )
+
+
+def estimate_rows(estimate: Estimate) -> list[dict[str, str]]:
+    """Return what a job would cost, a figure a row."""
+    rows, cost = estimate.rows, estimate.cost
+    money = {"cost in USD": "unknown"}
+    if cost is not None:
+        money = {f"cost in USD, {name}": amount for name, amount in cost.to_json().items()}
+    return _table(
+        {
+            "rows to send": count(rows.todo),
+            "answered before": count(rows.kept),
+            "answered by an equal row": count(rows.equal),
+            "certain to fail": count(rows.failing),
+            "tokens in": count(estimate.tokens.prompt),
+            "tokens out": count(estimate.tokens.completion),
+            **money,
+            "takes": "unknown" if estimate.seconds is None else duration(estimate.seconds),
+        }
+    )
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """Say in a sentence what a job would cost."""
+    rows, cost = estimate.rows, estimate.cost
+    if not rows.todo:
+        return "Nothing is left to ask: it would cost $0.00."
+    if cost is None:
+        return f"{counted(rows.todo, 'row')} to send to {estimate.model}, at an unknown price."
+    takes = "" if estimate.seconds is None else f", in about {duration(estimate.seconds)}"
+    return (
+        f"{counted(rows.todo, 'row')} to send to {estimate.model}: about {dollars(cost.expected_pico)} "
+        f"({dollars(cost.low_pico)} to {dollars(cost.high_pico)}, at worst {dollars(cost.worst_pico)}){takes}."
+    )
+
+
+def _table(figures: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"figure": figure, "value": value} for figure, value in figures.items()]

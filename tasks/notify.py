@@ -32,6 +32,7 @@ def notice_of(job: Job, night: Night) -> Notice:
         text=night.state.message or "",
         date=night.date.isoformat(),
         output=None if summary is None else summary.output,
+        report=None if night.report is None else str(night.report),
         summary=None if summary is None else summary.to_json(),
     )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import State
@@ -59,6 +60,7 @@ class Night:
 
     date: dt.date
     state: State[Any]
+    report: Path | None = None
 
     @property
     def summary(self) -> RunSummary | None:

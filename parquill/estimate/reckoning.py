@@ -74,16 +74,19 @@ async def estimate_job(
     return dataclasses.replace(again, calibration=Calibration(len(chosen), summary.cost_pico))
 
 
-def refuse_above(estimate: Estimate, usd: Decimal) -> None:
-    """Raise `EstimateAboveError` where the interval's upper end is above so many dollars, or is not known."""
+def refuse_above(estimate: Estimate, usd: Decimal, *, setting: str = "--max-usd") -> None:
+    """Raise `EstimateAboveError` where the interval's upper end is above so many dollars, or is not known.
+
+    `setting` is what the user gave them with.
+    """
     if estimate.cost is None:
         raise EstimateAboveError(
-            f"--max-usd {usd}: no price is known for {estimate.model}, so nothing can be promised: name model.price "
+            f"{setting} {usd:f}: no price is known for {estimate.model}, so nothing can be promised: name model.price "
             "{prompt, completion} in USD per token"
         )
     if estimate.cost.high_pico > int(usd * PICO):
         raise EstimateAboveError(
-            f"--max-usd {usd}: this may cost up to {dollars(estimate.cost.high_pico)} (95 %; expected "
+            f"{setting} {usd:f}: this may cost up to {dollars(estimate.cost.high_pico)} (95 %; expected "
             f"{dollars(estimate.cost.expected_pico)}). Nothing was sent. Allow more, ask fewer rows with --limit, or "
             "narrow the estimate with `parquill estimate --calibrate 50`"
         )

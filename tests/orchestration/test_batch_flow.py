@@ -30,6 +30,10 @@ async def test_a_job_ends_completed_with_its_figures_as_artifacts(tmp_path: Path
     for figure in ("requests", "tokens in", "cost in USD"):
         assert figure in table
     assert str(summary.tokens.prompt) in table
+    report = tmp_path / "out.parquill" / "report.html"
+    assert report.read_bytes().startswith(b"<!doctype html>")
+    assert report.as_uri() in str(shown["small-job-report"].data)
+    assert str(shown["small-job-cost"].data).startswith("data:image/svg+xml;base64,")
 
 
 async def test_the_same_flow_again_sends_nothing_and_says_so(tmp_path: Path) -> None:

@@ -119,3 +119,20 @@ async def test_dates_that_are_none_are_refused_in_words(tmp_path: Path) -> None:
     state = await end_of(nightly, small_job(tmp_path), first="2026-03-01", last="2026-02-01")
     assert state.is_failed()
     assert "2026-02-01 is before 2026-03-01" in (state.message or "")
+
+
+@pytest.mark.parametrize(("most", "asked"), [("0.0000001", 0), ("1", 2)])
+async def test_a_night_that_could_cost_too_much_sends_nothing_and_fails(tmp_path: Path, most: str, asked: int) -> None:
+    async with webhook(200) as (hook, told):
+        job = nightly_job(tmp_path, hook, max_usd=most)
+        write_manifest(tmp_path / f"night-{today()}.parquet", ["a", "b"])
+        state = await end_of(nightly, job)
+
+    if asked:
+        assert state.is_completed()
+        assert verified(of(today(), job)).rows["ok"] == asked
+    else:
+        assert state.is_failed()
+        assert "nightly.max_usd 0.0000001: this may cost up to $" in (state.message or "")
+        assert not list(tmp_path.glob("out-*[0-9]/*"))
+        assert told[0]["event"] == "failed"

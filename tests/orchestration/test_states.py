@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import pytest
 
 from flows.command import exit_status
 from parquill.errors import EndpointRefusedError, JobError, Stop, StorageFaultError
-from parquill.summary import RowCounts, RunSummary
+from parquill.estimate import Cost, Estimate, Rows
+from parquill.summary import RowCounts, RunSummary, TimelineSample, TokenCounts
 from parquill.verify import Finding, Verification
-from tasks.figures import summary_rows
+from tasks.curve import as_address, cost_curve
+from tasks.figures import estimate_rows, estimate_words, summary_rows
 from tasks.states import STATE_NAMES, Night, all_nights, failed, final_state, mismatched, outcome
 from tasks.watching import artifact_key
 
@@ -112,6 +116,28 @@ def test_nights_that_were_not_begun_are_named() -> None:
 
 def test_a_fault_of_our_own_is_told_without_what_it_holds() -> None:
     assert failed(KeyError("content of a row")).message == "a fault of Parquill's own: KeyError"
+
+
+def test_a_curve_needs_a_line_and_carries_itself() -> None:
+    samples = [TimelineSample(t=t, rows=t, cost_pico=t * 10**9, tokens=0, in_flight=1) for t in range(5)]
+    curve = cost_curve(samples)
+    assert curve is not None
+    assert ET.fromstring(curve).find("{http://www.w3.org/2000/svg}polyline") is not None
+    assert "$0.004 for 4 rows in 4 s" in curve
+    assert as_address(curve).startswith("data:image/svg+xml;base64,")
+    assert cost_curve(samples[:1]) is None
+    assert cost_curve([TimelineSample(t=t, rows=t, cost_pico=0, tokens=0, in_flight=1) for t in range(3)]) is None
+
+
+def test_an_estimate_says_what_it_knows() -> None:
+    known = {"job": "a", "model": "m", "output": "o", "price": {}, "price_line": "", "answer_tokens": 1.0}
+    known |= {"answer_source": "limit", "receipts": 0, "unanswered": 0, "settings": "", "realm": "", "images": 0}
+    free = Estimate(**known, rows=Rows(kept=3), tokens=TokenCounts(), cost=None)
+    dear = Estimate(**known, rows=Rows(todo=3), tokens=TokenCounts(30, 3), cost=Cost(10**12, 10**11, 10**13, 10**14))
+    assert estimate_words(free) == "Nothing is left to ask: it would cost $0.00."
+    assert "at an unknown price" in estimate_words(dataclasses.replace(dear, cost=None))
+    assert estimate_words(dear) == "3 rows to send to m: about $1.00 ($0.10 to $10.00, at worst $100.00)."
+    assert {"figure": "cost in USD, high", "value": "10"} in estimate_rows(dear)
 
 
 def test_a_key_of_an_artifact_has_small_letters_digits_and_dashes() -> None:
