@@ -20,6 +20,7 @@ NOW = 1_790_000_000.0
         ({"Retry-After": formatdate(NOW - 30, usegmt=True)}, 0),
         ({"retry-after-ms": "250"}, 0.25),
         ({"Retry-After": "9", "retry-after-ms": "1500"}, 1.5),
+        ({"llm_provider-retry-after": "7"}, 7),
         ({"Retry-After": "1000000000"}, 300),
         ({"X-RateLimit-Reset": str(int((NOW + 12) * 1000))}, 12),
         ({"X-RateLimit-Reset": str(int(NOW + 12))}, 12),

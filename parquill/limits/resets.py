@@ -1,8 +1,9 @@
 """How long a server asks to wait, from the many ways servers write it.
 
 Sources, the first that can be read wins: `retry-after-ms`; `Retry-After` (seconds or an HTTP
-date, RFC 9110 section 10.2.3); a number in the reply's body; `X-RateLimit-Reset` and its kin
-(unix time in seconds or milliseconds, small numbers of seconds, Go durations like "1m30s").
+date, RFC 9110 section 10.2.3; `llm_provider-retry-after` where LiteLLM stands between); a number
+in the reply's body; `X-RateLimit-Reset` and its kin (unix time in seconds or milliseconds, small
+numbers of seconds, Go durations like "1m30s").
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def wait_seconds(headers: Mapping[str, str], body_hint: float | None, now_wall: 
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     found = _milliseconds(lower.get("retry-after-ms"))
     if found is None:
-        found = _retry_after(lower.get("retry-after"), now_wall)
+        found = _retry_after(lower.get("retry-after", lower.get("llm_provider-retry-after")), now_wall)
     if found is None and body_hint is not None and math.isfinite(body_hint) and body_hint >= 0:
         found = body_hint
     if found is None:

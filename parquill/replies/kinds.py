@@ -1,7 +1,7 @@
 """Whose fault an error is: by the sender's type where it names one, else by status and words.
 
 Types are those of OpenRouter's documentation; words are those of OpenRouter, vLLM, llama.cpp,
-Ollama, LM Studio, DeepInfra, Google AI Studio and OpenAI as captured in 2025 and 2026.
+Ollama, LM Studio, DeepInfra, Google AI Studio, OpenAI and LiteLLM as captured in 2025 and 2026.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _CONTEXT = re.compile(
 _IMAGE = re.compile(r"\b(image|picture)\b", re.I)
 _UNREACHABLE = re.compile(r"download|fetch|retriev|unreachable|could not (get|load).{0,20}url", re.I)
 _TOO_LARGE = re.compile(r"cannot exceed|too (large|big)|larger than|exceeds", re.I)
+
+_MODERATION = re.compile(r"flagged by moderation|blocked by (a )?guardrail|content (policy|filter)", re.I)
 
 _KEY_LIMITS = (
     "openrouter_key_limit",
@@ -85,6 +87,8 @@ def run_fault(fault: Fault, status: int) -> str | None:
     said = f"HTTP {status}: {fault.message}"
     if status == 401 or (status == 400 and ("invalid_api_key" in fault.names or _BAD_KEY.search(fault.message))):
         return f"the endpoint does not accept the key: {fault.message}"
+    if status == 400 and "no_db_connection" in fault.names:
+        return f"the gateway does not know the key, and has no database of keys: {fault.message}"
     if status == 402 or (status < 500 and _NO_MONEY.intersection(fault.names)):
         return f"{said} (add credit or raise the key's limit)"
     if status == 403:
@@ -112,4 +116,6 @@ def is_daily(fault: Fault) -> bool:
 
 
 def _is_moderation(fault: Fault) -> bool:
-    return any(key in (fault.metadata or {}) for key in ("reasons", "flagged_input", "patterns"))
+    """By what comes with it; a gateway such as LiteLLM passes on the words alone."""
+    named = any(key in (fault.metadata or {}) for key in ("reasons", "flagged_input", "patterns"))
+    return named or bool(_MODERATION.search(fault.message))
