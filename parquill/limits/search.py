@@ -42,7 +42,7 @@ PROBE_STEP_BY_MINUTE = 0.25
 Where the server counts by the minute a step too far tells the limit to the request."""
 LARGEST_STEP = 0.5
 ODD = 0.1
-BELOW = 0.985
+BELOW = 0.97
 ODD_ENOUGH = 3
 ODD_FOR = 120.0
 """A limit on what is in flight refuses at one number and never below. A refusal more than a tenth

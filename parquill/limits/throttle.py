@@ -195,7 +195,7 @@ class Throttle:
             return True
         # The flow is even now and slots are free: at one number in flight whatever the rate means slots.
         in_flight, rate = (_spread(values) for values in zip(*self._refusals, strict=True))
-        return in_flight > SAME_WITHIN or rate < 2 * in_flight + SAME_WITHIN
+        return in_flight > SAME_WITHIN or rate < 1.5 * in_flight + 0.015
 
     def _cut_rate(self, now: float, episode: Episode) -> None:
         attempted = self.rates.value if self.rates.value < math.inf else episode.attempted
