@@ -101,11 +101,11 @@ class RateSearch:
         self._since = now
         self._mark = 0
 
-    def refused(self, now: float, sent: int, attempted: float, counted: float | None) -> None:
+    def refused(self, now: float, sent: int, attempted: float, counted: float | None, floor: float = 0.0) -> None:
         """Cut: `attempted` per minute was too much, `counted` went through in the server's minute.
 
         `counted` is None where the server's window is not a minute; `sent` is the number of
-        requests sent so far.
+        requests sent so far; nothing is cut below `floor`.
         """
         self._since, self._mark = now, sent
         if self.stage is Stage.PROBE and attempted > self._low:
@@ -127,7 +127,7 @@ class RateSearch:
             self._low = 0.0
             self._cut = min(LARGEST_CUT, self._cut * 2)
             self._step = FIRST_STEP if self._high == math.inf else LARGEST_STEP
-        self.value = max(1.0, self.value)
+        self.value = max(1.0, floor, self.value)
 
     def quiet(self, now: float, sent: int) -> None:
         """Look at the time since the last change, with `sent` requests by now and none refused."""

@@ -29,6 +29,11 @@ MINUTE_LIKE = 3.0
 """Seconds shut out from which on the server's window is taken to be a minute."""
 RESET_LIKE = 5.0
 """Seconds that a server asks to wait from which on it speaks of a rate."""
+PROVEN_BIN = 5.0
+PROVEN_FOR = 300.0
+FLOOR = 0.45
+"""Seconds, and the share of what was taken within one minute lately below which a rate is not cut:
+a limit that halves is followed, refusals that come and go do not end at a crawl."""
 FEW = 0.4
 """A lone request refused with this share in flight of what the first one had: a rate."""
 SAME = 4
@@ -57,6 +62,30 @@ class Episode:
         return int(min(self.full - (self.refused - self.lone_refused), self.lone_level - 1))
 
 
+class Proven:
+    """What the server has taken within a minute lately: no limit of it can be far below that."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken: deque[tuple[int, int]] = deque()
+
+    def took(self, now: float) -> None:
+        """Count an answered request."""
+        at = int(now // PROVEN_BIN)
+        if self._taken and self._taken[-1][0] == at:
+            self._taken[-1] = (at, self._taken[-1][1] + 1)
+        else:
+            self._taken.append((at, 1))
+        while self._taken[0][0] < at - PROVEN_FOR / PROVEN_BIN:
+            self._taken.popleft()
+
+    def most(self) -> int:
+        """Return the most that was answered within any minute of the last five."""
+        bins = int(60 / PROVEN_BIN)
+        return max((sum(n for at, n in self._taken if last - bins < at <= last) for last, _ in self._taken), default=0)
+
+
 class Throttle:
     """The pause, and the two searches that a refusal moves."""
 
@@ -66,6 +95,7 @@ class Throttle:
         "_latency",
         "_mark",
         "_noise",
+        "_proven",
         "_refusals",
         "_resumed",
         "_sent",
@@ -86,6 +116,7 @@ class Throttle:
         self.pauses = 0
         self.throttled = 0
         self._noise = Noise()
+        self._proven = Proven()
         self._episode: Episode | None = None
         self._ended = -math.inf
         self._resumed = now
@@ -113,6 +144,7 @@ class Throttle:
 
     def answered(self, now: float, sent_at: float, *, waiting: bool) -> None:
         """Learn from an answer; `waiting` when rows wait for a slot in flight."""
+        self._proven.took(now)
         if self._episode is None:
             self._latency += 0.02 * (now - sent_at - self._latency)
             self.slots.answered(now, sent_at, waiting=waiting)
@@ -201,7 +233,7 @@ class Throttle:
         attempted = self.rates.value if self.rates.value < math.inf else episode.attempted
         by_minute = max(episode.asked, now - episode.began) >= MINUTE_LIKE
         counted = max(1.0, episode.counted - episode.refused) if by_minute else None
-        self.rates.refused(now, self._sent, attempted, counted)
+        self.rates.refused(now, self._sent, attempted, counted, floor=FLOOR * self._proven.most())
         self._set_rate()
         if self.slots.refusals:
             self.slots.restore(max(self.slots.value, self._undo), now)
