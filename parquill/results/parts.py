@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +88,10 @@ def write_part(storage: Storage, name: str, table: pa.Table, metadata: Mapping[s
     return dataclasses.replace(_info(name, footer, written.bytes), sha256=written.sha256)
 
 
+_TRANSPORT = re.compile(r"AWS Error|google::cloud|Azure", re.IGNORECASE)
+"""In pyarrow's words for a request that failed, whatever the bytes."""
+
+
 def read_part_info(storage: Storage, name: str) -> PartInfo:
     """Read a part's footer, and nothing else of it.
 
@@ -121,7 +126,8 @@ def _opened(storage: Storage, name: str, file: Any) -> Any:
     try:
         return pq.ParquetFile(
             file,
-            pre_buffer=False,
+            # The columns of an object in one request each 32 MiB, not in many small ones.
+            pre_buffer=not storage.is_local,
             thrift_string_size_limit=_LONGEST_FOOTER,
             page_checksum_verification=True,
         )
@@ -130,6 +136,11 @@ def _opened(storage: Storage, name: str, file: Any) -> Any:
 
 
 def _damaged(storage: Storage, name: str, error: Exception) -> OutputError:
+    if not storage.is_local and _TRANSPORT.search(str(error)):
+        return OutputError(
+            f"{storage.where(name)}: the object store did not give this part ({error}). It may be whole: "
+            "run the same command again"
+        )
     return OutputError(
         f"{storage.where(name)}: this part is damaged and cannot be read ({error}). Put it back from a copy, "
         "or move it away: its rows are then asked again"

@@ -23,6 +23,8 @@ from parquill.storage.patterns import glob_regex
 Check = Callable[[Any], object]
 """Reads a `pyarrow.NativeFile` back and raises when it is not what was meant."""
 
+_WHOLE_BYTES = 2**20
+"""Objects up to this size are fetched whole."""
 _LEFTOVER = re.compile(r"^\.part-[0-9a-f]{32}\.tmp$")
 
 
@@ -113,9 +115,17 @@ class Storage:
             return bool(self._filesystem.get_file_info(self._path(name)).type == fs.FileType.File)
 
     def open(self, name: str) -> Any:
-        """Open a file for reading at any place: a `pyarrow.NativeFile`, to be closed."""
+        """Open a file for reading at any place: a `pyarrow.NativeFile`, to be closed.
+
+        A small object is fetched whole: one request, which is tried again when the store is busy.
+        pyarrow gives up on a busy store's answer that is longer than the few bytes it asked for.
+        """
         with self._reading(name):
-            return self._filesystem.open_input_file(self._path(name))
+            file = self._filesystem.open_input_file(self._path(name))
+            if self._disk is not None or file.size() > _WHOLE_BYTES:
+                return file
+            with file:
+                return pa.BufferReader(file.read_buffer())
 
     def read_bytes(self, name: str) -> bytes:
         with self._reading(name), self._filesystem.open_input_file(self._path(name)) as file:
