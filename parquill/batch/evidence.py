@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from parquill.results import money_array
 from parquill.storage import Storage
+from parquill.workspace import Workspace
 
 _ROWS_PER_FILE = 1_000
 _SCHEMA = pa.schema(
@@ -69,6 +70,13 @@ class EvidenceFile:
         self._rows: list[AttemptEvidence] = []
         self._files = 0
         self._writes: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def begin(cls, workspace: Workspace, prefix: str) -> EvidenceFile:
+        """Make the folder of attempts beside an output ready."""
+        folder = Storage.at(workspace.attempts)
+        folder.make_ready()
+        return cls(folder, prefix)
 
     def add(self, attempt: AttemptEvidence) -> None:
         """Keep one attempt; a full file is written on a thread."""

@@ -161,7 +161,9 @@ class Session:
     async def _ask(self, plan: RunPlan, run: int, asking: Asking, attach: Attach) -> RunSummary:
         job, gate = self._job, await self._gate(run)
         rungs = self._rungs()
-        evidence = self._evidence(run)
+        evidence = None
+        if job.output.keep_attempts:
+            evidence = EvidenceFile.begin(self._place.workspace, f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}")
         attempts = Attempts(
             gate,
             self._ledger,
@@ -193,19 +195,20 @@ class Session:
         if self._options.deadline is not None:
             left = max(0.0, self._options.deadline - self._clock.wall())
             self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
-        async with attach(loop, watch), sampling(watch, self._clock):
-            await loop.execute()
-        if evidence is not None:
-            await evidence.close()
+        cancelled = False
+        try:
+            async with attach(loop, watch), sampling(watch, self._clock):
+                await loop.execute()
+        except asyncio.CancelledError:
+            cancelled = True  # every row stands in the output: the list and the books follow, then it is passed on
+        finally:
+            if evidence is not None:
+                await evidence.close()
         watch.state()
-        return await self._close(plan, run, loop, watch, before)
-
-    def _evidence(self, run: int) -> EvidenceFile | None:
-        if not self._job.output.keep_attempts:
-            return None
-        folder = Storage.at(self._place.workspace.attempts)
-        folder.make_ready()
-        return EvidenceFile(folder, f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}")
+        summary = await self._close(plan, run, loop, watch, before)
+        if cancelled:
+            raise asyncio.CancelledError
+        return summary
 
     def _rungs(self) -> RungChoice:
         mode, parameters = self._job.output.mode, self._facts.parameters
