@@ -28,8 +28,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "images manifest notify progress",
         "emulator",
         "batch starter",
-        "estimate terminal verify",
-        "api doctor report",
+        "estimate verify",
+        "api doctor report terminal",
         "cli",
     )
 )
