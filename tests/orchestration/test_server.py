@@ -194,3 +194,32 @@ async def test_a_run_whose_machine_died_is_found_out_and_the_next_one_goes_on(he
         assert (await here.end_of(run, seconds=240))["type"] == "CRASHED"
         assert (await here.end_of(following, seconds=240))["type"] == "COMPLETED"
     whole(tmp_path, job, twice=IN_FLIGHT)
+
+
+async def test_a_flow_that_is_run_by_hand_drains_on_sigterm(here: Site, tmp_path: Path) -> None:
+    await ready(here)
+    async with slow_job(tmp_path) as (job, emulator):
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+        command = f"python -m flows.batch {tmp_path / 'job.yaml'}"
+        by_hand = here.start("by-hand", command, SOME_KEY="sk-or-v1-0123456789")
+        await begun(emulator)
+        by_hand.terminate()
+        assert await until(by_hand.poll, what="its end") == 143, here.log("by-hand")
+        received = output_of(job).column("status").to_pylist().count("ok")
+        assert received == emulator.stats().requests < 120
+        assert "told to end" in here.log("by-hand")
+        await here.run(command, SOME_KEY="sk-or-v1-0123456789")
+    whole(tmp_path, job)
+
+
+async def test_one_process_serves_a_flow_as_documented(here: Site) -> None:
+    await ready(here)
+    text = (here.clone / "docs" / "deploy.md").read_text(encoding="utf-8")
+    script = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "serve(" in block)
+    (here.clone / "serve.py").write_text(script.replace('"nightly-captions"', '"served"'), encoding="utf-8")
+    here.start("served", "python serve.py")
+    await until(lambda: "Your flow 'parquill-nightly' is being served" in here.log("served"), what="the service")
+    overrides = {"model.endpoint": "emulator", "output.path": "out/served"}
+    state = await here.end_of(here.create_run("parquill-nightly/served", overrides=overrides))
+    assert state["type"] == "COMPLETED"
+    assert "44 of 45 rows answered" in state["message"]
