@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "errors clock",
+        "errors clock garbage",
         "job",
         "advice chat nights storage words",
         "answers budget prices prompts replies tokens",
@@ -39,8 +39,6 @@ DOORS: Mapping[str, frozenset[str]] = {
     library: frozenset(rooms.split())
     for library, rooms in {
         "prefect": "flows tasks",
-        "prefect_dask": "flows tasks",
-        "prefect_ray": "flows tasks",
         "tenacity": "retry",
         "aiohttp": "client fetch notify emulator",
         "pyarrow": "manifest results storage answers batch estimate verify report",

@@ -35,7 +35,6 @@ from parquill.job.settings import (
     PromptSettings,
     ReportSettings,
     RetrySettings,
-    RunSettings,
     zone,
 )
 
@@ -58,7 +57,6 @@ __all__ = [
     "PromptSettings",
     "ReportSettings",
     "RetrySettings",
-    "RunSettings",
     "Secret",
     "api_key",
     "find_api_key",

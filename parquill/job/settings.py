@@ -189,6 +189,16 @@ class LimitSettings(Section):
     max_in_flight: Annotated[Integer, Field(ge=1, le=100_000)] | Literal["auto"] = "auto"
     wait: bool = False
 
+    @model_validator(mode="after")
+    def _possible_together(self) -> LimitSettings:
+        requests, tokens = self.requests_per_minute, self.tokens_per_minute
+        if requests is not None and tokens is not None and tokens < requests:
+            raise ValueError(
+                f"tokens_per_minute ({tokens}) is less than requests_per_minute ({requests}), "
+                "though no request has less than one token: are the two swapped?"
+            )
+        return self
+
 
 class BudgetSettings(Section):
     usd: Annotated[Money, Field(gt=0, le=10**9)] | None = None
@@ -209,11 +219,6 @@ class FailureSettings(Section):
 
 class ReportSettings(Section):
     fetch: bool = False
-
-
-class RunSettings(Section):
-    workers: Annotated[Integer, Field(ge=1, le=256)] = 1
-    engine: Literal["local", "dask", "ray"] = "local"
 
 
 def _web_address(value: SecretStr) -> SecretStr:
@@ -256,7 +261,6 @@ class Job(Section):
     retry: RetrySettings = RetrySettings()
     failures: FailureSettings = FailureSettings()
     report: ReportSettings = ReportSettings()
-    run: RunSettings = RunSettings()
     nightly: NightlySettings = NightlySettings()
 
 
