@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import sys
 from collections.abc import Callable, Coroutine
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
+from parquill.garbage import seldom_collected
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -237,14 +237,8 @@ def _console(*, standard_output: bool = False) -> Console:
 
 
 def _run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine as this process's only business.
-
-    The collector looks at what is loaded no more, and at new objects less often: requests make
-    many short-lived ones and next to no cycles. Measured, that saves a fifth of a run's CPU.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    """Run a coroutine as this process's only business."""
+    with seldom_collected(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
 
 

@@ -8,6 +8,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from parquill.clock import SystemClock
+from parquill.garbage import seldom_collected
 from parquill.job import Job
 from tasks.key import endpoint_key
 from tasks.watching import watched
@@ -27,4 +28,6 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
     from parquill.batch import run_job  # noqa: PLC0415 - the engine is loaded where it works
 
     key = await endpoint_key(job.model)
-    return await run_job(job, options, key=key, attach=watched(job.name, get_run_logger(), SystemClock()))
+    attach = watched(job.name, get_run_logger(), SystemClock())
+    with seldom_collected():
+        return await run_job(job, options, key=key, attach=attach)
