@@ -53,6 +53,8 @@ FEWEST = 16
 CLEAN_ROUNDS = 2
 GAIN = 1.2
 """What a turnover with twice as many in flight must gain in answers a second."""
+DEEPEST = 4
+"""One refusal takes at most three quarters: what is in flight at the start says little."""
 FIRST_REGROW = 15.0
 LAST_REGROW = 600.0
 
@@ -248,7 +250,7 @@ class SlotSearch:
 
     def refused(self, now: float, level: int, accepted: int) -> None:
         """Cut: with `level` in flight the server refused, with `accepted` it took one again."""
-        level = max(2, min(level, self.value))
+        level = max(2, min(max(level, self.value // DEEPEST), self.value))
         self.refusals += 1
         self._compare(now, level)
         if self.stage is Stage.PROBE:

@@ -27,6 +27,8 @@ from parquill.limits.window import Meter
 
 MINUTE_LIKE = 3.0
 """Seconds shut out from which on the server's window is taken to be a minute."""
+TELLING = 30
+"""Requests that went through before a first refusal that say something about the limit."""
 RESET_LIKE = 5.0
 """Seconds that a server asks to wait from which on it speaks of a rate."""
 PROVEN_BIN = 5.0
@@ -49,6 +51,7 @@ class Episode:
     full: int  # in flight at the first refusal, the refused one included
     attempted: float  # requests a minute just before
     counted: float  # sent in what may have been the server's minute
+    whole_minute: bool  # whether it was surely all of it
     certain: bool  # whether this is a limit, not one of the refusals that come and go
     asked: float = 0.0
     scope: Scope = Scope.UNCLEAR
@@ -92,6 +95,7 @@ class Throttle:
     __slots__ = (
         "_ended",
         "_episode",
+        "_knows_minute",
         "_latency",
         "_mark",
         "_noise",
@@ -122,6 +126,7 @@ class Throttle:
         self._resumed = now
         self._sent = 0
         self._mark = 0
+        self._knows_minute = False
         self._latency = 0.0
         self._refusals: deque[tuple[int, float]] = deque(maxlen=SAME)
         self._undo = slots.value
@@ -168,6 +173,8 @@ class Throttle:
             episode = self._suspect(now, in_flight, told=wait is not None or scope is not Scope.UNCLEAR)
             if episode is None:
                 return
+        else:
+            episode.certain = self._noise.exceeds(now, self._sent) or episode.certain
         episode.refused += 1
         if scope is not Scope.UNCLEAR:
             episode.scope = scope
@@ -194,6 +201,7 @@ class Throttle:
             full=in_flight,
             attempted=60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds,
             counted=float(self._sent - self._mark) if went < 60.0 else self.requests.used(now),
+            whole_minute=self._knows_minute or went >= 60.0,
             certain=exceeds or not self._noise.noisy(now),
         )
         self.pauses += 1
@@ -204,15 +212,16 @@ class Throttle:
         """Cut what was too high, and let the rest through on a ramp."""
         episode, self._episode = self._episode, None
         assert episode is not None
-        told_rate = episode.asked >= RESET_LIKE or episode.scope is Scope.RATE
-        if self._is_rate(episode):
-            if episode.certain or told_rate or episode.lone_refused:
-                self._cut_rate(now, episode)
-        elif episode.certain or episode.scope is not Scope.UNCLEAR or episode.lone_refused:
-            self._cut_slots(now, episode)
+        by_minute = max(episode.asked, now - episode.began) >= MINUTE_LIKE
+        if episode.certain or episode.lone_refused or episode.scope is not Scope.UNCLEAR or by_minute:
+            if self._is_rate(episode):
+                self._cut_rate(now, episode, by_minute=by_minute)
+            else:
+                self._cut_slots(now, episode)
         self._ended = self.pause.open(now, self._latency)
         self._resumed = now
         self._mark = self._sent - 1
+        self._knows_minute = by_minute
 
     def _is_rate(self, episode: Episode) -> bool:
         """Say which kind of limit refused."""
@@ -229,11 +238,12 @@ class Throttle:
         in_flight, rate = (_spread(values) for values in zip(*self._refusals, strict=True))
         return in_flight > SAME_WITHIN or rate < 1.5 * in_flight + 0.015
 
-    def _cut_rate(self, now: float, episode: Episode) -> None:
-        attempted = self.rates.value if self.rates.value < math.inf else episode.attempted
-        by_minute = max(episode.asked, now - episode.began) >= MINUTE_LIKE
+    def _cut_rate(self, now: float, episode: Episode, *, by_minute: bool) -> None:
+        free = self.rates.value == math.inf
         counted = max(1.0, episode.counted - episode.refused) if by_minute else None
-        self.rates.refused(now, self._sent, attempted, counted, floor=FLOOR * self._proven.most())
+        if free and counted is not None and not (episode.whole_minute or counted >= TELLING):
+            return  # its minute may have begun, and been used by others, before we came
+        self.rates.refused(now, self._sent, episode.attempted if free else self.rates.value, counted)
         self._set_rate()
         if self.slots.refusals:
             self.slots.restore(max(self.slots.value, self._undo), now)
