@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable
 
 
 class RefusedError(Exception):
@@ -34,6 +34,10 @@ class Server:
 
     def leave(self, now: float) -> None:
         """Learn that a request is answered."""
+
+    def done_at(self, now: float, takes: float) -> float:
+        """Return when a request taken now, which takes so long to answer, is answered."""
+        return now + takes
 
     def refuse(self, wait: float) -> RefusedError:
         return RefusedError(math.ceil(wait) if self.hint else None)
@@ -118,6 +122,19 @@ class Slots(Server):
         self.busy -= 1
 
 
+class Queueing(Server):
+    """Refuses nothing, and answers so many at once: the others wait inside."""
+
+    def __init__(self, at_once: int) -> None:
+        super().__init__()
+        self.free = [0.0] * at_once
+
+    def done_at(self, now: float, takes: float) -> float:
+        done = max(now, self.free[0]) + takes
+        heapq.heapreplace(self.free, done)
+        return done
+
+
 class Moody(Server):
     """Refuses now and then for reasons of its own: a pool shared with strangers."""
 
@@ -129,6 +146,3 @@ class Moody(Server):
     def arrive(self, now: float, weight: float) -> None:
         if self.random.random() < self.share:
             raise RefusedError(None)
-
-
-Kind = Callable[[float], Server]

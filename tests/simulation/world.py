@@ -159,7 +159,7 @@ class World:
         traffic = self.traffic
         takes = self.random.lognormvariate(math.log(traffic.latency) - traffic.spread**2 / 2, traffic.spread)
         self._minute(self.log.busy, takes)
-        self._at(self.now + takes, self._answer, ticket)
+        self._at(self.server.done_at(self.now, takes), self._answer, ticket)
 
     def _answer(self, ticket: Ticket) -> None:
         if self.server.slots:
