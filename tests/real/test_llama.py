@@ -111,11 +111,11 @@ async def test_after_kill_9_the_same_command_finishes_and_pays_for_no_answer_twi
     assert done >= 3
     again = await work.command("run", "--json")
     assert again.status == 0, again.err
-    # 2 in flight at the kill, and those whose answers came in the meantime
-    assert again.json["requests"] <= 12 - 3
+    answered = 12 - again.json["requests"]
+    assert answered >= 3
     await work.must_hold()
-    spend = await work.spend()
-    assert spend.doubts <= 2
+    # An intent is durable before its request has a slot: those that waited for one are in doubt as well.
+    assert (await work.spend()).doubts <= 12 - answered
 
 
 async def test_what_this_server_refuses_is_the_rows_own_fault(llama: Server, tmp_path: Path) -> None:
