@@ -30,15 +30,17 @@ async def test_a_line_every_ten_seconds_and_nothing_of_any_row(
 ) -> None:
     caplog.set_level(logging.INFO, logger.name)
     clock = ManualClock()
-    async with Emulator(EmulatorSettings(latency=Spread(0.05))) as emulator:
+    async with Emulator(EmulatorSettings(latency=Spread(2.0))) as emulator:
         job = load_job(small_job(tmp_path, rows=20, model={"endpoint": emulator.base_url}))
         running = asyncio.create_task(run_job(job, key=KEY, attach=watched("small-job", logger, clock)))
         while emulator.stats().requests < 1:
             await asyncio.sleep(0)
-        await clock.advance(3 * LOG_SECONDS)
+        for _ in range(3):
+            await clock.advance(LOG_SECONDS)
         await running
 
-    lines = [record.getMessage() for record in caplog.records if record.name == logger.name]
+    records = [record for record in caplog.records if record.name == logger.name and record.levelno == logging.INFO]
+    lines = [record.getMessage() for record in records]
     assert len(lines) == 1 + 3 + 1, "at the start, three times, and at the end"
     assert "20 of 20 rows (100 %)" in lines[-1]
     assert TITLE not in "".join(lines)
