@@ -126,6 +126,20 @@ def test_one_refusal_at_the_start_does_not_slow_the_run_for_minutes() -> None:
     assert log.fill(6000, 2, 6) > 0.9
 
 
+@pytest.mark.parametrize("hint", [False, True])
+def test_a_limit_told_too_high_is_found_all_the_same(hint: bool) -> None:
+    server = FixedWindow(600, phase=11.0, hint=hint)
+    world = World(LimitSettings(requests_per_minute=750), server, seed=11, traffic=Traffic(waiting=800))
+    log = world.run(15 * 60)
+    assert log.refusals() < 0.01
+    assert log.fill(600, 5, 15) > 0.95
+
+
+def test_the_same_events_give_the_same_decisions() -> None:
+    first, again = (unknown("bucket", 12, limit=1200).world for _ in range(2))
+    assert first.run(5 * 60) == again.run(5 * 60)
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("seed", range(100, 180))
 def test_known_limits_of_all_kinds(seed: int) -> None:

@@ -3,7 +3,8 @@
 The map, from policy to shell; only the last one waits, and only it reads a clock:
 
     window.py    a known limit per minute: held in every window of 60 s, used evenly
-    search.py    an unknown one: a bracket search, for a rate and for the number in flight
+    search.py    an unknown one: a bracket search, for a rate (rates.py) and for the number in
+                 flight (slots.py)
     noise.py     refusals that come and go whatever we do
     pause.py     shut, one request tries the way, a ramp
     throttle.py  what a refusal does: one pause and one cut for each episode, in the right search

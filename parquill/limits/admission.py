@@ -92,10 +92,10 @@ def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket], fl
 def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] | None:
     """Say which limit holds `ticket` back, and when to look again; None when it may leave."""
     throttle = state.throttle
-    slots = throttle.slots.value
-    if state.in_flight >= throttle.pause.slots_at(now, slots):
-        return throttle.pause.next_step(now, slots), Binding.IN_FLIGHT
-    if throttle.pause.until is not None:
+    pause, slots = throttle.pause, throttle.slots.value
+    if state.in_flight >= (slots if pause.ramp_from is None else pause.slots_at(now, slots)):
+        return pause.next_step(now, slots), Binding.IN_FLIGHT
+    if pause.until is not None:
         until = throttle.opens_at(now)
         if until > now:
             return until, Binding.PAUSE

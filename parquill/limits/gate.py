@@ -10,7 +10,7 @@ from parquill.clock import Clock, Timer
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits.events import Admit, Close, Event, Release, Reserve, Settle, Tick
-from parquill.limits.state import fits, new_state
+from parquill.limits.state import crowd, fits, new_state
 from parquill.limits.step import step
 from parquill.limits.values import GateClosed, GateStatistics, Need, Phase, Reply, Ticket
 
@@ -21,10 +21,17 @@ class Gate:
     One event loop owns it. At most one timer is set at any time; waiting attempts are futures.
     """
 
-    def __init__(self, limits: LimitSettings, budget: Budget, clock: Clock, *, day_used: int = 0) -> None:
-        """Open; `day_used` is how many requests this UTC day has seen already."""
+    def __init__(
+        self, limits: LimitSettings, budget: Budget, clock: Clock, *, day_used: int = 0, crowded: bool = False
+    ) -> None:
+        """Open; `day_used` is how many requests this UTC day has seen already.
+
+        `crowded`: others may just have used the rates to the full, so they are free again in a minute.
+        """
         self._clock = clock
         self._state = new_state(limits, budget, clock.monotonic(), clock.wall(), day_used=day_used)
+        if crowded:
+            crowd(self._state, clock.monotonic())
         self._timer: Timer | None = None
         self._wake_at = math.inf
 

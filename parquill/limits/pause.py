@@ -16,16 +16,16 @@ RAMP = 2.0
 
 
 class Pause:
-    """One valve for the whole gate. `until` is None while it is open."""
+    """One valve for the whole gate. `until` is None while it is open, `ramp_from` outside a ramp."""
 
-    __slots__ = ("_length", "_ramp_for", "_ramp_from", "_trial_level", "_trial_sent", "until")
+    __slots__ = ("_length", "_ramp_for", "_trial_level", "_trial_sent", "ramp_from", "until")
 
     def __init__(self) -> None:
         self.until: float | None = None
         self._length = FIRST_PAUSE
         self._trial_sent: float | None = None
         self._trial_level = 0
-        self._ramp_from: float | None = None
+        self.ramp_from: float | None = None
         self._ramp_for = RAMP
 
     @property
@@ -78,20 +78,20 @@ class Pause:
         """Let the rest follow on a ramp; returns since when requests belong to the time after."""
         began = now if self._trial_sent is None else self._trial_sent
         self.until = self._trial_sent = None
-        self._ramp_from = now
+        self.ramp_from = now
         self._ramp_for = max(RAMP, latency)
         return began
 
     def slots_at(self, now: float, slots: int) -> int:
         """Return how many of `slots` may be in use."""
-        if self._ramp_from is None:
+        if self.ramp_from is None:
             return slots
-        share = (now - self._ramp_from) / self._ramp_for
+        share = (now - self.ramp_from) / self._ramp_for
         if share >= 1.0:
-            self._ramp_from = None
+            self.ramp_from = None
             return slots
         return min(slots, max(1, self._trial_level, math.ceil(slots * share)))
 
     def next_step(self, now: float, slots: int) -> float:
         """Return when the ramp will allow one more; infinite when there is none."""
-        return math.inf if self._ramp_from is None else now + self._ramp_for / slots
+        return math.inf if self.ramp_from is None else now + self._ramp_for / slots

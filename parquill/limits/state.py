@@ -11,7 +11,8 @@ from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits.breaker import Breaker, RetryAllowance
-from parquill.limits.search import RateSearch, SlotSearch
+from parquill.limits.rates import RateSearch
+from parquill.limits.slots import SlotSearch
 from parquill.limits.throttle import Throttle
 from parquill.limits.values import Binding, Need, Ticket
 from parquill.limits.window import EstimateMeter, Meter
@@ -110,6 +111,13 @@ def new_state(limits: LimitSettings, budget: Budget, now: float, wall: float, *,
     )
     turn_days(state, wall)
     return state
+
+
+def crowd(state: State, now: float) -> None:
+    """Count both rates as used up at `now`: by whom is not known here."""
+    for meter in (state.requests, state.tokens):
+        if meter is not None and meter.limit != math.inf:
+            Meter.take(meter, now, meter.limit, late=False)
 
 
 def utc_midnight_after(wall: float) -> float:

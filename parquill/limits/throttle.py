@@ -21,14 +21,14 @@ from dataclasses import dataclass
 
 from parquill.limits.noise import Noise
 from parquill.limits.pause import LONGEST_WAIT, Pause
-from parquill.limits.search import RateSearch, SlotSearch, Stage
+from parquill.limits.rates import TELLING, RateSearch
+from parquill.limits.search import Stage
+from parquill.limits.slots import SlotSearch
 from parquill.limits.values import Scope
 from parquill.limits.window import Meter
 
 MINUTE_LIKE = 3.0
 """Seconds shut out from which on the server's window is taken to be a minute."""
-TELLING = 30
-"""Requests that went through before a first refusal that say something about the limit."""
 RESET_LIKE = 5.0
 """Seconds that a server asks to wait from which on it speaks of a rate."""
 PROVEN_BIN = 5.0
@@ -51,7 +51,6 @@ class Episode:
     full: int  # in flight at the first refusal, the refused one included
     attempted: float  # requests a minute just before
     counted: float  # sent in what may have been the server's minute
-    whole_minute: bool  # whether it was surely all of it
     certain: bool  # whether this is a limit, not one of the refusals that come and go
     asked: float = 0.0
     scope: Scope = Scope.UNCLEAR
@@ -68,20 +67,21 @@ class Episode:
 class Proven:
     """What the server has taken within a minute lately: no limit of it can be far below that."""
 
-    __slots__ = ("_taken",)
+    __slots__ = ("_at", "_taken")
 
     def __init__(self) -> None:
-        self._taken: deque[tuple[int, int]] = deque()
+        self._taken: deque[list[int]] = deque()
+        self._at = -1
 
     def took(self, now: float) -> None:
         """Count an answered request."""
         at = int(now // PROVEN_BIN)
-        if self._taken and self._taken[-1][0] == at:
-            self._taken[-1] = (at, self._taken[-1][1] + 1)
-        else:
-            self._taken.append((at, 1))
-        while self._taken[0][0] < at - PROVEN_FOR / PROVEN_BIN:
-            self._taken.popleft()
+        if at != self._at:
+            self._at = at
+            self._taken.append([at, 0])
+            while self._taken[0][0] < at - PROVEN_FOR / PROVEN_BIN:
+                self._taken.popleft()
+        self._taken[-1][1] += 1
 
     def most(self) -> int:
         """Return the most that was answered within any minute of the last five."""
@@ -200,8 +200,7 @@ class Throttle:
             began=now,
             full=in_flight,
             attempted=60.0 * max(1.0, self.requests.sent_within(now, seconds)) / seconds,
-            counted=float(self._sent - self._mark) if went < 60.0 else self.requests.used(now),
-            whole_minute=self._knows_minute or went >= 60.0,
+            counted=float(self._sent - self._mark) if self._knows_minute and went < 60.0 else self.requests.used(now),
             certain=exceeds or not self._noise.noisy(now),
         )
         self.pauses += 1
@@ -241,9 +240,10 @@ class Throttle:
     def _cut_rate(self, now: float, episode: Episode, *, by_minute: bool) -> None:
         free = self.rates.value == math.inf
         counted = max(1.0, episode.counted - episode.refused) if by_minute else None
-        if free and counted is not None and not (episode.whole_minute or counted >= TELLING):
+        if free and counted is not None and counted < TELLING and not self._knows_minute:
             return  # its minute may have begun, and been used by others, before we came
-        self.rates.refused(now, self._sent, episode.attempted if free else self.rates.value, counted)
+        attempted = episode.attempted if free else self.rates.value
+        self.rates.refused(now, self._sent, attempted, counted, floor=FLOOR * self._proven.most())
         self._set_rate()
         if self.slots.refusals:
             self.slots.restore(max(self.slots.value, self._undo), now)

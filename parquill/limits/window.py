@@ -31,7 +31,7 @@ CATCH_UP = 0.25
 MOST_BEHIND = 2.0
 HASTE = 0.05
 """Later it makes good for what is more, up to 2 s, by going 5 % faster for a while."""
-SIGMAS = 3.0
+SIGMAS = 4.0
 MEMORY = 0.005
 """Share that one settlement has in what is known of errors: a memory of about 400."""
 
@@ -109,7 +109,7 @@ class Meter:
             self._behind -= made_good
             cost -= made_good
         if not late:
-            self._due = max(self._due, now) + cost
+            self._due = (now if now > self._due else self._due) + cost
         elif self._due >= now - CATCH_UP:
             self._due += cost
         else:
@@ -173,7 +173,7 @@ class EstimateMeter(Meter):
         """Count an estimate."""
         self._open += weight
         self._open_squares += weight * weight
-        return super().take(now, weight, late=late)
+        return Meter.take(self, now, weight, late=late)
 
     def settle(self, entry: Bin, estimate: float, actual: float | None) -> None:
         """Replace an estimate by what it was; None keeps it, and nothing is learned."""
@@ -192,7 +192,7 @@ class EstimateMeter(Meter):
 
     def _learn(self, error: float) -> None:
         """Follow the mean and the spread of relative errors over the last few hundred settlements."""
-        error = min(max(error, -0.5), 1.0)
+        error = -0.5 if error < -0.5 else 1.0 if error > 1.0 else error  # one outlier is no trend
         self._settled += 1
         self._share = max(1.0 / self._settled, MEMORY)
         off = error - self._bias
