@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from parquill.batch import RunOptions, run_job
 from parquill.estimate import Estimate, EstimateOptions, estimate_job
 from parquill.job import Job, load_job
+from parquill.portions import spread_here
 from parquill.summary import RunSummary
 from parquill.verify import Verification, verify_job
 
@@ -27,7 +28,7 @@ def run(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None =
     run stopped early stands in the summary.
     """
     loaded = load_job(job, overrides)
-    return _outside_any_loop(lambda: run_job(loaded, options))
+    return _outside_any_loop(lambda: run_job(loaded, options, spread=spread_here(loaded)))
 
 
 def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:

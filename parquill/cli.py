@@ -74,8 +74,9 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     """Run a job, resume it, or add what is new: the same command each time."""
     from parquill.batch import RunOptions, run_job  # noqa: PLC0415
     from parquill.job import parse_kinds  # noqa: PLC0415
+    from parquill.portions import spread_here  # noqa: PLC0415
     from parquill.progress import render_summary  # noqa: PLC0415
-    from parquill.terminal import attended  # noqa: PLC0415
+    from parquill.terminal import attended, stopping_on_signals  # noqa: PLC0415
 
     if progress not in ("auto", "json"):
         _fail(f"--progress {progress}: it is auto or json", 2)
@@ -88,7 +89,8 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         if max_usd is not None:
             _gate(loaded, options, max_usd)
         attach = attended(console, quiet=quiet, json_lines=progress == "json")
-        summary = _run_async(run_job(loaded, options, attach=attach))
+        spread = spread_here(loaded, signals=stopping_on_signals)
+        summary = _run_async(run_job(loaded, options, attach=attach, spread=spread))
     if as_json:
         _print_json(summary.to_json())
     if not quiet and not as_json:

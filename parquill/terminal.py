@@ -11,7 +11,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 
@@ -23,6 +23,13 @@ from parquill.summary import RunSummary
 
 if TYPE_CHECKING:
     from parquill.estimate import Estimate
+
+
+class Stoppable(Protocol):
+    """A run, or one that is shared."""
+
+    def stop(self, reason: Stop, message: str, *, grace: float = ...) -> None: ...
+
 
 _STOPS = {signal.SIGINT: Stop.SIGINT, signal.SIGTERM: Stop.SIGTERM}
 
@@ -41,7 +48,7 @@ def attended(console: Console, *, quiet: bool, json_lines: bool) -> Attach:
 
 
 @contextlib.contextmanager
-def stopping_on_signals(loop: RunLoop) -> Iterator[None]:
+def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
     """Stop the run on SIGINT and SIGTERM for as long as the context lasts.
 
     Signals come to the main thread: on another one this does nothing. Whoever had the signals

@@ -93,6 +93,11 @@ class Workspace:
         return self.folder / "attempts"
 
     @property
+    def portions(self) -> Path:
+        """A folder with what other processes were asked to do for the run that goes on."""
+        return self.folder / "portions"
+
+    @property
     def estimate(self) -> Path:
         return self.folder / "estimate.parquet"
 

@@ -29,6 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "emulator",
         "batch starter",
         "estimate verify",
+        "portions",
         "api doctor report terminal",
         "cli",
     )

@@ -10,16 +10,17 @@ attempts.py      one request: money, intent, rate and slot, wire; account.py: it
 slices.py        a whole slice becomes a part
 loop.py          workers, stopping, what is left
 preview.py       what a run would have to do, without its lock
-session.py       one process's work on a run (options.py); run.py: `run_job`
+session.py       one process's work on a run (options.py, place.py); run.py: `run_job`
+portions.py      what other processes do for a run, and how it comes into its books
 lessons.py       what receipts taught earlier runs; promise.py: what an estimate promised
 watch.py         what a run tells of itself while it goes
 """
 
 from parquill.batch.loop import RunLoop
 from parquill.batch.options import RunOptions
+from parquill.batch.place import Attach, unwatched
 from parquill.batch.preview import RunPreview, preview_run
 from parquill.batch.run import run_job
-from parquill.batch.session import Attach, unwatched
 from parquill.batch.watch import Watch
 
 __all__ = ["Attach", "RunLoop", "RunOptions", "RunPreview", "Watch", "preview_run", "run_job", "unwatched"]

@@ -296,6 +296,7 @@ class RunLoop:
             if result is None and not work.kept[row]:
                 asked = Asked(Place(work.slice_id, row, None, work.plan.slice.part), self.feed.account_of(work, row))
                 self._finish(work, row, self._rooms.conversations.not_attempted(asked, message))
+        self._publish_if_whole(work)  # where an earlier process had all of its rows, and none was left to give up
 
     async def _write_blank(self, message: str) -> None:
         """Slices that nothing is known of: all their rows at once, without looking at each."""

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from parquill.batch.selection import Selection
 from parquill.errors import ErrorKind
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one of several processes asks of a run; its job has an output of its own and its share of the limits."""
+
+    without: Mapping[str, frozenset[int]]
+    """The slices it has, by their parts' names, each with the rows that are left to others."""
+    emulated: bool
+    """Whose answers these are, as the run's first process found."""
+    base_url: str | None = None
+    """Where the embedded emulator is, which the run's first process serves."""
+    crowded: bool = False
+    """The limits' last minute may have been used by others already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +39,16 @@ class RunOptions:
     """Accept a manifest that lost more than half of its rows."""
     deadline: float | None = None
     """Unix seconds at which to stop cleanly."""
+    portion: Portion | None = None
+    """Ask this portion of a run that several processes share."""
 
     @property
     def chosen(self) -> Selection:
         """The rows that are asked."""
-        return Selection(self.limit, self.select)
+        left = {} if self.portion is None else {part: rows for part, rows in self.portion.without.items() if rows}
+        return Selection(self.limit, self.select, left)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether the limits' last minute may have been used by others."""
+        return self.portion is not None and self.portion.crowded

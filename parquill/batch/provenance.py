@@ -1,4 +1,4 @@
-"""Where a run's figures come from, as JSON for footers and records: the price, the versions."""
+"""Where a run's figures come from, as JSON for footers and records: the price, the versions; and the record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from parquill.job import Job
 from parquill.prices import Price
+from parquill.storage import Storage
+from parquill.summary import RunRecord, RunSummary, TimelineSample
+from parquill.workspace import Workspace
 
 
 def price_snapshot(price: Price | None) -> dict[str, Any]:
@@ -37,3 +41,19 @@ def usd_per_token(atto: int) -> str:
 def versions() -> dict[str, str]:
     """What this process runs on."""
     return {"parquill": version("parquill"), "pyarrow": pa.__version__, "python": platform.python_version()}
+
+
+def leave_record(
+    workspace: Workspace, summary: RunSummary, job: Job, price: Price | None, samples: tuple[TimelineSample, ...]
+) -> None:
+    """Write a run's record beside its output: what it did, with which settings, at which price."""
+    record = RunRecord(
+        summary=summary,
+        settings=job.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        price=price_snapshot(price),
+        versions=versions(),
+        timeline=samples,
+    )
+    folder, data = Storage.at(workspace.runs), record.dump()
+    folder.make_ready()
+    folder.write_whole(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", lambda sink: sink.write(data))

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from parquill.batch.endpoint import look_up
 from parquill.batch.options import RunOptions
+from parquill.batch.place import Attach, Place, unwatched
+from parquill.batch.portions import Portions, Spread
 from parquill.batch.prepare import prepare
-from parquill.batch.session import Attach, Place, Session, unwatched
+from parquill.batch.session import Session
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
 from parquill.job import OPENROUTER_URL, Job, Secret, read_api_key, state_home
@@ -33,14 +36,20 @@ async def run_job(
     attach: Attach = unwatched,
     clock: Clock | None = None,
     disk: Disk | None = None,
+    spread: Spread | None = None,
 ) -> RunSummary:
     """Run a job to its end or its stop, and return what became of it.
 
-    `attach` is entered while rows are asked; `disk` stands for the output's disk in tests. Raises
-    `UsageError` before anything is sent, `StorageFaultError` when the disk failed.
+    `key` is the endpoint's, where the caller has it from elsewhere than the environment. `attach`
+    is entered while rows are asked; `disk` stands for the output's disk in tests; `spread` has
+    other processes do a part of the work. Raises `UsageError` before anything is sent,
+    `StorageFaultError` when the disk failed.
     """
-    clock = clock or SystemClock()
+    clock, options = clock or SystemClock(), options or RunOptions()
     opened = await asyncio.to_thread(prepare, job, clock)
+    portion = options.portion
+    if portion is not None:
+        opened = dataclasses.replace(opened, manifest=opened.manifest.only(portion.without.keys()))
     key = key or read_api_key(job.model)
     workspace = Workspace.of(job.output.path, state_home())
     with workspace.lock(clock):
@@ -48,21 +57,31 @@ async def run_job(
         await asyncio.to_thread(output.make_ready)
         ledger = await asyncio.to_thread(Ledger.open, workspace.ledger, job=job.name, clock=clock)
         try:
-            async with endpoint_of(job, key, workspace.emulator_log) as (client, base_url):
+            where = portion.base_url if portion is not None else None
+            async with endpoint_of(job, key, workspace.emulator_log, where) as (client, base_url):
                 today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
                 facts = await look_up(client, base_url, job, today=today)
-                place = Place(workspace, output, ledger, client, facts)
-                return await Session(opened, place, options or RunOptions(), clock).run(attach)
+                if portion is not None:
+                    facts = dataclasses.replace(facts, emulated=portion.emulated)
+                place = Place(workspace, output, ledger, client, facts, Portions(workspace, ledger, clock), spread)
+                return await Session(opened, place, options, clock).run(attach)
         finally:
             await asyncio.to_thread(ledger.close)
 
 
 @contextlib.asynccontextmanager
-async def endpoint_of(job: Job, key: Secret | None, log: Path | None) -> AsyncIterator[tuple[Client, str]]:
-    """Open a client to the job's endpoint; the embedded emulator lives as long as it does and bills into `log`."""
+async def endpoint_of(
+    job: Job, key: Secret | None, log: Path | None, where: str | None = None
+) -> AsyncIterator[tuple[Client, str]]:
+    """Open a client to the job's endpoint; the embedded emulator lives as long as it does and bills into `log`.
+
+    `where` is the base URL of one that another process of the run serves; it takes any key.
+    """
     async with contextlib.AsyncExitStack() as stack:
         base_url, secret = job.model.endpoint, key
-        if base_url == "openrouter":
+        if where is not None:
+            base_url, secret = where, key or Secret("rehearsal")
+        elif base_url == "openrouter":
             base_url = OPENROUTER_URL
         elif base_url == "emulator":
             from parquill.emulator import Emulator, EmulatorSettings  # noqa: PLC0415 - loaded only to rehearse

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
 import functools
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from parquill.answers import ladder
 from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
-from parquill.batch.endpoint import EMULATOR, EndpointFacts
+from parquill.batch.endpoint import EMULATOR
 from parquill.batch.evidence import EvidenceFile
 from parquill.batch.examples import with_pictures
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
 from parquill.batch.options import RunOptions
+from parquill.batch.place import Attach, Place, unwatched
 from parquill.batch.plan import Planner, Retry, RunPlan
+from parquill.batch.portions import Spreading, Stopped
 from parquill.batch.prepare import Prepared
 from parquill.batch.promise import Promise
-from parquill.batch.provenance import price_snapshot, versions
+from parquill.batch.provenance import leave_record, price_snapshot, versions
 from parquill.batch.rungs import RungChoice
 from parquill.batch.shelf import LedgerShelf
 from parquill.batch.slices import Publisher
@@ -31,43 +31,20 @@ from parquill.batch.twins import Elsewhere
 from parquill.batch.watch import Watch, sampling
 from parquill.budget import Budget
 from parquill.chat import PICO
-from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import JobError, Stop
 from parquill.job import zone
-from parquill.ledger import Ledger, Spend
+from parquill.ledger import Spend
 from parquill.limits import Gate
 from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
-from parquill.storage import Storage
-from parquill.summary import CostRange, RowCounts, RunRecord, RunSummary, Tally, TimelineSample, TokenCounts, usd
-from parquill.workspace import Workspace
+from parquill.summary import CostRange, RowCounts, RunSummary, Tally, TokenCounts, usd
 
 _BYTES_PER_ROW = 2_000
 """Room on the disk that one row may take, in ledger and part together."""
 _BYTES_BESIDES = 8_000_000
 """Room that any run may take: the ledger's write-ahead log grows to some megabytes before it is folded in."""
-
-Attach = Callable[[RunLoop, Watch], contextlib.AbstractAsyncContextManager[None]]
-"""What is entered while rows are asked: progress, signals."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run's things are."""
-
-    workspace: Workspace
-    output: Storage
-    ledger: Ledger
-    client: Client
-    facts: EndpointFacts
-
-
-@contextlib.asynccontextmanager
-async def unwatched(_: RunLoop, __: Watch) -> AsyncIterator[None]:
-    """Nobody looks."""
-    yield
 
 
 class Session:
@@ -93,6 +70,7 @@ class Session:
         planner = Planner(self._opened, self._place.output)
         parts = await asyncio.to_thread(planner.standing)
         await self._recover(parts)
+        await self._place.portions.take_over()
         retry = Retry(self._options.retry)
         plan = await asyncio.to_thread(
             planner.plan,
@@ -145,13 +123,35 @@ class Session:
     def _cap_pico(self) -> int | None:
         return None if self._job.budget.usd is None else int(self._job.budget.usd * PICO)
 
-    async def _gate(self, run: int) -> Gate:
-        """The gate, with what this run and this day have used already."""
+    async def _budget(self, run: int) -> Budget:
+        """The budget, with what this run or day has spent already."""
         settings = self._job.budget
         spent = await (self._ledger.totals(run) if settings.per == "run" else self._spent_today(settings.timezone))
-        budget = Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
+        return Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
+
+    async def _gate(self, run: int, *, crowded: bool) -> Gate:
+        """The gate, with what this run and this day have used already."""
         used = (await self._spent_today("UTC")).requests
-        return Gate(self._job.limits, budget, self._clock, day_used=used)
+        return Gate(self._job.limits, await self._budget(run), self._clock, day_used=used, crowded=crowded)
+
+    async def _spread(self, plan: RunPlan, run: int) -> Stopped | None:
+        """Have other processes do what they can; all that is left is for this one."""
+        if self._place.spread is None:
+            return None
+        stopped = await self._place.spread(
+            Spreading(
+                opened=self._opened,
+                plan=plan,
+                run=run,
+                facts=self._facts,
+                workspace=self._place.workspace,
+                budget=await self._budget(run),
+                day_used=(await self._spent_today("UTC")).requests,
+                options=self._options,
+            )
+        )
+        await self._place.portions.take_over()
+        return stopped
 
     async def _spent_today(self, timezone: str) -> Spend:
         now = dt.datetime.fromtimestamp(self._clock.wall(), zone(timezone))
@@ -159,7 +159,13 @@ class Session:
         return await self._ledger.spent_between(_micros(midnight.timestamp()), _micros(now.timestamp()) + 1)
 
     async def _ask(self, plan: RunPlan, run: int, asking: Asking, attach: Attach) -> RunSummary:
-        job, gate = self._job, await self._gate(run)
+        before = await self._ledger.totals(run)
+        stopped = await self._spread(plan, run)
+        portion = self._options.portion
+        crowded = (await self._ledger.totals(run)).requests > before.requests or (
+            portion is not None and portion.crowded
+        )
+        job, gate = self._job, await self._gate(run, crowded=crowded)
         rungs = self._rungs()
         evidence = None
         if job.output.keep_attempts:
@@ -191,10 +197,9 @@ class Session:
         )
         loop = RunLoop(rooms, run=run, realm=self._realm, chosen=self._options.chosen)
         watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=self._cap_pico)
-        before = await self._ledger.totals(run)
-        if self._options.deadline is not None:
-            left = max(0.0, self._options.deadline - self._clock.wall())
-            self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
+        if stopped is not None:
+            loop.stop(*stopped, grace=0)
+        self._keep_deadline(loop)
         cancelled = False
         try:
             async with attach(loop, watch), sampling(watch, self._clock):
@@ -209,6 +214,15 @@ class Session:
         if cancelled:
             raise asyncio.CancelledError
         return summary
+
+    def _keep_deadline(self, loop: RunLoop) -> None:
+        if self._options.deadline is None:
+            return
+        left = self._options.deadline - self._clock.wall()
+        if left > 0:
+            self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
+        else:
+            loop.stop(Stop.DEADLINE, "the deadline had passed when the run began", grace=0)
 
     def _rungs(self) -> RungChoice:
         mode, parameters = self._job.output.mode, self._facts.parameters
@@ -297,7 +311,9 @@ class Session:
             stop_message=closed.message if closed is not None and stop else None,
         )
         await asyncio.to_thread(self._lessons.keep, self._place.workspace)
-        await asyncio.to_thread(self._leave_record, summary, watch.timeline.samples())
+        await asyncio.to_thread(
+            leave_record, self._place.workspace, summary, self._job, self._facts.price, watch.timeline.samples()
+        )
         return summary
 
     async def _list_parts(self, plan: RunPlan, parts: list[PartInfo]) -> None:
@@ -328,19 +344,6 @@ class Session:
             notices=tuple(self._notices),
             **figures,
         )
-
-    def _leave_record(self, summary: RunSummary, timeline: tuple[TimelineSample, ...]) -> None:
-        record = RunRecord(
-            summary=summary,
-            settings=self._job.model_dump(mode="json", by_alias=True, exclude_unset=True),
-            price=price_snapshot(self._facts.price),
-            versions=versions(),
-            timeline=timeline,
-        )
-        folder = Storage.at(self._place.workspace.runs)
-        folder.make_ready()
-        data = record.dump()
-        folder.write_whole(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", lambda sink: sink.write(data))
 
 
 def _micros(seconds: float) -> int:

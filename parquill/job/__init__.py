@@ -35,6 +35,7 @@ from parquill.job.settings import (
     PromptSettings,
     ReportSettings,
     RetrySettings,
+    RunSettings,
     zone,
 )
 
@@ -57,6 +58,7 @@ __all__ = [
     "PromptSettings",
     "ReportSettings",
     "RetrySettings",
+    "RunSettings",
     "Secret",
     "api_key",
     "find_api_key",

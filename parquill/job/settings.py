@@ -221,6 +221,13 @@ class ReportSettings(Section):
     fetch: bool = False
 
 
+class RunSettings(Section):
+    """By how many processes a run is asked, and whose they are: this machine's, or a cluster's (in a flow)."""
+
+    workers: Annotated[Integer, Field(ge=1, le=256)] = 1
+    engine: Literal["local", "dask", "ray"] = "local"
+
+
 def _web_address(value: SecretStr) -> SecretStr:
     if not re.match(r"^https?://[^/\s]+", value.get_secret_value()):
         raise ValueError("a web address that takes messages, like https://hooks.example/T0/B0/...")
@@ -261,6 +268,7 @@ class Job(Section):
     retry: RetrySettings = RetrySettings()
     failures: FailureSettings = FailureSettings()
     report: ReportSettings = ReportSettings()
+    run: RunSettings = RunSettings()
     nightly: NightlySettings = NightlySettings()
 
 

@@ -6,6 +6,7 @@
 `slices.py`  open slices: their rows, how they are published and recovered.
 `archive.py` answers that left the output, found again by fingerprint.
 `books.py`   runs, their spend, and the sums that must agree.
+`takeover.py` what other processes of a run asked, taken into its books.
 `records.py` what the ledger tells, as frozen values.
 `ledger.py`  `Ledger`, all of it for the engine.
 `glance.py`  the file read by someone who only looks.
@@ -42,6 +43,8 @@ from parquill.ledger.records import (
     RunRecord,
     SliceRecord,
     Spend,
+    TakenPart,
+    TakenRow,
 )
 from parquill.ledger.writer import Pending
 
@@ -62,4 +65,6 @@ __all__ = [
     "RunRecord",
     "SliceRecord",
     "Spend",
+    "TakenPart",
+    "TakenRow",
 ]

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from parquill.ledger import archive, slices
-from parquill.ledger.records import SliceRecord
+from parquill.ledger import archive, books, slices
+from parquill.ledger.records import SliceRecord, Spend
 from parquill.ledger.schema import ROW_BITS, ledger_fault
 
 
@@ -54,6 +54,14 @@ class Glance:
         )
         return {key - first: bytes(fingerprint) if ok else None for key, ok, fingerprint in found}
 
+    def attempted(self, slice_id: int) -> set[int]:
+        """Return the rows of a slice that were asked and have no outcome."""
+        first = slice_id << ROW_BITS
+        found = self._db.execute(
+            "SELECT DISTINCT key FROM attempts WHERE key BETWEEN ? AND ?", (first, first + (1 << ROW_BITS) - 1)
+        )
+        return {key - first for (key,) in found}
+
     def answers(self, slice_id: int, realm: str) -> list[bytes]:
         """Return the fingerprints of a slice's ok answers in a realm."""
         first = slice_id << ROW_BITS
@@ -67,6 +75,10 @@ class Glance:
     def lifted_rows(self, part_id: str) -> Sequence[int]:
         """Return the rows of a standing part that were lifted out of it."""
         return archive.lifted_rows(self._db, part_id)
+
+    def totals(self) -> Spend:
+        """Return what all runs have booked."""
+        return books.spent_between(self._db, 0, 1 << 60)
 
     def archive_holds(self, realm: str) -> bool:
         """Whether any answer of this realm could be found in the archive at all."""

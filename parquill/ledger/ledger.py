@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from parquill.clock import Clock, SystemClock, Timer
-from parquill.ledger import archive, books, slices
+from parquill.ledger import archive, books, slices, takeover
 from parquill.ledger.group import Durable, Group, again
 from parquill.ledger.records import (
     ArchiveEntry,
@@ -23,6 +23,7 @@ from parquill.ledger.records import (
     RunRecord,
     SliceRecord,
     Spend,
+    TakenPart,
 )
 from parquill.ledger.schema import QUARTER_US, ROW_BITS
 from parquill.ledger.writer import Pending, Writer
@@ -315,6 +316,18 @@ class Ledger:
         the cost it had, and leaves the archive. Returns the encoded results by row.
         """
         return self._call(archive.adopt, run, slice_id, wanted, self._now())
+
+    def take_part(self, portion: str, *, run: int, realm: str, part: TakenPart) -> Pending[None]:
+        """Take what another process of the run asked of a slice into these books; a second time changes nothing."""
+        return self._call(takeover.take_part, portion, self._now(), run=run, realm=realm, part=part)
+
+    def close_portion(self, portion: str, *, run: int, rest: Spend) -> Pending[None]:
+        """After a portion's last part: book what it spent besides (`rest`); a second time changes nothing."""
+        return self._call(takeover.close_portion, portion, self._now(), run=run, rest=rest)
+
+    def forget_portion(self, portion: str) -> Pending[None]:
+        """After a closed portion's files are gone."""
+        return self._call(takeover.forget_portion, portion)
 
     def _call(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *arguments: P.args, **named: P.kwargs

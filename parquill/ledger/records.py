@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -152,3 +152,34 @@ class LedgerStatistics:
 
     operations: int
     commits: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakenRow:
+    """A row that another process of the run asked, its sums over all that process's attempts."""
+
+    row: int
+    fingerprint: bytes
+    ok: bool
+    attempts: int
+    cost_pico: int
+    cost_source: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    ended_at: int
+    payload: bytes | None
+    """The encoded outcome; None where it has none, and only its attempts count."""
+
+    @property
+    def tokens(self) -> int:
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class TakenPart:
+    """Rows of one slice, by the name of its part and the digest of what it holds (with the realm)."""
+
+    name: str
+    digest: str
+    rows: Sequence[TakenRow]

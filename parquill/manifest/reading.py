@@ -9,7 +9,7 @@ JSON lines and CSV have no index (see `text.py`): they are streamed from the sta
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -45,6 +45,16 @@ class Manifest:
     schemas: Mapping[SourceFile, pa.Schema]
     folder: str
     """Where its files lie: the root of local picture paths unless the job names one."""
+
+    def only(self, parts: Collection[str]) -> Manifest:
+        """Return a manifest of the slices whose part is named, with positions of its own."""
+        slices: list[Slice] = []
+        position = 0
+        for one in self.slices:
+            if one.part in parts:
+                slices.append(replace(one, position=position))
+                position += one.rows
+        return replace(self, slices=tuple(slices), rows=position)
 
     def require(self, columns: Sequence[str]) -> None:
         """Raise `ManifestError` naming the first file that lacks one of `columns`."""

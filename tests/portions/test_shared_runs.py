@@ -1,0 +1,191 @@
+"""Runs that several processes share end as those of one process do, whatever dies on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from parquill import load_job
+from parquill.batch import RunOptions, run_job
+from parquill.clock import SystemClock
+from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log, read_log
+from parquill.errors import JobError, Stop
+from parquill.job import Job
+from parquill.portions import spread_here
+from parquill.summary import RunSummary
+from tests.orchestration.small_jobs import output_of, small_job, verified, write_manifest
+
+IN_FLIGHT = 4
+KEY = "sk-or-v1-0123456789"
+
+
+@contextlib.asynccontextmanager
+async def shared(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, rows: int = 120, latency: float = 0.0, **sections: Any
+) -> AsyncIterator[tuple[dict[str, Any], Emulator]]:
+    """A job for two processes, in slices of twenty rows, and the endpoint that keeps its bill."""
+    monkeypatch.setenv("SOME_KEY", KEY)
+    settings = EmulatorSettings(latency=Spread(latency), log_path=folder / "bill.jsonl")
+    async with Emulator(settings) as emulator:
+        model = {"endpoint": emulator.base_url, "api_key_env": "SOME_KEY"}
+        asked = {"output": {"rows_per_part": 20}, "run": {"workers": 2}, "limits": {"max_in_flight": IN_FLIGHT}}
+        yield small_job(folder, rows=rows, model=model, **{**asked, **sections}), emulator
+
+
+async def run(job: dict[str, Any], options: RunOptions | None = None) -> RunSummary:
+    loaded: Job = load_job(job)
+    return await run_job(loaded, options, spread=spread_here(loaded))
+
+
+async def until(look: Callable[[], object], what: str) -> None:
+    clock = SystemClock()
+    for _ in range(600):
+        if look():
+            return
+        await clock.sleep(0.05)
+    pytest.fail(f"{what} did not come")
+
+
+@contextlib.contextmanager
+def command(folder: Path, job: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """`parquill run` of a job in a process of its own, which does not outlive the test."""
+    (folder / "job.yaml").write_text(yaml.safe_dump(job), encoding="utf-8")
+    words = [sys.executable, "-m", "parquill", "run", str(folder / "job.yaml"), "--quiet"]
+    with subprocess.Popen(words, env={**os.environ, "SOME_KEY": KEY}) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def processes() -> list[psutil.Process]:
+    """The processes that were started for portions by this one."""
+    return [one for one in psutil.Process().children() if "parquill.portions" in one.cmdline()]
+
+
+def bill(folder: Path) -> Counter[str]:
+    return Counter(entry.body for entry in iter_log(folder / "bill.jsonl"))
+
+
+async def test_two_processes_make_the_table_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shared(tmp_path, monkeypatch) as (job, emulator):
+        ours = await run(job)
+        alone = {**job, "output": {**job["output"], "path": str(tmp_path / "alone")}, "run": {"workers": 1}}
+        theirs = await run(alone)
+
+    assert ours.rows == theirs.rows
+    assert (ours.requests, ours.tokens, ours.cost_pico) == (theirs.requests, theirs.tokens, theirs.cost_pico)
+    for column in ("id", "title", "answer_text", "cost_usd", "prompt_tokens", "attempts"):
+        assert output_of(job).column(column).equals(output_of(alone).column(column))
+    assert verified(job).holds
+    assert list((tmp_path / "out.parquill" / "portions").iterdir()) == []
+    assert emulator.stats().requests == 240
+
+
+async def test_equal_rows_in_different_portions_are_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shared(tmp_path, monkeypatch) as (job, _):
+        write_manifest(tmp_path / "manifest.parquet", [f"row {number % 50}" for number in range(120)])
+        summary = await run(job)
+
+    assert (summary.rows.ok, summary.rows.reused, summary.requests) == (120, 70, 50)
+    assert set(bill(tmp_path).values()) == {1}
+    assert verified(job).holds
+
+
+async def test_rows_that_cannot_be_asked_fail_as_they_do_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shared(tmp_path, monkeypatch) as (job, _):
+        write_manifest(
+            tmp_path / "manifest.parquet", [None if number % 30 == 7 else f"row {number}" for number in range(120)]
+        )
+        summary = await run(job)
+
+    assert (summary.rows.ok, dict(summary.errors_by_kind), summary.requests) == (116, {"bad_row": 4}, 116)
+    assert verified(job).holds
+
+
+async def test_a_budget_is_never_passed_and_what_one_did_not_use_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cap = "0.00012"
+    async with shared(tmp_path, monkeypatch, budget={"usd": cap}) as (job, _):
+        # Half of the rows are answered before: their portion leaves most of its share.
+        await run(job, RunOptions(limit=50))
+        stopped = await run(job)
+        spent = read_log(tmp_path / "bill.jsonl").billed_pico
+        job["budget"]["usd"] = "1"
+        finished = await run(job)
+
+    assert stopped.stopped_by is Stop.BUDGET
+    assert 0.9 * 120_000_000 <= spent <= 120_000_000, "what is left is less than the worst case of one row or two"
+    assert finished.rows.ok == 120
+    assert set(bill(tmp_path).values()) == {1}
+    assert verified(job).holds
+
+
+async def test_a_process_that_dies_leaves_its_portion_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shared(tmp_path, monkeypatch, latency=0.1) as (job, emulator):
+        running = asyncio.create_task(run(job))
+        await until(lambda: emulator.stats().requests >= 20, "the first rows")
+        processes()[0].kill()
+        summary = await running
+
+    assert summary.rows.ok == 120
+    assert sum(bill(tmp_path).values()) - 120 <= IN_FLIGHT
+    assert any("in flight when a process of this run died" in text for text in summary.notices)
+    assert verified(job).holds
+
+
+async def test_a_run_whose_first_process_dies_is_taken_over_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shared(tmp_path, monkeypatch, latency=0.1) as (job, emulator):
+        with command(tmp_path, job) as first:
+            await until(lambda: emulator.stats().requests >= 20, "the first rows")
+            others = psutil.Process(first.pid).children()
+            first.kill()
+        await until(lambda: not any(one.is_running() for one in others), "the end of its processes")
+        asked = emulator.stats().requests
+        job["run"]["workers"] = 1
+        summary = await run(job)
+
+    assert 20 <= asked < 120
+    assert summary.rows.ok == 120
+    assert set(bill(tmp_path).values()) == {1}, "its processes had their time, and nothing was asked twice"
+    assert verified(job).holds
+
+
+async def test_an_interrupted_run_stops_in_all_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shared(tmp_path, monkeypatch, latency=0.1) as (job, emulator):
+        with command(tmp_path, job) as first:
+            await until(lambda: emulator.stats().requests >= 20, "the first rows")
+            first.send_signal(signal.SIGINT)
+            await until(lambda: first.poll() is not None, "its end")
+        asked = emulator.stats().requests
+        statuses = Counter(output_of(job).column("status").to_pylist())
+        summary = await run(job)
+
+    assert first.returncode == 130
+    assert statuses == {"ok": asked, "not_attempted": 120 - asked}
+    assert summary.rows.ok == 120
+    assert set(bill(tmp_path).values()) == {1}
+    assert verified(job).holds
+
+
+async def test_a_cluster_is_for_flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shared(tmp_path, monkeypatch, run={"workers": 2, "engine": "dask"}) as (job, _):
+        with pytest.raises(JobError, match=r"python -m flows\.batch"):
+            await run(job)
