@@ -56,7 +56,24 @@ MaxUsd = Annotated[
 ]
 
 
-@app.command()
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        print(f"parquill {version('parquill')}")  # noqa: T201 - this is the command line
+        raise typer.Exit
+
+
+@app.callback()
+def parquill(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Stand before every command, for what is asked without one."""
+
+
+@app.command(short_help="run a job, resume it, or add what is new")
 def run(  # noqa: PLR0917 - typer makes options of parameters
     job: JobPath,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
@@ -98,7 +115,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     raise typer.Exit(summary.exit_status)
 
 
-@app.command()
+@app.command(short_help="say what a job would cost, and how long it would take")
 def estimate(  # noqa: PLR0917 - typer makes options of parameters
     job: JobPath,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
@@ -127,7 +144,7 @@ def estimate(  # noqa: PLR0917 - typer makes options of parameters
             refuse_above(found, most)
 
 
-@app.command()
+@app.command(short_help="prove that output and manifest match, and that the books balance")
 def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006 - typer copies it
     """Prove that output and manifest match row for row, and that the books balance."""
     from parquill.verify import render_verification, verify_job  # noqa: PLC0415
@@ -141,7 +158,7 @@ def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> 
     raise typer.Exit(0 if verification.holds else 3)
 
 
-@app.command()
+@app.command(short_help="write the HTML report, and say where it is")
 def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
     """Write the HTML report on a job's output; prints where it is."""
     from parquill.report.of_job import write_report  # noqa: PLC0415
@@ -151,7 +168,7 @@ def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
     print(place)  # noqa: T201 - it is the command's answer
 
 
-@app.command()
+@app.command(short_help="print a job file that fits a manifest")
 def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a file, folder or glob")]) -> None:
     """Print a job file that fits a manifest, to start from."""
     from parquill.starter import starter_job  # noqa: PLC0415
@@ -161,7 +178,7 @@ def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a fil
     print(text, end="")  # noqa: T201 - it is the command's answer
 
 
-@app.command()
+@app.command(short_help="try the endpoint, and say what will work")
 def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
     """Try the endpoint with at most three small requests, and say what will work."""
     from parquill.doctor import examine, render_diagnosis  # noqa: PLC0415
@@ -172,7 +189,7 @@ def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
     raise typer.Exit(diagnosis.exit_status)
 
 
-@app.command()
+@app.command(short_help="serve an OpenRouter that runs here")
 def emulator(  # noqa: PLR0917 - typer makes options of parameters
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
     profile: Annotated[str, typer.Option(metavar="NAME", help="calm, busy, stormy or broken")] = "calm",

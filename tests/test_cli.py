@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,15 @@ def test_wrong_usage_exits_2(write: Write) -> None:
     assert parquill("run", job, "--set", "nonsense").exit_code == 2
     assert parquill("run", job, "--progress", "loud").exit_code == 2
     assert parquill("emulator", "--profile", "nope").exit_code == 2
+
+
+def test_help_names_every_command_in_a_line_and_version_says_which_this_is() -> None:
+    listed = parquill("--help")
+    versioned = parquill("--version")
+
+    assert (listed.exit_code, versioned.exit_code) == (0, 0)
+    assert [line for line in listed.stdout.splitlines() if line.startswith("  ") and line.endswith("...")] == []
+    assert versioned.stdout == f"parquill {version('parquill')}\n"
 
 
 def test_an_openrouter_job_without_a_key_is_refused_by_name(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
