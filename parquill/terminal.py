@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
@@ -31,7 +32,11 @@ class Stoppable(Protocol):
     def stop(self, reason: Stop, message: str, *, grace: float = ...) -> None: ...
 
 
-_STOPS = {signal.SIGINT: Stop.SIGINT, signal.SIGTERM: Stop.SIGTERM}
+_STOPS = {
+    signal.SIGINT: (Stop.SIGINT, "interrupted"),
+    signal.SIGTERM: (Stop.SIGTERM, "terminated"),
+    signal.SIGHUP: (Stop.SIGTERM, "the terminal was closed"),
+}
 
 
 def attended(console: Console, *, quiet: bool, json_lines: bool) -> Attach:
@@ -49,32 +54,45 @@ def attended(console: Console, *, quiet: bool, json_lines: bool) -> Attach:
 
 @contextlib.contextmanager
 def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
-    """Stop the run on SIGINT and SIGTERM for as long as the context lasts.
+    """Stop the run on SIGINT, SIGTERM and SIGHUP for as long as the context lasts.
 
     Signals come to the main thread: on another one this does nothing. Whoever had the signals
-    before has them again afterwards.
+    before has them again afterwards. Under `nohup` a closed terminal stays unheard.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     events = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _STOPS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
     received: list[int] = []
+    shown_on = [number for number in (1, 2) if os.isatty(number)]
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
+        if number is signal.SIGHUP:
+            _look_away(shown_on)
         again = len(received) > 1
-        word = "interrupted" if number is signal.SIGINT else "terminated"
-        loop.stop(_STOPS[number], f"{word}; the same command goes on", **({"grace": 0.0} if again else {}))
+        reason, word = _STOPS[number]
+        loop.stop(reason, f"{word}; the same command goes on", **({"grace": 0.0} if again else {}))
 
-    for number in _STOPS:
+    for number in before:
         events.add_signal_handler(number, stop, number)
     try:
         yield
     finally:
-        for number in _STOPS:
+        for number, handler in before.items():
             events.remove_signal_handler(number)
-            signal.signal(number, before[number])
+            signal.signal(number, handler)
+
+
+def _look_away(descriptors: Sequence[int]) -> None:
+    """Send to nowhere what would be written to a terminal that is gone: it would fail, and end the run with it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def print_summary(summary: RunSummary) -> None:

@@ -105,8 +105,10 @@ class Rehearsal:
         process = await self.start(*arguments, **sections)
         return await ended(process)
 
-    async def start(self, *arguments: str, **sections: Any) -> asyncio.subprocess.Process:
-        """Start `parquill` as a process, and do not wait for it."""
+    async def start(
+        self, *arguments: str, stderr: int = asyncio.subprocess.PIPE, **sections: Any
+    ) -> asyncio.subprocess.Process:
+        """Start `parquill` as a process, and do not wait for it; `stderr` may be a terminal's descriptor."""
         first, *others = arguments
         return await asyncio.create_subprocess_exec(
             *COMMAND,
@@ -115,7 +117,7 @@ class Rehearsal:
             *others,
             cwd=ROOT,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=stderr,
         )
 
     async def verify(self, **sections: Any) -> Verification:
@@ -198,7 +200,7 @@ class Ended:
 async def ended(process: asyncio.subprocess.Process) -> Ended:
     out, err = await process.communicate()
     assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return Ended(process.returncode, out.decode(), (err or b"").decode())
 
 
 @asynccontextmanager

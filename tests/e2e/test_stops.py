@@ -162,6 +162,21 @@ async def test_the_first_signal_drains_and_the_command_says_so(
         await every_row_stands(run, 1000)
 
 
+async def test_a_terminal_that_is_closed_stops_the_run_as_a_signal_does(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, latency=Spread(0.05)) as run:
+        run.write(rows(1000))
+        ours, theirs = os.openpty()
+        process = await run.start("run", stderr=theirs)
+        os.close(theirs)
+        await until(lambda: run.asked >= 60)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        end = await ended(process)
+        assert end.status == 143
+        assert run.column("status").count("ok") == run.asked
+        await every_row_stands(run, 1000)
+
+
 async def test_the_second_signal_cuts_off_and_loses_nothing_received(tmp_path: Path) -> None:
     async with rehearsal(tmp_path, stall_seconds=60.0) as run:
         run.write(rows(100))
