@@ -79,6 +79,21 @@ async def test_a_good_reply_carries_no_limit_headers():
         assert not [name for name in (await caller.ask()).headers if "ratelimit" in name.lower()]
 
 
+async def test_a_good_reply_tells_the_limits_as_openai_and_litellm_do_where_that_is_asked_for():
+    clock = ManualClock()
+    async with calling(clock, requests_per_minute=9, tokens_per_minute=2_500, limit_headers="openai") as caller:
+        await clock.advance(20)
+        said = (await caller.ask()).headers
+        assert (said["x-ratelimit-limit-requests"], said["x-ratelimit-remaining-requests"]) == ("9", "8")
+        assert said["x-ratelimit-limit-tokens"] == "2500"
+        assert 0 < int(said["x-ratelimit-remaining-tokens"]) < 2_500
+        assert said["x-ratelimit-reset-requests"] == "40.000s"
+    async with calling(clock, requests_per_minute=9, limit_headers="litellm") as caller:
+        said = (await caller.ask()).headers
+        assert said["x-ratelimit-limit-requests"] == "9"
+        assert not {"x-ratelimit-reset-requests", "x-ratelimit-limit-tokens"} & {name.lower() for name in said}
+
+
 async def test_tokens_are_counted_as_used_or_as_worst_case():
     for counted, weight in (("used", 60), ("worst", 1010)):
         clock = ManualClock()

@@ -161,7 +161,7 @@ class Completions:
             return await self._stream(http, exchange, body)
         data = oddities.encoded(fate, body)
         if fate.kind not in (Misbehaviour.SLOW_DRIP, Misbehaviour.RESET_LATE):
-            return delivery.whole(data, generation_id)
+            return delivery.whole(data, generation_id, self._world.limits.headers(self._world.settings))
         step = -(-len(data) // 20)
         parts = [data[at : at + step] for at in range(0, len(data), step)]
         return await self._in_parts(http, exchange, parts, events=False)

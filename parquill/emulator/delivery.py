@@ -20,9 +20,9 @@ _JSON = "application/json"
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 seconds: closing sends RST
 
 
-def whole(body: bytes, generation_id: str) -> web.StreamResponse:
+def whole(body: bytes, generation_id: str, headers: Mapping[str, str]) -> web.StreamResponse:
     """Return a 200 with a JSON body."""
-    return web.Response(body=body, headers={GENERATION: generation_id, "Content-Type": _JSON})
+    return web.Response(body=body, headers={GENERATION: generation_id, "Content-Type": _JSON, **headers})
 
 
 def plain(status: int, body: Any, generation_id: str, headers: Mapping[str, str] | None = None) -> web.StreamResponse:

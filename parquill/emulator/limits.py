@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from typing import Protocol
 
 from parquill.clock import Clock
@@ -115,6 +116,25 @@ class RateLimits:
             self._tokens.add(now, tokens)
         if model.endswith(":free"):
             self._free_minute.add(now, 1)
+
+    def headers(self, settings: EmulatorSettings) -> Mapping[str, str]:
+        """Return what a good reply says of the minute's limits, if it says anything."""
+        if settings.limit_headers == "none":
+            return {}
+        now, said = self._clock.monotonic(), {}
+        for name, limit, window in (
+            ("requests", settings.requests_per_minute, self._requests),
+            ("tokens", settings.tokens_per_minute, self._tokens),
+        ):
+            if limit is None:
+                continue
+            used = window.used(now)
+            said[f"x-ratelimit-limit-{name}"] = str(limit)
+            said[f"x-ratelimit-remaining-{name}"] = str(max(0, limit - used))
+            if settings.limit_headers == "openai":
+                free_in = window.room_at(now, used) - now if used else 0.0
+                said[f"x-ratelimit-reset-{name}"] = f"{free_in:.3f}s"
+        return said
 
     def free_used_today(self) -> int:
         """Return how many requests to free models came on this UTC day."""

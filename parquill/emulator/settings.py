@@ -54,7 +54,9 @@ class EmulatorSettings:
     or its `worst` case, prompt and max_tokens. `window_phase` shifts fixed windows, which
     otherwise begin when the emulator starts. `count_rejected`: a request refused by a minute's limit
     counts in it as well. `limit_form` is whose 429 it is: OpenRouter's `own` (X-RateLimit-*)
-    or the provider's (`upstream`, Retry-After). `misbehaviour` holds probabilities by kind.
+    or the provider's (`upstream`, Retry-After). `limit_headers`: what good replies say of the minute's
+    limits, nothing as OpenRouter's, or what `openai` or `litellm` does (that one without resets).
+    `misbehaviour` holds probabilities by kind.
 
     Raises `UsageError` for values that make no sense, and for a host outside this machine
     unless `allow_remote` is set.
@@ -83,6 +85,7 @@ class EmulatorSettings:
     tokens_counted: Literal["used", "worst"] = "used"
     count_rejected: bool = False
     limit_form: Literal["own", "upstream"] = "own"
+    limit_headers: Literal["none", "openai", "litellm"] = "none"
     max_concurrent: int | None = None
     credit_usd: Decimal | None = None
     key_limit_usd: Decimal | None = None
