@@ -25,15 +25,28 @@ _MOST_USD = 1000
 
 @dataclass(frozen=True, slots=True)
 class ImageFigures:
-    """What a picture that was opened here weighs."""
+    """What a picture of a row weighs, and which state of it was seen.
 
-    bytes_fetched: int
-    """The file as it was read or downloaded."""
-    bytes_sent: int
+    Of a picture that the endpoint fetches, and whose host was asked for its state only, `version`
+    is all that is known.
+    """
+
+    bytes_fetched: int | None
+    """The file as it was read or downloaded; a page's whole document."""
+    bytes_sent: int | None
     """The data: URL in the request."""
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     """Pixels before it was shrunk, upright; for a page, as it was drawn."""
+    digest: str | None = None
+    """32 hex digits that name the file's bytes."""
+    version: str | None = None
+    """Its host's own name for its state: the ETag, else the Last-Modified date."""
+
+    @classmethod
+    def of_state(cls, version: str) -> ImageFigures:
+        """Return those of a picture that was not opened here."""
+        return cls(None, None, None, None, version=version)
 
 
 @dataclass(frozen=True, slots=True)

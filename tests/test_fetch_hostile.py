@@ -140,7 +140,7 @@ async def fetch(web: Web, url: str, addresses: Sequence[str] = ("127.0.0.1",)) -
     fetcher = Fetcher(web.rules(local_names=True), EagerClock(), resolve=resolve)
     try:
         async with ByteBudget(10**9).lease() as lease:
-            return bytes(await fetcher.get(url, lease))
+            return bytes((await fetcher.get(url, lease)).body)
     finally:
         await fetcher.close()
 

@@ -26,7 +26,7 @@ class Asking:
 
     async def get(self, path: str) -> bytes:
         async with self.memory.lease() as lease:
-            return bytes(await self.fetcher.get(self.web.url(path), lease))
+            return bytes((await self.fetcher.get(self.web.url(path), lease)).body)
 
     async def fault(self, path: str) -> RowError:
         with pytest.raises(RowError) as fault:
@@ -193,7 +193,7 @@ async def test_waiting_for_a_turn_is_not_taken_for_a_host_s_silence(web: Web) ->
 
     async def get(number: int) -> bytes:
         async with memory.lease() as lease:
-            return bytes(await fetcher.get(web.url("/a", host=f"h{number % 20}.example"), lease))
+            return bytes((await fetcher.get(web.url("/a", host=f"h{number % 20}.example"), lease)).body)
 
     web.answers["/a"] = slow
     memory, fetcher = ByteBudget(10**9), Fetcher(web.rules(), clock, resolve=resolve)

@@ -11,13 +11,15 @@ import pytest
 
 from parquill.errors import RowError
 from parquill.images import ImageRoom
-from parquill.images.cache import PictureCache
+from parquill.images.cache import Opened, PictureCache
 from parquill.images.sandbox.frames import Piece
 from parquill.job import DocumentSettings, ImageSettings
 from tests.hostile_files import JPEG, noise, saved
 from tests.web import EagerClock, Web, reply, web_server
 
-PIECES = (Piece(b"data:image/png;base64,AAAA", 3, 4, b"d" * 16), Piece("Text ü".encode()))
+OPENED = Opened(
+    (Piece(b"data:image/png;base64,AAAA", 3, 4, b"d" * 16, b"s" * 16), Piece("Text ü".encode())), 12_345, '"v1"'
+)
 
 
 @pytest.fixture
@@ -73,9 +75,9 @@ def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:
     cache = PictureCache(str(tmp_path), 1)
     key = cache.key(b"i" * 16, "picture", {"max_side": 896})
     assert cache.get(key) is None
-    cache.put(key, PIECES, 12_345)
-    assert cache.get(key) == (PIECES, 12_345)
-    assert PictureCache(str(tmp_path), 1).get(key) == (PIECES, 12_345)
+    cache.put(key, OPENED)
+    assert cache.get(key) == OPENED
+    assert PictureCache(str(tmp_path), 1).get(key) == OPENED
     assert cache.get(cache.key(b"j" * 16, "picture", {"max_side": 896})) is None
     assert cache.get(cache.key(b"i" * 16, "text", {"max_side": 896})) is None
 
@@ -83,19 +85,19 @@ def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cut", [0, 1, 5, 20, -1])
 def test_a_damaged_entry_counts_as_none(tmp_path: Path, cut: int) -> None:
     cache = PictureCache(str(tmp_path), 1)
-    cache.put("k", PIECES, 1)
+    cache.put("k", OPENED)
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:cut])
     assert cache.get("k") is None
-    cache.put("k", PIECES, 1)
-    assert cache.get("k") == (PIECES, 1)
+    cache.put("k", OPENED)
+    assert cache.get("k") == OPENED
 
 
 def test_the_folder_stays_below_its_bound_and_loses_what_was_used_longest_ago(tmp_path: Path) -> None:
     cache = PictureCache(str(tmp_path), 1)
-    piece = (Piece(bytes(100_000)),)
+    opened = Opened((Piece(bytes(100_000)),), 1)
     for n in range(30):
-        cache.put(f"k{n}", piece, 1)
+        cache.put(f"k{n}", opened)
         os.utime(tmp_path / f"k{n}.shrunk", ns=(n, n))
         if n == 8:
             os.utime(tmp_path / "k0.shrunk", ns=(10**6, 10**6))  # used again
@@ -108,19 +110,19 @@ def test_the_folder_stays_below_its_bound_and_loses_what_was_used_longest_ago(tm
 def test_an_old_cache_that_is_too_large_shrinks_with_the_next_entry(tmp_path: Path) -> None:
     large = PictureCache(str(tmp_path), 10)
     for n in range(30):
-        large.put(f"k{n}", (Piece(bytes(100_000)),), 1)
-    PictureCache(str(tmp_path), 1).put("new", PIECES, 1)
+        large.put(f"k{n}", Opened((Piece(bytes(100_000)),), 1))
+    PictureCache(str(tmp_path), 1).put("new", OPENED)
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 10**6
 
 
 def test_what_is_too_large_for_the_folder_is_not_kept(tmp_path: Path) -> None:
     cache = PictureCache(str(tmp_path), 1)
-    cache.put("k", (Piece(bytes(600_000)),), 1)
+    cache.put("k", Opened((Piece(bytes(600_000)),), 1))
     assert cache.get("k") is None
 
 
 def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     cache = PictureCache(str(tmp_path / "file" / "cache"), 1)
-    cache.put("k", PIECES, 1)
+    cache.put("k", OPENED)
     assert cache.get("k") is None

@@ -7,9 +7,11 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pytest
 
+from parquill.chat import ImageFigures
 from parquill.errors import OutputError
 from parquill.results import (
     RESULT_COLUMNS,
@@ -55,6 +57,7 @@ OK = ItemResult(
     latency_ms=812,
     repairs=("code_fence",),
     finished_at=1_790_000_000_000_001,
+    images=(ImageFigures(48_117, 20_431, 640, 480, "0" * 32, '"v1"'), None, ImageFigures.of_state('W/"2"')),
 )
 FAILED = dataclasses.replace(
     OK,
@@ -68,6 +71,7 @@ FAILED = dataclasses.replace(
     cost_source=CostSource.UNKNOWN,
     prompt_tokens=None,
     repairs=(),
+    images=None,
 )
 
 
@@ -108,6 +112,8 @@ def test_the_columns_and_types_are_the_contracts() -> None:
         "answer_repairs": "list<item: string>",
         "finished_at": "timestamp[us, tz=UTC]",
         "fingerprint": "string",
+        "images": "list<item: struct<bytes_fetched: int64, bytes_sent: int64, width: int32, height: int32, "
+        "digest: string, version: string>>",
     }
 
 
@@ -133,6 +139,14 @@ def test_a_table_has_the_manifests_columns_and_one_result_for_each_row() -> None
     assert first["finished_at"] == dt.datetime(2026, 9, 21, 14, 13, 20, 1, tzinfo=dt.UTC)
     assert (second["answer"], second["cost_usd"], second["fingerprint"]) == (None, None, None)
     assert second["error_kind"] == "timeout"
+    seen, passed_on, asked_for = first["images"]
+    assert seen == {
+        "bytes_fetched": 48_117, "bytes_sent": 20_431, "width": 640, "height": 480, "digest": "0" * 32,
+        "version": '"v1"',
+    }  # fmt: skip
+    assert passed_on is None
+    assert asked_for == dict.fromkeys(seen) | {"version": 'W/"2"'}
+    assert second["images"] is None
 
 
 def test_a_table_of_failures_only_has_the_same_schema() -> None:
@@ -167,6 +181,31 @@ def test_rows_that_were_not_attempted_cost_nothing_and_say_why() -> None:
 
 def test_results_read_back_from_a_table_are_the_same() -> None:
     assert results_of(result_table(SCHEMA, MANIFEST, [OK, FAILED, OK], to_arrow)) == [OK, FAILED, OK]
+
+
+def test_results_of_a_version_without_the_images_column_are_read_and_merged() -> None:
+    """Also where the manifest had a column of that name then, of whatever type."""
+    whole = result_table(SCHEMA, MANIFEST, [OK, FAILED, OK], to_arrow)
+    bare = whole.drop_columns(["images"])
+    blind = [dataclasses.replace(result, images=None) for result in (OK, FAILED, OK)]
+    for old in (
+        bare,
+        bare.append_column("images", pa.array(["u1", "u2", None])),
+        bare.append_column("images", [[1]] * 3),
+    ):
+        assert results_of(old) == blind
+        merged = merge_rows(SCHEMA, MANIFEST, old.slice(0, 2), [2, 0], [OK], [1], to_arrow)
+        assert merged.schema.equals(SCHEMA)
+        assert [result.images for result in results_of(merged)] == [None, OK.images, None]
+
+
+def test_a_result_of_a_version_without_images_is_decoded() -> None:
+    fields = orjson.loads(OK.encode())
+    assert ItemResult.decode(OK.encode()) == OK
+    assert ItemResult.decode(orjson.dumps(fields[:-1])) == dataclasses.replace(OK, images=None)
+    for broken in (fields[:-2], [*fields, None]):
+        with pytest.raises(ValueError, match="no encoded result"):
+            ItemResult.decode(orjson.dumps(broken))
 
 
 def test_answers_are_read_back_by_the_function_that_knows_them() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from parquill.batch.account import Account, Booking, book
 from parquill.batch.evidence import AttemptEvidence, EvidenceFile
+from parquill.chat import ImageFigures
 from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
@@ -38,14 +39,22 @@ class Place:
     part: str
 
 
+Pictures = tuple[ImageFigures | None, ...] | None
+"""`ItemResult.images`."""
+
+
 class Asked:
     """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
 
-    __slots__ = ("account", "first_sent", "gate_seconds", "last_latency_ms", "place", "throttles", "tries", "unsettled")
+    __slots__ = (
+        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "place", "throttles", "tries",
+        "unsettled",
+    )  # fmt: skip
 
     def __init__(self, place: Place, account: Account) -> None:
         self.place = place
         self.account = account
+        self.images: Pictures = None
         self.first_sent: float | None = None
         self.gate_seconds = 0.0
         self.tries = 0

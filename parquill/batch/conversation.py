@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
-from parquill.batch.attempts import Asked, Attempts
+from parquill.batch.attempts import Asked, Attempts, Pictures
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.rows import PreparedRow
 from parquill.batch.rungs import RungChoice
@@ -33,6 +33,12 @@ _FAULTS = {
 
 Parts = tuple[str | ImagePart, ...]
 """A row's pictures and pages (or a document's text) as they are sent."""
+
+
+def figures_of(parts: Parts) -> Pictures:
+    """Return what is known of each picture among the parts; None where nothing is known of any."""
+    found = tuple([part.figures for part in parts if isinstance(part, ImagePart)])
+    return found if any(found) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +260,7 @@ class Conversations:
             latency_ms=asked.last_latency_ms,
             repairs=answer.repairs if answer else (),
             finished_at=None if status is Status.NOT_ATTEMPTED else int(self._rooms.clock.wall() * 1_000_000),
+            images=asked.images,
         )
 
 

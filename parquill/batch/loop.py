@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from parquill.batch.attempts import Asked, Attempts, Place
-from parquill.batch.conversation import Conversations
+from parquill.batch.conversation import Conversations, figures_of
 from parquill.batch.feed import Feed
 from parquill.batch.plan import RunPlan
 from parquill.batch.rows import PreparedRow
@@ -203,7 +203,8 @@ class RunLoop:
         conversations = self._rooms.conversations
         try:
             parts = await conversations.parts(prepared)
-            if await self._sharing.by_content(work, prepared, conversations.content(prepared, parts)):
+            asked.images = figures_of(parts)
+            if await self._sharing.by_content(work, prepared, conversations.content(prepared, parts), asked.images):
                 return
             result = await conversations.converse(prepared, parts, asked)
         except RowError as fault:

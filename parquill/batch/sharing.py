@@ -7,7 +7,9 @@ names, where Parquill has seen the content. The equal row's outcome is taken whe
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from parquill.batch.attempts import Pictures
 from parquill.batch.feed import Feed
 from parquill.batch.index import FingerprintIndex
 from parquill.batch.plan import RunPlan
@@ -57,8 +59,11 @@ class Sharing:
             self._finish(work, prepared.row, self._shared(result, work, prepared.row, fingerprint))
         return result is not None
 
-    async def by_content(self, work: SliceWork, prepared: PreparedRow, content: bytes | None) -> bool:
-        """Give a row the outcome of one whose pictures have other names and the same content."""
+    async def by_content(self, work: SliceWork, prepared: PreparedRow, content: bytes | None, images: Pictures) -> bool:
+        """Give a row the outcome of one whose pictures have other names and the same content.
+
+        `images`: what is known of the row's own.
+        """
         if content is None or prepared.fingerprint is None:
             return False
         if self._contents is None:
@@ -67,24 +72,27 @@ class Sharing:
         place = self._contents.find(content) if self._contents.is_full else self._contents.claim(content, *own)
         if place is None or place == own:
             return False
-        return await self._take_over(work, prepared.row, prepared.fingerprint, place, renamed=True)
+        return await self._take_over(work, prepared.row, prepared.fingerprint, place, own=images)
 
     async def _take_over(
-        self, work: SliceWork, row: int, fingerprint: bytes, place: tuple[int, int], *, renamed: bool = False
+        self, work: SliceWork, row: int, fingerprint: bytes, place: tuple[int, int], *, own: Pictures = None
     ) -> bool:
-        """Take the outcome at a place, now or when it has come; `renamed`: its fingerprint is another."""
+        """Take the outcome at a place, now or when it has come; `own`: the row's pictures, where they are others."""
         result = await self._standing.result(place)
         leader = self._feed.works.get(place[0])
         if result is None and leader is not None:
             leader.waiters.setdefault(place[1], []).append(
-                lambda outcome: self._finish(work, row, self._shared(outcome, work, row, fingerprint))
+                lambda outcome: self._finish(work, row, self._shared(outcome, work, row, fingerprint, own))
             )
             return True
-        if result is None or not (renamed or result.fingerprint == fingerprint):
+        if result is None or not (own or result.fingerprint == fingerprint):
             return False
-        self._finish(work, row, self._shared(result, work, row, fingerprint))
+        self._finish(work, row, self._shared(result, work, row, fingerprint, own))
         return True
 
-    def _shared(self, result: ItemResult, work: SliceWork, row: int, fingerprint: bytes) -> ItemResult:
+    def _shared(
+        self, result: ItemResult, work: SliceWork, row: int, fingerprint: bytes, own: Pictures = None
+    ) -> ItemResult:
         now_us = int(self._clock.wall() * 1_000_000)
-        return reused(result, self._feed.account_of(work, row), fingerprint=fingerprint, now_us=now_us)
+        spent = self._feed.account_of(work, row)
+        return reused(replace(result, images=own or result.images), spent, fingerprint=fingerprint, now_us=now_us)

@@ -5,13 +5,14 @@
 * `guard` — the resolver and socket factory that hold the address rules for every connection.
 * `hosts` — slots, pauses and a breaker for each host.
 * `faults` — what goes wrong, in words.
+* `versions` — by which name a host knows the state of a picture.
 * `session` — the session, hops, time-outs, byte counts and retries.
 
 Invariant: no byte is sent to an address that `addresses.address_fault` refuses, whatever URL,
 redirect or name's answer leads to it. The tests keep a canary on loopback to hold it.
 """
 
-from parquill.fetch.session import CAP_BYTES, Fetcher, Lease
+from parquill.fetch.session import CAP_BYTES, Download, Fetcher, Lease
 from parquill.fetch.urls import UrlRules, check_url, judge_url, printable, shown
 
-__all__ = ["CAP_BYTES", "Fetcher", "Lease", "UrlRules", "check_url", "judge_url", "printable", "shown"]
+__all__ = ["CAP_BYTES", "Download", "Fetcher", "Lease", "UrlRules", "check_url", "judge_url", "printable", "shown"]

@@ -9,7 +9,7 @@ bytes, in the next hop, in `RowError`, or in `PassingError`: what is tried again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -25,6 +25,7 @@ from parquill.fetch.faults import BusyError, PassingError, refused, retry_after,
 from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
 from parquill.fetch.hosts import Host, Hosts
 from parquill.fetch.urls import UrlRules, check_port, check_url, shown
+from parquill.fetch.versions import asking_for_change, version_in
 
 CAP_BYTES = 20 * 10**6
 REDIRECTS = 3
@@ -45,6 +46,8 @@ _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _TOO_LARGE = f"it is larger than {CAP_BYTES // 10**6} MB"
 _BUSY = frozenset({408, 425, 429})
 _NO_HEAD = frozenset({403, 405, 501})
+_UNCHANGED = 304
+_NO_HEADERS: Mapping[str, str] = {}
 
 
 class Lease(Protocol):
@@ -55,6 +58,14 @@ class Lease(Protocol):
 
     def trim(self, size: int) -> None:
         """Give back all but `size` bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A body, and its host's name for the state it is in (`version_in`)."""
+
+    body: bytearray
+    version: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,30 +90,38 @@ class Fetcher:
         self._hosts = Hosts(clock)
         self._session: aiohttp.ClientSession | None = None
 
-    async def get(self, url: str, lease: Lease) -> bytearray:
+    async def get(self, url: str, lease: Lease) -> Download:
         """Return the body of `url`, at most `CAP_BYTES`, while `lease` holds its size.
 
         Raises `RowError`: `image_refused` (a safety rule) or `image_unreachable` (with the HTTP
         status or the reason).
         """
 
-        async def read(answer: _Answer) -> bytearray:
+        async def read(answer: _Answer) -> Download:
             lease.trim(0)
             await lease.hold(_expected_size(answer))
             body = await self._body(answer)
             lease.trim(len(body))
-            return body
+            return Download(body, version_in(answer.response.headers))
 
         return await self._tries("GET", url, read)
 
-    async def probe(self, url: str) -> None:
-        """Ask whether `url` is there: HEAD, or the head of a GET where a host knows no HEAD."""
+    async def probe(self, url: str, known: str | None = None) -> str | None:
+        """Ask whether `url` is there, and in which state: HEAD, or the head of a GET where a host knows no HEAD.
 
-        async def nothing(answer: _Answer) -> int:
-            return answer.response.status
+        `known` is a state that was seen before: it is returned again where the host says that it
+        has not passed. None where the host names none. Raises `RowError` as `get`.
+        """
+        headers = asking_for_change(known)
 
-        if await self._tries("HEAD", url, nothing) in _NO_HEAD:
-            await self._tries("GET", url, nothing)
+        async def look(answer: _Answer) -> tuple[int, str | None]:
+            status = answer.response.status
+            return status, known if status == _UNCHANGED else version_in(answer.response.headers)
+
+        status, version = await self._tries("HEAD", url, look, headers)
+        if status in _NO_HEAD:
+            _, version = await self._tries("GET", url, look, headers)
+        return version
 
     async def close(self) -> None:
         """Close the session and its connections."""
@@ -110,20 +129,24 @@ class Fetcher:
             await self._session.close()
             self._session = None
 
-    async def _tries(self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]]) -> T:
+    async def _tries(
+        self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]], headers: Mapping[str, str] = _NO_HEADERS
+    ) -> T:
         for attempt in range(TRIES):
             if attempt:
                 await self._clock.sleep(4.0 ** (attempt - 1))
             try:
-                return await self._follow(method, url, read)
+                return await self._follow(method, url, read, headers)
             except PassingError as fault:
                 reason = str(fault)
         raise unreachable(url, f"{reason}, in each of {TRIES} tries")
 
-    async def _follow(self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]]) -> T:
+    async def _follow(
+        self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]], headers: Mapping[str, str]
+    ) -> T:
         target = url
         for _ in range(REDIRECTS + 1):
-            async with self._exchange(method, self._checked(target, url)) as answer:
+            async with self._exchange(method, self._checked(target, url), headers) as answer:
                 if answer.response.status not in _REDIRECT:
                     return await read(answer)
                 target = _next_hop(answer)
@@ -139,15 +162,15 @@ class Fetcher:
             raise RowError(kind, f"{shown(origin)} redirects; {fault.message}") from None
 
     @asynccontextmanager
-    async def _exchange(self, method: str, url: URL) -> AsyncIterator[_Answer]:
+    async def _exchange(self, method: str, url: URL, headers: Mapping[str, str]) -> AsyncIterator[_Answer]:
         """One request and its reply, on one of the host's slots; foreign exceptions end here."""
         async with self._hosts.exchange(url.raw_host or "") as host:
             start = self._clock.monotonic()
             try:
                 async with _within(self._clock, CONNECT_SECONDS + IDLE_SECONDS, "no answer came"):
-                    response = await self._open().request(method, url, allow_redirects=False)
+                    response = await self._open().request(method, url, headers=headers, allow_redirects=False)
                 try:
-                    self._judge(method, url, host, response)
+                    self._judge(method, url, host, response, conditional=bool(headers))
                     yield _Answer(response, url, TOTAL_SECONDS - (self._clock.monotonic() - start))
                 finally:
                     response.close()
@@ -183,10 +206,12 @@ class Fetcher:
             )
         return self._session
 
-    def _judge(self, method: str, url: URL, host: Host, response: aiohttp.ClientResponse) -> None:
+    def _judge(self, method: str, url: URL, host: Host, response: aiohttp.ClientResponse, *, conditional: bool) -> None:
         """Raise for a status that has no body for us; heed `Retry-After`."""
         status = response.status
         if status in (200, 203) or status in _REDIRECT or (method == "HEAD" and status in _NO_HEAD):
+            return
+        if conditional and status == _UNCHANGED:
             return
         wait = retry_after(response.headers.get("Retry-After"), self._clock.wall())
         if wait is not None or status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -2,10 +2,11 @@
 
 An entry's name is the digest of the value's identity and of all that shapes the result, so an
 entry is never wrong for what it was made from; a picture that changed at the same URL is not
-noticed. Written under another name and renamed, so an entry is whole or absent. Above the
-bound the entries used longest ago go, down to nine tenths of it; a use counts through the
-file's time. Several processes may share a folder: the bound is then kept at each one's next
-clearing. Losing the cache costs time only, so a full disk just stops it from growing.
+noticed (`images.refresh` looks for it, and puts the new one in its place). Written under
+another name and renamed, so an entry is whole or absent. Above the bound the entries used
+longest ago go, down to nine tenths of it; a use counts through the file's time. Several
+processes may share a folder: the bound is then kept at each one's next clearing. Losing the
+cache costs time only, so a full disk just stops it from growing.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ import json
 import os
 import struct
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_pieces, read_pieces
 
-RECIPE = b"1"
+RECIPE = b"2"
 """Changed whenever the same file would be shrunk into something else."""
 
 _ENDING = ".shrunk"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a file became, its size in bytes, and the state its host said it was in."""
+
+    pieces: tuple[Piece, ...]
+    fetched: int
+    version: str | None = None
 
 
 class PictureCache:
@@ -34,13 +45,14 @@ class PictureCache:
         self._bound = megabytes * 10**6
         self._size: int | None = None
 
-    def key(self, identity: bytes, op: str, options: dict[str, object]) -> str:
+    @staticmethod
+    def key(identity: bytes, op: str, options: dict[str, object]) -> str:
         """Return the entry's name for a value and what is made of it."""
         recipe = json.dumps([op, options], sort_keys=True).encode()
         return hashlib.blake2b(b"\x00".join((RECIPE, recipe, identity)), digest_size=16).hexdigest()
 
-    def get(self, key: str) -> tuple[tuple[Piece, ...], int] | None:
-        """Return what is kept under `key` and the original's size in bytes, or None."""
+    def get(self, key: str) -> Opened | None:
+        """Return what is kept under `key`, or None."""
         path = self._folder / (key + _ENDING)
         try:
             entry = path.read_bytes()
@@ -49,9 +61,10 @@ class PictureCache:
             return None
         return _unpacked(entry)
 
-    def put(self, key: str, pieces: tuple[Piece, ...], fetched: int) -> None:
-        """Keep a result, if there is room for it."""
-        entry = LENGTHS.pack(0, fetched) + pack_pieces(pieces)
+    def put(self, key: str, opened: Opened) -> None:
+        """Keep a result in place of an older one, if there is room for it."""
+        version = (opened.version or "").encode()
+        entry = LENGTHS.pack(len(version), opened.fetched) + version + pack_pieces(opened.pieces)
         if len(entry) > self._bound // 2:
             return
         with contextlib.suppress(OSError):  # a cache that cannot be written is only slower
@@ -93,12 +106,14 @@ class PictureCache:
             self._size -= size
 
 
-def _unpacked(entry: bytes) -> tuple[tuple[Piece, ...], int] | None:
+def _unpacked(entry: bytes) -> Opened | None:
     try:
-        _, fetched = LENGTHS.unpack_from(entry)
-        head_size, size = LENGTHS.unpack_from(entry, LENGTHS.size)
-        start = 2 * LENGTHS.size + head_size
-        pieces = read_pieces(json.loads(entry[2 * LENGTHS.size : start])["pieces"], entry[start:])
+        version_size, fetched = LENGTHS.unpack_from(entry)
+        at = LENGTHS.size + version_size
+        version = entry[LENGTHS.size : at].decode()
+        head_size, size = LENGTHS.unpack_from(entry, at)
+        start = at + LENGTHS.size + head_size
+        pieces = read_pieces(json.loads(entry[start - head_size : start])["pieces"], entry[start:])
     except (ValueError, KeyError, TypeError, struct.error):
         return None
-    return (pieces, fetched) if len(entry) == start + size else None
+    return Opened(pieces, fetched, version or None) if len(entry) == start + size else None

@@ -12,7 +12,7 @@ from parquill.chat import ImageFigures, ImagePart
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import Fetcher, UrlRules
-from parquill.images.cache import PictureCache
+from parquill.images.cache import Opened, PictureCache
 from parquill.images.memory import ByteBudget
 from parquill.images.pool import DecodePool
 from parquill.images.sandbox.frames import Piece
@@ -85,7 +85,7 @@ class ImageRoom:
         Raises `RowError(bad_row)` for more than `images.max_per_row` values.
         """
         self._judge_count(values)
-        if self._settings.check or not self.passes_urls:
+        if self._looks or not self.passes_urls:
             return None if values else ()
         parts = tuple([ImagePart(value.url) for value in values if isinstance(value, WebPicture)])
         return parts if len(parts) == len(values) else None
@@ -110,6 +110,11 @@ class ImageRoom:
         found = await _each([self._document(value) for value in values])
         return tuple(part for parts in found for part in parts)
 
+    @property
+    def _looks(self) -> bool:
+        """Whether a host is asked before a URL of its is passed on: is the picture there, and in which state."""
+        return self._settings.check or self._settings.refresh
+
     def _judge_count(self, values: Sequence[PictureValue]) -> None:
         if len(values) > self._settings.max_per_row:
             raise RowError(
@@ -119,49 +124,55 @@ class ImageRoom:
 
     async def _part(self, value: PictureValue) -> ImagePart:
         if self.passes_urls and isinstance(value, WebPicture):
-            if self._settings.check:
-                await self._fetcher.probe(value.url)
-            return ImagePart(value.url)
-        options = {"max_side": self._settings.max_side}
-        (piece,), fetched = await self._opened(value, "picture", ErrorKind.IMAGE_INVALID, options)
-        return _as_part(piece, fetched)
+            version = await self._fetcher.probe(value.url) if self._looks else None
+            return ImagePart(value.url, figures=ImageFigures.of_state(version) if version else None)
+        opened = await self._opened(value, *self._as_picture)
+        return _as_part(opened, opened.pieces[0])
+
+    @property
+    def _as_picture(self) -> tuple[str, ErrorKind, dict[str, Any]]:
+        return "picture", ErrorKind.IMAGE_INVALID, {"max_side": self._settings.max_side}
 
     async def _document(self, value: PictureValue) -> tuple[str | ImagePart, ...]:
         settings = self._documents
         options: dict[str, Any] = {"wanted": settings.pages, "max_pages": settings.max_pages, "take": settings.take}
         if settings.send == "pages":
             options["max_side"] = self._settings.max_side
-        pieces, fetched = await self._opened(value, settings.send, ErrorKind.DOCUMENT_INVALID, options)
+        opened = await self._opened(value, settings.send, ErrorKind.DOCUMENT_INVALID, options)
         if settings.send == "text":
-            return tuple(piece.payload.decode() for piece in pieces)
-        return tuple(_as_part(piece, fetched) for piece in pieces)
+            return tuple(piece.payload.decode() for piece in opened.pieces)
+        return tuple(_as_part(opened, piece) for piece in opened.pieces)
 
-    async def _opened(
-        self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]
-    ) -> tuple[tuple[Piece, ...], int]:
-        """Return what a worker, now or in an earlier run, made of a value, and the file's size."""
+    async def _opened(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
+        """Return what a worker, now or in an earlier run, made of a value."""
         if self._cache is None:
             return await self._worked(value, op, fault, options)
-        key = self._cache.key(await asyncio.to_thread(self.identity, value), op, options)
-        kept = await asyncio.to_thread(self._cache.get, key)
-        if kept is None:
-            kept = await self._worked(value, op, fault, options)
-            await asyncio.to_thread(self._cache.put, key, *kept)
-        return kept
+        kept = await asyncio.to_thread(self._cache.get, await self._key(value, op, options))
+        return kept if kept is not None else await self._anew(value, op, fault, options)
 
-    async def _worked(
-        self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]
-    ) -> tuple[tuple[Piece, ...], int]:
+    async def _anew(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
+        """Open a value, whatever is kept of it, and keep what it became."""
+        opened = await self._worked(value, op, fault, options)
+        if self._cache is not None:
+            await asyncio.to_thread(self._cache.put, await self._key(value, op, options), opened)
+        return opened
+
+    async def _key(self, value: PictureValue, op: str, options: dict[str, Any]) -> str:
+        return PictureCache.key(await asyncio.to_thread(self.identity, value), op, options)
+
+    async def _worked(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
         async with self._memory.lease() as lease:
-            data = await self._sources.read(value, lease)
+            data, version = await self._sources.read(value, lease)
             try:
-                return await self._pool.run(op, data, fault, **options), len(data)
+                return Opened(await self._pool.run(op, data, fault, **options), len(data), version)
             except RowError as error:
                 raise RowError(error.kind, f"{named(value)}: {error.message}") from None
 
 
-def _as_part(piece: Piece, fetched: int) -> ImagePart:
-    figures = ImageFigures(fetched, len(piece.payload), piece.width, piece.height)
+def _as_part(opened: Opened, piece: Piece) -> ImagePart:
+    figures = ImageFigures(
+        opened.fetched, len(piece.payload), piece.width, piece.height, piece.source.hex(), opened.version
+    )
     return ImagePart(piece.payload.decode("ascii"), piece.digest, figures)
 
 

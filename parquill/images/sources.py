@@ -44,11 +44,18 @@ class Sources:
             raise FileNotFoundError(path)
         return self._local.stat(path)
 
-    async def read(self, value: PictureValue, lease: ByteLease) -> bytes | bytearray:
-        """Return a value's bytes while `lease` holds their size; raises `RowError`."""
+    async def read(self, value: PictureValue, lease: ByteLease) -> tuple[bytes | bytearray, str | None]:
+        """Return a value's bytes while `lease` holds their size, and its host's name for their state.
+
+        Raises `RowError`.
+        """
+        if isinstance(value, WebPicture):
+            found = await self._fetcher.get(value.url, lease)
+            return found.body, found.version
+        return await self._near(value, lease), None
+
+    async def _near(self, value: BytesPicture | DataPicture | PathPicture | StoredPicture, lease: ByteLease) -> bytes:
         match value:
-            case WebPicture(url):
-                return await self._fetcher.get(url, lease)
             case BytesPicture(data):
                 await lease.hold(len(data))
                 return data

@@ -172,6 +172,7 @@ class ImageSettings(Section):
     allow_private: bool = False
     cache: str | None = None
     cache_mb: PositiveInt = 1024
+    refresh: bool = False
     contact: str | None = None
 
 

@@ -16,7 +16,7 @@ from parquill.errors import OutputError
 from parquill.report.figures import Collected, Numbers, OutputFigures
 from parquill.report.samples import Samples, may_be_stratum
 from parquill.report.sampling import BatchRows
-from parquill.results import RESULT_COLUMNS
+from parquill.results import LATE_COLUMNS, RESULT_COLUMNS
 from parquill.storage import Storage
 
 _BATCH_ROWS = 8_192
@@ -46,7 +46,7 @@ def collect(output: Storage) -> Collected:
 def _schema(output: Storage, name: str) -> pa.Schema:
     with output.open(name) as file:
         schema = _opened(output, name, file).schema_arrow
-    if missing := set(RESULT_COLUMNS) - set(schema.names):
+    if missing := set(RESULT_COLUMNS) - LATE_COLUMNS - set(schema.names):
         raise OutputError(f"{output.where(name)}: this is no output of Parquill: it has no column {min(missing)!r}")
     return schema
 

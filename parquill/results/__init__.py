@@ -21,6 +21,7 @@ from parquill.results.names import part_key, part_name
 from parquill.results.parts import PartInfo, read_part, read_part_info, write_part
 from parquill.results.readback import plain_values, reading, results_in, results_of
 from parquill.results.table import (
+    LATE_COLUMNS,
     RESULT_COLUMNS,
     ToArrow,
     merge_rows,
@@ -32,6 +33,7 @@ from parquill.results.table import (
 )
 
 __all__ = [
+    "LATE_COLUMNS",
     "RESULT_COLUMNS",
     "CostSource",
     "ItemResult",

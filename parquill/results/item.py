@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from parquill.chat import ImageFigures
+
 
 class Status(StrEnum):
     """Values of the output column `status`."""
@@ -42,7 +44,9 @@ class ItemResult:
 
     `answer` is a plain JSON value (a string where the job has no schema; dates as ISO
     strings), None unless `status` is ok. `fingerprint` has 16 bytes, or is None where the row
-    was too broken to have one. `finished_at` is in microseconds since 1970 UTC.
+    was too broken to have one. `finished_at` is in microseconds since 1970 UTC. `images` are
+    the row's pictures and then its documents' pages in the order they are sent, None in place of
+    each that was passed on unseen; None as a whole where none was seen.
     """
 
     status: Status
@@ -65,6 +69,7 @@ class ItemResult:
     latency_ms: int | None
     repairs: tuple[str, ...]
     finished_at: int | None
+    images: tuple[ImageFigures | None, ...] | None = None
 
     def encode(self) -> bytes:
         """A compact JSON list of the fields, in their order.
@@ -74,6 +79,8 @@ class ItemResult:
         """
         fields = [getattr(self, name) for name in _FIELDS]
         fields[1] = self.fingerprint.hex() if self.fingerprint is not None else None
+        if self.images is not None:
+            fields[_IMAGES_AT] = [one and [getattr(one, name) for name in _FIGURES] for one in self.images]
         try:
             return orjson.dumps(fields)
         except orjson.JSONEncodeError:
@@ -81,20 +88,24 @@ class ItemResult:
 
     @staticmethod
     def decode(raw: bytes) -> ItemResult:
-        """Read what `encode` wrote; raises `ValueError` for anything else."""
+        """Read what `encode` wrote, now or before there was `images`; raises `ValueError` for anything else."""
         fields = orjson.loads(raw)
-        if not isinstance(fields, list) or len(fields) != len(_FIELDS):
+        if not isinstance(fields, list) or len(fields) not in (len(_FIELDS), _IMAGES_AT):
             raise ValueError("this is no encoded result")
         fields[0] = Status(fields[0])
         fields[1] = bytes.fromhex(fields[1]) if fields[1] is not None else None
         fields[_SOURCE_AT] = CostSource(fields[_SOURCE_AT]) if fields[_SOURCE_AT] is not None else None
         fields[_REPAIRS_AT] = tuple(fields[_REPAIRS_AT])
+        if fields[_IMAGES_AT:] not in ([], [None]):
+            fields[_IMAGES_AT] = tuple(one and ImageFigures(*one) for one in fields[_IMAGES_AT])
         return ItemResult(*fields)
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(ItemResult))
 _SOURCE_AT = _FIELDS.index("cost_source")
 _REPAIRS_AT = _FIELDS.index("repairs")
+_IMAGES_AT = _FIELDS.index("images")
+_FIGURES = tuple(field.name for field in dataclasses.fields(ImageFigures))
 
 
 def mended(value: Any) -> Any:

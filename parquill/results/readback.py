@@ -9,9 +9,10 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from parquill.chat import ImageFigures
 from parquill.results.item import CostSource, ItemResult, Status
 from parquill.results.parts import PartInfo
-from parquill.results.table import FIELD_OF, MONEY, RESULT_COLUMNS, pico_values
+from parquill.results.table import FIELD_OF, MONEY, RESULT_COLUMNS, column_of, pico_values
 
 FromArrow = Callable[[pa.ChunkedArray], list[Any]]
 """A column of answers -> plain JSON values; the inverse of the `to_arrow` that made it."""
@@ -22,6 +23,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "status": Status,
     "cost_source": CostSource,
     "answer_repairs": tuple,
+    "images": lambda images: tuple(one and ImageFigures(**one) for one in images),
     "fingerprint": bytes.fromhex,
 }
 
@@ -31,7 +33,7 @@ def results_of(table: pa.Table, from_arrow: FromArrow | None = None) -> list[Ite
 
     An answer comes back with every key of its schema (null where it was left out).
     """
-    columns = [_values(name, table.column(name), from_arrow or plain_values) for name in RESULT_COLUMNS]
+    columns = [_values(name, column_of(table, name), from_arrow or plain_values) for name in RESULT_COLUMNS]
     return [ItemResult(**dict(zip(_FIELDS, cells, strict=True))) for cells in zip(*columns, strict=True)]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from parquill.chat import ImageFigures
 from parquill.errors import OutputError
 from parquill.results.item import ItemResult, Status, mended
 
@@ -16,6 +17,18 @@ MONEY = pa.decimal128(18, 12)
 """USD; its unscaled integer is the same amount in pico-USD."""
 
 _LARGEST_PICO = 10**18 - 1
+
+_FIGURES = pa.struct(
+    [
+        ("bytes_fetched", pa.int64()),
+        ("bytes_sent", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("digest", pa.string()),
+        ("version", pa.string()),
+    ]
+)
+"""`ImageFigures`."""
 
 _RESULT_TYPES: tuple[tuple[str, pa.DataType | None], ...] = (
     ("answer", None),
@@ -38,10 +51,14 @@ _RESULT_TYPES: tuple[tuple[str, pa.DataType | None], ...] = (
     ("answer_repairs", pa.list_(pa.string())),
     ("finished_at", pa.timestamp("us", tz="UTC")),
     ("fingerprint", pa.string()),
+    ("images", pa.list_(_FIGURES)),
 )
 
 RESULT_COLUMNS: tuple[str, ...] = tuple(name for name, _ in _RESULT_TYPES)
 """The output's own columns, in order; a kept column may have none of these names."""
+
+LATE_COLUMNS = frozenset({"images"})
+"""Columns that parts of an earlier version lack: null there, and written with the next run."""
 
 FIELD_OF = {"cost_usd": "cost_pico", "estimated_cost_usd": "estimated_pico", "answer_repairs": "repairs"}
 """Columns that are called otherwise in `ItemResult`."""
@@ -122,9 +139,20 @@ def merge_rows(  # noqa: PLR0917 - two sources of rows, each with its places
     new = _result_columns(schema, fresh, to_arrow)
     columns = {}
     for name in RESULT_COLUMNS:
-        old = _of_type(kept.column(name), schema.field(name))
+        old = _of_type(column_of(kept, name), schema.field(name))
         columns[name] = pa.chunked_array([*old.chunks, *_chunks(new[name])], type=schema.field(name).type).take(order)
     return _joined(schema, manifest, columns)
+
+
+def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """Return a result column of a part's table; all null where the part is older than the column.
+
+    Such a part may have a column of the manifest's own under that name.
+    """
+    kind = dict(_RESULT_TYPES)[name]
+    if name in LATE_COLUMNS and (name not in table.column_names or table.column(name).type != kind):
+        return pa.chunked_array([pa.nulls(table.num_rows, kind)])
+    return table.column(name)
 
 
 def _of_type(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
@@ -152,11 +180,17 @@ def _result_columns(schema: pa.Schema, results: Sequence[ItemResult], to_arrow: 
         kind = schema.field(name).type
         if name == "answer":
             columns[name] = _answers(values, kind, to_arrow)
+        elif name == "images":
+            columns[name] = pa.array([images and list(map(_cell, images)) for images in values], kind)
         elif name == "fingerprint":
             columns[name] = pa.array([value.hex() if value is not None else None for value in values], kind)
         else:
             columns[name] = money_array(values) if kind == MONEY else _plain(values, kind)
     return columns
+
+
+def _cell(figures: ImageFigures | None) -> dict[str, Any] | None:
+    return None if figures is None else {field.name: getattr(figures, field.name) for field in _FIGURES}
 
 
 def _answers(values: list[Any], kind: pa.DataType, to_arrow: ToArrow) -> Any:

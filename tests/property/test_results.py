@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import pyarrow as pa
 from hypothesis import given, settings
 
+from parquill.chat import ImageFigures
 from parquill.results import (
     CostSource,
     ItemResult,
@@ -33,6 +34,8 @@ json_values = st.recursive(
 )
 texts = st.none() | st.text(max_size=8)
 counts = st.none() | st.integers(0, 10**9)
+sizes = st.none() | st.integers(0, 2**31 - 1)
+figures = st.builds(ImageFigures, sizes, sizes, sizes, sizes, texts, texts)
 results = st.builds(
     ItemResult,
     status=st.sampled_from(Status),
@@ -55,6 +58,7 @@ results = st.builds(
     latency_ms=st.none() | st.integers(0, 10**6),
     repairs=st.lists(st.text(max_size=5), max_size=2).map(tuple),
     finished_at=st.none() | st.integers(0, 2 * 10**15),
+    images=st.none() | st.lists(st.none() | figures, max_size=3).map(tuple),
 )
 SCHEMA = output_schema(pa.field("row", pa.int64()), [], pa.string())
 

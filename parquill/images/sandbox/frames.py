@@ -29,6 +29,8 @@ class Piece:
     """Pixels of the picture before it was shrunk, upright; 0 for text."""
     digest: bytes = b""
     """16 bytes that name the shrunk picture's content."""
+    source: bytes = b""
+    """16 bytes that name the file it was made from."""
 
 
 def pack_head(head: dict[str, Any], payload_size: int) -> bytes:
@@ -40,7 +42,13 @@ def pack_head(head: dict[str, Any], payload_size: int) -> bytes:
 def pack_pieces(pieces: Sequence[Piece]) -> bytes:
     """Return a whole reply."""
     head = [
-        {"size": len(piece.payload), "width": piece.width, "height": piece.height, "digest": piece.digest.hex()}
+        {
+            "size": len(piece.payload),
+            "width": piece.width,
+            "height": piece.height,
+            "digest": piece.digest.hex(),
+            "source": piece.source.hex(),
+        }
         for piece in pieces
     ]
     payload = b"".join(piece.payload for piece in pieces)
@@ -52,6 +60,7 @@ def read_pieces(heads: list[dict[str, Any]], payload: bytes | bytearray) -> tupl
     pieces, start = [], 0
     for head in heads:
         end = start + head["size"]
-        pieces.append(Piece(bytes(payload[start:end]), head["width"], head["height"], bytes.fromhex(head["digest"])))
+        names = (bytes.fromhex(head["digest"]), bytes.fromhex(head["source"]))
+        pieces.append(Piece(bytes(payload[start:end]), head["width"], head["height"], *names))
         start = end
     return tuple(pieces)

@@ -6,11 +6,13 @@ the worker by SIGALRM, which the parent reports; a decoder that crashes kills it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from parquill.errors import ErrorKind, RowError
@@ -70,7 +72,9 @@ def _answer(head: dict[str, Any], data: bytearray) -> bytes:
     try:
         if not data:
             return _fault(head["fault"], "the file is empty")
-        return pack_pieces(OPERATIONS[head["op"]](data, **head["options"]))
+        pieces = OPERATIONS[head["op"]](data, **head["options"])
+        source = hashlib.blake2b(data, digest_size=16).digest()
+        return pack_pieces([replace(piece, source=source) for piece in pieces])
     except RowError as error:
         return _fault(error.kind, error.message)
     except MemoryError:
