@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -25,6 +26,7 @@ from parquill.errors import JobError, Stop
 from parquill.job import Job
 from parquill.portions import spread_here
 from parquill.summary import RunSummary
+from tests.hostile_files import PNG
 from tests.orchestration.small_jobs import output_of, small_job, verified, write_manifest
 
 IN_FLIGHT = 4
@@ -80,18 +82,22 @@ def bill(folder: Path) -> Counter[str]:
 
 
 async def test_two_processes_make_the_table_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with shared(tmp_path, monkeypatch) as (job, emulator):
+    async with shared(tmp_path, monkeypatch, manifest={"image_columns": ["picture"]}) as (job, emulator):
+        manifest = tmp_path / "manifest.parquet"
+        (tmp_path / "a.png").write_bytes(PNG)
+        pq.write_table(pq.read_table(manifest).append_column("picture", [["a.png"] * 120]), manifest)
         ours = await run(job)
         alone = {**job, "output": {**job["output"], "path": str(tmp_path / "alone")}, "run": {"workers": 1}}
         theirs = await run(alone)
 
     assert ours.rows == theirs.rows
     assert (ours.requests, ours.tokens, ours.cost_pico) == (theirs.requests, theirs.tokens, theirs.cost_pico)
-    for column in ("id", "title", "answer_text", "cost_usd", "prompt_tokens", "attempts"):
+    for column in ("id", "title", "answer_text", "cost_usd", "prompt_tokens", "attempts", "images"):
         assert output_of(job).column(column).equals(output_of(alone).column(column))
     assert verified(job).holds
     assert list((tmp_path / "out.parquill" / "portions").iterdir()) == []
     assert emulator.stats().requests == 240
+    assert {cell["width"] for (cell,) in output_of(job).column("images").to_pylist()} == {64}
 
 
 async def test_equal_rows_in_different_portions_are_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
