@@ -86,6 +86,28 @@ def test_an_unknown_limit_is_found(kind: str, limit: float, hint: bool) -> None:
     assert_found(unknown(kind, 5, limit=limit, hint=hint))
 
 
+@pytest.mark.parametrize("kind", ["fixed", "sliding"])
+def test_a_limit_told_in_headers_is_kept_as_if_the_job_named_it(kind: str) -> None:
+    scene = unknown(kind, 5, limit=1200)
+    scene.server.tells = True
+    log = scene.world.run(8 * 60)
+    assert sum(log.refused) == 0
+    assert scene.fill(1, 8) >= 0.99
+
+
+def test_tokens_told_in_headers_are_kept_from_the_first_minute_on() -> None:
+    scene = known("fixed", 2, limit=120, by_tokens=True)
+    scene = Scene(
+        World(LimitSettings(), scene.server, seed=2, traffic=scene.world.traffic, by_tokens=True),
+        scene.server,
+        scene.limit,
+    )
+    scene.server.tells = True
+    log = scene.world.run(8 * 60)
+    assert sum(log.refused) == 0
+    assert scene.fill(1, 8) >= 0.97
+
+
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 @pytest.mark.parametrize(("kind", "limit"), [("fixed", 1200), ("slots", 40)])
 def test_a_limit_that_moves_is_followed(kind: str, limit: float, factor: float) -> None:

@@ -19,7 +19,7 @@ from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.ledger import Durable, Ledger
-from parquill.limits import Gate, Need, Outcome, Reply, Scope, Ticket, wait_seconds
+from parquill.limits import Gate, Need, Outcome, Reply, Scope, Ticket, read_quotas, wait_seconds
 from parquill.prices import Price
 from parquill.replies import Exchange, Verdict, classify
 from parquill.results import CostSource, ItemResult, Status
@@ -289,7 +289,8 @@ _OUTCOMES = {
 def _reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Reply:
     """Tell the gate what came back, and how long the endpoint asked to wait."""
     if verdict.completion is not None:
-        return _OK
+        told = None if exchange is None else read_quotas(exchange.headers, now_wall)
+        return _OK if told is None else Reply(Outcome.OK, told=told)
     wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange is not None else None
     if verdict.daily:
         return Reply(Outcome.THROTTLED, wait.full if wait else None, Scope.DAILY)

@@ -13,6 +13,7 @@ The map, from policy to shell; only the last one waits, and only it reads a cloc
     admission.py who goes next
     step.py      step(state, now, event) -> (state, decisions)
     gate.py      futures and one timer around `step`
+    quotas.py    what good answers say of limits, in headers
     resets.py    how long a server asks to wait, in the many ways servers write it
 
 Values: values.py for callers, events.py between `gate` and `step`.
@@ -23,6 +24,7 @@ first out with retries first; when nothing is under way nothing is held.
 """
 
 from parquill.limits.gate import Gate
+from parquill.limits.quotas import Quota, Told, read_quotas
 from parquill.limits.resets import Wait, wait_seconds
 from parquill.limits.values import (
     Binding,
@@ -42,9 +44,12 @@ __all__ = [
     "GateStatistics",
     "Need",
     "Outcome",
+    "Quota",
     "Reply",
     "Scope",
     "Ticket",
+    "Told",
     "Wait",
+    "read_quotas",
     "wait_seconds",
 ]

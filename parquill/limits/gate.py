@@ -10,7 +10,7 @@ from parquill.clock import Clock, Timer
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits.events import Admit, Close, Event, Release, Reserve, Settle, Tick
-from parquill.limits.state import crowd, fits, new_state
+from parquill.limits.state import crowd, new_state
 from parquill.limits.step import step
 from parquill.limits.values import GateClosed, GateStatistics, Need, Phase, Reply, Ticket
 
@@ -32,6 +32,7 @@ class Gate:
         self._state = new_state(limits, budget, clock.monotonic(), clock.wall(), day_used=day_used)
         if crowded:
             crowd(self._state, clock.monotonic())
+        self._tokens_per_minute = limits.tokens_per_minute
         self._timer: Timer | None = None
         self._wake_at = math.inf
 
@@ -78,7 +79,13 @@ class Gate:
         A worst case above the whole budget is not the row's fault: `reserve` then closes the
         gate with `Stop.BUDGET`.
         """
-        return fits(self._state, need)
+        limit = self._tokens_per_minute
+        if limit is None or need.tokens <= limit:
+            return None
+        return (
+            f"the request needs about {need.tokens} tokens, more than limits.tokens_per_minute ({limit}) "
+            "lets through in a whole minute"
+        )
 
     @property
     def closed(self) -> GateClosed | None:
@@ -98,7 +105,7 @@ class Gate:
             requests_last_minute=round(state.requests.used(now)),
             requests_per_minute=None if state.requests.limit == math.inf else state.requests.limit,
             tokens_last_minute=0 if state.tokens is None else round(state.tokens.used(now)),
-            tokens_per_minute=None if state.tokens is None else state.tokens.limit,
+            tokens_per_minute=None if state.tokens is None or state.tokens.limit == math.inf else state.tokens.limit,
             day_used=state.day_used,
             day_limit=state.day_limit,
             binding=state.binding,

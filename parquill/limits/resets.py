@@ -51,7 +51,7 @@ def wait_seconds(headers: Mapping[str, str], body_hint: float | None, now_wall: 
         found = body_hint
     if found is None:
         # Requests and tokens have a reset each: the limit that was hit is the one that lasts.
-        resets = [_reset(lower[name], now_wall) for name in _RESETS if name in lower]
+        resets = [reset_seconds(lower[name], now_wall) for name in _RESETS if name in lower]
         found = max((seconds for seconds in resets if seconds is not None), default=None)
     if found is None:
         return None
@@ -85,8 +85,11 @@ def _until_date(text: str, now_wall: float) -> float | None:
         return None
 
 
-def _reset(text: str, now_wall: float) -> float | None:
-    """A moment within a day of now, in seconds or milliseconds, is a date; a small number a wait."""
+def reset_seconds(text: str, now_wall: float) -> float | None:
+    """Return the seconds that an `x-ratelimit-reset` means; None where it cannot be read.
+
+    A moment within a day of now, in seconds or milliseconds, is a date; a small number a wait.
+    """
     value = _number(text)
     if value is None:
         return _duration(text)

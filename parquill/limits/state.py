@@ -11,10 +11,11 @@ from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits.breaker import Breaker, RetryAllowance
+from parquill.limits.quotas import Belief, Told
 from parquill.limits.rates import RateSearch
 from parquill.limits.slots import SlotSearch
 from parquill.limits.throttle import Throttle
-from parquill.limits.values import Binding, Need, Ticket
+from parquill.limits.values import Binding, Ticket
 from parquill.limits.window import EstimateMeter, Meter
 
 FIRST_SLOTS = 32
@@ -77,6 +78,8 @@ class State:
     next_midnight: float
     waits: bool
     wall_offset: float
+    told_requests: Belief | None
+    told_tokens: Belief | None
     money: Line = field(default_factory=Line)
     line: Line = field(default_factory=Line)
     in_flight: int = 0
@@ -108,6 +111,8 @@ def new_state(limits: LimitSettings, budget: Budget, now: float, wall: float, *,
         next_midnight=0.0,
         waits=limits.wait,
         wall_offset=wall - now,
+        told_requests=Belief() if limits.requests_per_minute is None else None,
+        told_tokens=Belief() if limits.tokens_per_minute is None else None,
     )
     turn_days(state, wall)
     return state
@@ -117,7 +122,20 @@ def crowd(state: State, now: float) -> None:
     """Count both rates as used up at `now`: by whom is not known here."""
     for meter in (state.requests, state.tokens):
         if meter is not None and meter.limit != math.inf:
-            Meter.take(meter, now, meter.limit, late=False)
+            meter.book(now, meter.limit)
+
+
+def hear(state: State, now: float, told: Told, tokens: int) -> None:
+    """Take in what an answer of `tokens` told of limits that the job does not name."""
+    quota, belief = told.requests, state.told_requests
+    if quota is not None and belief is not None and belief.hear(now, quota.limit, 1):
+        state.throttle.tell(now, belief.limit, quota.used or 0)
+    quota, belief = told.tokens, state.told_tokens
+    if quota is not None and belief is not None and belief.hear(now, quota.limit, tokens):
+        if state.tokens is None:
+            state.tokens = EstimateMeter(belief.limit, now)
+            state.tokens.book(now, max(quota.used or 0, tokens * state.requests.used(now)))
+        state.tokens.limit = belief.limit
 
 
 def utc_midnight_after(wall: float) -> float:
@@ -154,14 +172,3 @@ def day_used_up(state: State) -> str:
 def comes_back(wall: float) -> str:
     when = dt.datetime.fromtimestamp(wall, dt.UTC)
     return f"it resets at {when:%Y-%m-%d %H:%M} UTC. The same command goes on then; limits.wait: true waits for it"
-
-
-def fits(state: State, need: Need) -> str | None:
-    """Say in words why a request can never be admitted; None when it can."""
-    limit = None if state.tokens is None else int(state.tokens.limit)
-    if limit is not None and need.tokens > limit:
-        return (
-            f"the request needs about {need.tokens} tokens, more than limits.tokens_per_minute ({limit}) "
-            "lets through in a whole minute"
-        )
-    return None

@@ -12,7 +12,7 @@ from typing import Any
 from parquill.errors import Stop
 from parquill.limits.admission import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
 from parquill.limits.events import Admit, Close, Decisions, Event, Release, Reserve, Settle, Tick
-from parquill.limits.state import State, comes_back, turn_days, utc_midnight_after
+from parquill.limits.state import State, comes_back, hear, turn_days, utc_midnight_after
 from parquill.limits.values import Binding, Outcome, Phase, Reply, Scope, Ticket
 
 FAULTS = frozenset({Outcome.SERVER_FAULT, Outcome.TIMEOUT, Outcome.CONNECTION})
@@ -72,6 +72,8 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
         state.breaker.record(now, ticket.probe, failed=failed)
         if not failed:
             state.throttle.answered(now, ticket.sent_at, waiting=state.binding is Binding.IN_FLIGHT)
+        if reply.told is not None:
+            hear(state, now, reply.told, need.tokens if event.tokens is None else event.tokens)
     state.in_flight -= 1
     if state.budget.alarm is not None and not state.closed:
         close(state, Stop.COST_ALARM, state.budget.alarm, decisions)

@@ -186,6 +186,15 @@ class Throttle:
             episode.asked = max(episode.asked, min(wait, LONGEST_WAIT))
             self.pause.extend(now, wait)
 
+    def tell(self, now: float, limit: float, used: int) -> None:
+        """Take a told limit for the highest rate, of which the server counts `used` now; infinite takes it back."""
+        self.rates.ceiling = limit
+        self.rates.forget(now)
+        self._set_rate()
+        others = used - self.requests.used(now)
+        if limit != math.inf and others > 0:
+            self.requests.book(now, others)
+
     def _suspect(self, now: float, in_flight: int, *, told: bool) -> Episode | None:
         """Begin an episode, unless the refusal is taken for one of those that come and go."""
         exceeds = self._noise.exceeds(now, self._sent)

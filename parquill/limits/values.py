@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from parquill.errors import ParquillError, Stop
+from parquill.limits.quotas import Told
 from parquill.limits.window import Bin
 
 
@@ -42,11 +43,15 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a settled request tells the gate; `wait` in seconds, as the server asked for it."""
+    """What a settled request tells the gate.
+
+    `wait` in seconds, as the server asked for it; `told`, what a good answer said of limits.
+    """
 
     outcome: Outcome
     wait: float | None = None
     scope: Scope = Scope.UNCLEAR
+    told: Told | None = None
 
 
 class Binding(StrEnum):

@@ -125,6 +125,12 @@ class Meter:
         self._bins.append(entry)
         return entry
 
+    def book(self, now: float, weight: float) -> None:
+        """Count what others sent: it fills the window, and is no step of our pace."""
+        due = self._due
+        Meter.take(self, now, weight, late=False)
+        self._due = due
+
     def amend(self, entry: Bin, change: float) -> None:
         """Correct what was counted, in its own bin; nothing when that has expired."""
         if self._bins and entry.expires >= self._bins[0].expires:

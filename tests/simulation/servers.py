@@ -2,6 +2,7 @@
 
 `limit` is per minute (for `Slots`: at once) and may be changed while the simulation runs.
 `hint` is what a refusal says about waiting: nothing, or the seconds until the limit frees.
+`tells`: its answers say in headers what the limit is and what is used of it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import heapq
 import math
 import random
 from collections import deque
+
+from parquill.limits import Quota, Told
 
 
 class RefusedError(Exception):
@@ -24,6 +27,8 @@ class Server:
     """A server without limits; the others refuse in `weigh`."""
 
     slots = False
+    tells = False
+    used = 0.0
 
     def __init__(self, limit: float = math.inf, *, hint: bool = False) -> None:
         self.limit = limit
@@ -38,6 +43,13 @@ class Server:
     def done_at(self, now: float, takes: float) -> float:
         """Return when a request taken now, which takes so long to answer, is answered."""
         return now + takes
+
+    def told(self, *, by_tokens: bool) -> Told | None:
+        """What an answer says of the limit."""
+        if not self.tells:
+            return None
+        quota = Quota(self.limit, int(self.used))
+        return Told(None, quota) if by_tokens else Told(quota, None)
 
     def refuse(self, wait: float) -> RefusedError:
         return RefusedError(math.ceil(wait) if self.hint else None)

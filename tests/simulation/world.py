@@ -165,15 +165,18 @@ class World:
         if self.server.slots:
             self.server.leave(self.now)
         lost = self.traffic.lost and self.random.random() < self.traffic.lost
-        self._at(self.now + self._way(), self._answered, ticket, lost)
+        told = self.server.told(by_tokens=self.by_tokens)
+        self._at(
+            self.now + self._way(), self._answered, ticket, lost, OK if told is None else Reply(Outcome.OK, told=told)
+        )
 
-    def _answered(self, ticket: Ticket, lost: bool) -> None:
+    def _answered(self, ticket: Ticket, lost: bool, reply: Reply) -> None:
         truth = self._truth.pop(ticket)
         if lost:
             self._step(Settle(ticket, 0, None, LOST))
             self._at(self.now + self.random.uniform(0.5, 1.0), self._new_row, True)
         else:
-            self._step(Settle(ticket, 0, int(truth), OK))
+            self._step(Settle(ticket, 0, int(truth), reply))
 
     def _refused(self, ticket: Ticket, wait: float | None) -> None:
         self._truth.pop(ticket)

@@ -1,0 +1,38 @@
+"""Limits that nobody named and the endpoint tells in its answers' headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from parquill.batch import RunLoop, Watch
+from parquill.progress import LimitUse
+from tests.e2e.kit import rehearsal, rows, until
+
+
+@pytest.mark.parametrize("form", ["openai", "litellm"])
+async def test_limits_in_an_answers_headers_become_the_runs_own(form: str, tmp_path: Path) -> None:
+    seen: list[tuple[LimitUse, ...]] = []
+
+    @asynccontextmanager
+    async def attach(_: RunLoop, watch: Watch) -> AsyncIterator[None]:
+        async def look() -> None:
+            await until(lambda: watch.state().done >= 55)
+            seen.append(watch.state().limits)
+
+        looking = asyncio.create_task(look())
+        yield
+        await looking
+
+    limits = {"requests_per_minute": 1200, "tokens_per_minute": 60_000, "window": "sliding", "limit_headers": form}
+    async with rehearsal(tmp_path, **limits) as run:
+        run.write(rows(60))
+        summary = await run.run(attach=attach)
+        assert (summary.rows.ok, run.emulator.stats().rate_limited) == (60, 0)
+    told = {use.name: use.of for use in seen[0]}
+    assert told["requests/min"] == 1200
+    assert told["tokens/min"] == 60_000
