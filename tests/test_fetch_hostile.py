@@ -16,6 +16,7 @@ from parquill.fetch import Fetcher, UrlRules, check_url
 from parquill.fetch.addresses import PRIVATE, address_fault
 from parquill.fetch.guard import AddressRefusedError, guarded_socket
 from parquill.images.memory import ByteBudget
+from parquill.job import ImageSettings
 from tests.web import EagerClock, Web, reply, web_server
 
 REFUSED = (ErrorKind.IMAGE_REFUSED, ErrorKind.BAD_ROW)
@@ -290,6 +291,15 @@ def test_private_ranges_open_for_people_who_mean_it_but_credentials_stay_closed(
         assert address_fault(ipaddress.ip_address(text), PRIVATE) is None
     for text in ("169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200", "224.0.0.1", "0.0.0.0"):
         assert address_fault(ipaddress.ip_address(text), PRIVATE)
+
+
+def test_one_private_network_may_be_opened_and_the_others_stay_closed() -> None:
+    rules = UrlRules.of(ImageSettings(allow_private=("10.1.0.0/16", "169.254.0.0/16")))
+    check_url("http://10.1.2.3/x", rules)
+    for url in ("http://10.2.0.1/x", "http://127.0.0.1/x", "http://169.254.169.254/x", "http://[::ffff:10.2.0.1]/x"):
+        with pytest.raises(RowError) as refusal:
+            check_url(url, rules)
+        assert refusal.value.kind is ErrorKind.IMAGE_REFUSED
 
 
 @given(st.ip_addresses(v=4))

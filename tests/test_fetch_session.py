@@ -11,6 +11,7 @@ import pytest
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import CAP_BYTES, Fetcher
 from parquill.fetch.hosts import AT_ONCE, CONNECTIONS, FAILURES
+from parquill.fetch.versions import version_in
 from parquill.images.memory import ByteBudget
 from tests.clock import ManualClock
 from tests.web import SERVER, EagerClock, Web, reply, web_server
@@ -342,6 +343,44 @@ async def test_a_probe_asks_for_the_head_only(web: Web, eager: Asking) -> None:
     assert [request.method for request in web.requests] == ["HEAD"]
     with pytest.raises(RowError, match="HTTP 404"):
         await eager.fetcher.probe(web.url("/dead"))
+
+
+async def test_a_probe_tells_the_picture_s_state_and_asks_by_the_name_it_is_known_by(web: Web, eager: Asking) -> None:
+    date = "Fri, 27 Nov 2026 10:00:00 GMT"
+    web.answers["/tagged"] = reply(200, b"x", ETag='W/"v1"', Last_Modified=date)
+    web.answers["/dated"] = reply(200, b"x", Last_Modified=date)
+    assert await eager.fetcher.probe(web.url("/tagged")) == 'W/"v1"'
+    assert await eager.fetcher.probe(web.url("/dated")) == date
+    async with eager.memory.lease() as lease:
+        assert (await eager.fetcher.get(web.url("/dated"), lease)).version == date
+    assert not {"if-none-match", "if-modified-since"} & web.requests[0].headers.keys()
+    web.answers["/tagged"] = web.answers["/dated"] = reply(304)
+    assert await eager.fetcher.probe(web.url("/tagged"), 'W/"v1"') == 'W/"v1"'
+    assert web.requests[-1].headers["if-none-match"] == 'W/"v1"'
+    assert await eager.fetcher.probe(web.url("/dated"), date) == date
+    assert web.requests[-1].headers["if-modified-since"] == date
+    with pytest.raises(RowError, match="HTTP 304"):
+        await eager.fetcher.probe(web.url("/dated"))
+
+
+@pytest.mark.parametrize(
+    ("headers", "version"),
+    [
+        ({}, None),
+        ({"ETag": '"a"'}, '"a"'),
+        ({"ETag": 'W/"a"'}, 'W/"a"'),
+        ({"ETag": "a", "Last-Modified": "Fri, 27 Nov 2026 10:00:00 GMT"}, "Fri, 27 Nov 2026 10:00:00 GMT"),
+        ({"ETag": '"' + "a" * 300 + '"'}, None),
+        ({"ETag": '"a\nb"'}, None),
+        ({"ETag": '"a", "b"'}, None),
+        ({"Last-Modified": "yesterday"}, None),
+        ({"Last-Modified": 'Fri, 27 Nov 2026 10:00:00 "GMT"'}, None),
+        ({"Last-Modified": "Fri, 27 Nov 2026 10:00:00 GMT" + " " * 300 + "x"}, None),
+        ({"Last-Modified": "Fri, 27 Nov 99999 10:00:00 GMT"}, None),
+    ],
+)
+def test_only_a_name_that_can_be_asked_by_is_kept(headers: dict[str, str], version: str | None) -> None:
+    assert version_in(headers) == version
 
 
 async def test_a_host_that_knows_no_head_is_probed_by_get(web: Web, eager: Asking) -> None:

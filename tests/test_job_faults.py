@@ -91,6 +91,12 @@ class TestWrongValues:
             ),
             ("images.send=urls", "images.send: should be 'url', 'inline' or 'auto', not 'urls'"),
             ("images.allow_ports=[80, true]", "images.allow_ports[1]: should be a number, not true"),
+            ("images.allow_private=3", "images.allow_private: should be true or false or a list, not 3"),
+            (
+                "images.allow_private=[10.0.0.0/8, 8.8.8.8]",
+                "images.allow_private[1]: should be a network inside a private range, like '10.1.0.0/16' or "
+                "'192.168.7.5/32', not '8.8.8.8'",
+            ),
             ("documents.pages=x", "documents.pages: should be page numbers and ranges like '1-3, 7, 9-', not 'x'"),
             ("nightly.until=24:00", "nightly.until: should be a time of day like '22:30', not '24:00'"),
             ("prompt.user_column=text", "prompt: give exactly one of `user` and `user_column`"),

@@ -101,12 +101,14 @@ def reply(status: int, body: bytes = b"", **headers: str) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def web_server() -> AsyncIterator[Web]:
+async def web_server(*others: str) -> AsyncIterator[Web]:
+    """`others`: further addresses on loopback that are served at the same port."""
     web = Web()
     async with contextlib.AsyncExitStack() as stack:
-        server = await asyncio.start_server(web.serve, SERVER, 0)
-        web.port = server.sockets[0].getsockname()[1]
-        stack.callback(server.close)
+        for host in (SERVER, *others):
+            server = await asyncio.start_server(web.serve, host, web.port, backlog=1000)
+            web.port = server.sockets[0].getsockname()[1]
+            stack.callback(server.close)
         for host in ("127.0.0.1", "::1"):
             canary = await asyncio.start_server(web.sing, host, web.port)
             stack.callback(canary.close)

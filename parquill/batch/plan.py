@@ -159,7 +159,7 @@ class Planner:
         plan = RunPlan(
             self._job, self._manifest, self._reader, self._settings, complete, matched, orphans, kept_ok, kept_errors
         )
-        return plan if not matched else self._indexed(plan)
+        return plan if not matched else self.indexed(plan)
 
     def unfinished(self, parts: Mapping[str, PartInfo], *, emulated: bool, retry: Retry) -> tuple[Slice, ...]:
         """Return the slices whose part is missing or not its last word; looks only, moves nothing."""
@@ -313,8 +313,8 @@ class Planner:
         kinds = read_part(self._output, one.old.name, ["error_kind"]).column("error_kind")
         yield from kinds.take(pa.array(one.kept_at[one.kept_at >= 0])).to_pylist()
 
-    def _indexed(self, plan: RunPlan) -> RunPlan:
-        """Note where each answered fingerprint of the output stands, so that equal rows are not paid again."""
+    def indexed(self, plan: RunPlan) -> RunPlan:
+        """Return a plan that knows where each answered fingerprint stands, so that equal rows are not paid again."""
         index = FingerprintIndex(self._manifest.rows)
         open_slices = {one.number: one for one in plan.open}
         for number in range(len(self._manifest.slices)):

@@ -40,6 +40,8 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     opened = prepare(job, clock)
     planner = Planner(opened, Storage.at(job.output.path))
     left = planner.unfinished(planner.standing(), emulated=job.model.endpoint == "emulator", retry=Retry(retry))
+    if job.images.refresh and opened.manifest.columns.images:
+        left = opened.manifest.slices  # only the hosts know which pictures changed
     return RunPreview(
         job=job.name,
         model=job.model.name,

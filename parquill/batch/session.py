@@ -18,14 +18,14 @@ from parquill.batch.examples import with_pictures
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
 from parquill.batch.options import RunOptions
+from parquill.batch.outset import plan_run
 from parquill.batch.place import Attach, Place, unwatched
-from parquill.batch.plan import Planner, Retry, RunPlan
+from parquill.batch.plan import RunPlan
 from parquill.batch.portions import Spreading, Stopped
 from parquill.batch.prepare import Prepared
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import leave_record, price_snapshot, versions
 from parquill.batch.rungs import RungChoice
-from parquill.batch.shelf import LedgerShelf
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
 from parquill.batch.watch import Watch, sampling
@@ -67,19 +67,12 @@ class Session:
     async def run(self, attach: Attach = unwatched) -> RunSummary:
         """Do what is left to do; raises `UsageError` before anything is sent."""
         self._refuse_unpriced()
-        planner = Planner(self._opened, self._place.output)
-        parts = await asyncio.to_thread(planner.standing)
-        await self._recover(parts)
-        await self._place.portions.take_over()
-        retry = Retry(self._options.retry)
-        plan = await asyncio.to_thread(
-            planner.plan,
-            parts,
-            LedgerShelf(self._ledger),
-            emulated=self._facts.emulated,
-            retry=retry,
-            allow_shrink=self._options.allow_shrink,
-        )
+        async with self._opened.images:
+            return await self._run(attach)
+
+    async def _run(self, attach: Attach) -> RunSummary:
+        plan, notices = await plan_run(self._opened, self._place, self._options)
+        self._notices += notices
         if not plan.open:
             return await self._nothing_to_do(plan)
         rows = sum(one.slice.rows for one in plan.open)
@@ -89,9 +82,8 @@ class Session:
                 self._place.workspace, settings=plan.settings, realm=self._realm, rows=plan.todo
             )
         opened = self._opened
-        async with opened.images:
-            asking = await with_pictures(opened.asking, opened.images, opened.example_pictures)
-            return await self._ask(plan, await self._begin(plan), asking, attach)
+        asking = await with_pictures(opened.asking, opened.images, opened.example_pictures)
+        return await self._ask(plan, await self._begin(plan), asking, attach)
 
     @functools.cached_property
     def _lessons(self) -> Lessons:
@@ -103,12 +95,6 @@ class Session:
                 f"budget.usd: no price is known for {self._job.model.name} at {self._facts.base_url}, so a budget in "
                 "money cannot be kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
             )
-
-    async def _recover(self, parts: Mapping[str, PartInfo]) -> None:
-        """Put right what a dead process left."""
-        if parts and not await self._ledger.runs():
-            await self._ledger.open_books(sum(info.cost_pico for info in parts.values()))
-        await self._ledger.recover({name: info.part_id for name, info in parts.items()})
 
     async def _begin(self, plan: RunPlan) -> int:
         """Go on with the run that has not ended, or begin one."""

@@ -6,7 +6,7 @@ brings a shelf of its own, on which nothing moves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from parquill.batch.endpoint import EMULATOR
@@ -29,12 +29,19 @@ class Shelf(Protocol):
     def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
         """Take rows (with their number in that part) that have no place in the output any more."""
 
+    def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the encoded answers that stand in the archive under these fingerprints."""
+
+    def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        """Put archived answers under other fingerprints, so that no row finds them; pairs (old, new)."""
+
 
 class LedgerShelf:
     """The run's own: rows go into the ledger's archive, durably."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, realm: str) -> None:
         self._ledger = ledger
+        self._realm = realm
 
     def slices(self) -> Sequence[SliceRecord]:
         return self._ledger.slices().result()
@@ -47,6 +54,12 @@ class LedgerShelf:
 
     def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
         self._ledger.lift(part_id, entries).result()
+
+    def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return self._ledger.archived(fingerprints, self._realm).result()
+
+    def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        self._ledger.rename_archived(names, self._realm).result()
 
 
 def archive_entry(result: ItemResult) -> ArchiveEntry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ class StillShelf:
         self._realm = realm
         self._archived = glance is not None and glance.archive_holds(realm)
         self._moved = array("Q")
+        self._renamed: set[bytes] = set()
         self._in_order = True
 
     def slices(self) -> Sequence[SliceRecord]:
@@ -48,9 +49,18 @@ class StillShelf:
 
     def holds(self, fingerprint: bytes) -> bool:
         """Whether the archive would hold an answer when the run begins."""
+        if fingerprint in self._renamed:
+            return False
         if self._moved and self._has_moved(int.from_bytes(fingerprint[:8], "little")):
             return True
         return self._archived and self._glance is not None and self._glance.archived(fingerprint, self._realm)
+
+    def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return nothing: whether pictures of archived answers changed is left to the run."""
+        return {}
+
+    def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        self._renamed.update(old for old, _ in names)
 
     def _take(self, fingerprints: Iterable[bytes]) -> None:
         """Remember 64 bits of each: a changed prompt moves every row of an output."""

@@ -20,6 +20,7 @@ from parquill.batch.plan import Planner, Retry, RunPlan
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import price_snapshot
+from parquill.batch.refresh import Refresher, waiting_in
 from parquill.batch.run import endpoint_of, run_job
 from parquill.batch.twins import Elsewhere
 from parquill.chat import PICO
@@ -139,7 +140,8 @@ class _Desk:
     def _reckon(self, opened: Prepared, facts: EndpointFacts, loop: asyncio.AbstractEventLoop) -> Estimate:
         """Plan, walk and add up; on a thread of its own."""
         realm, options = realm_of(emulated=facts.emulated), self._options
-        planner = Planner(opened, Storage.at(self._job.output.path))
+        output = Storage.at(self._job.output.path)
+        planner = Planner(opened, output)
         parts = planner.standing()
         lessons = Lessons.take_up(opened, self._workspace, realm)
         if lessons.length.estimate().source != "receipts":
@@ -149,14 +151,18 @@ class _Desk:
             plan = planner.plan(
                 parts, shelf, emulated=facts.emulated, retry=Retry(options.retry), allow_shrink=options.allow_shrink
             )
-            elsewhere = Elsewhere.open(self._job.output.reuse_from, emulated=facts.emulated)
             chosen = RunOptions(limit=options.limit).chosen
+            refresher = Refresher(planner, opened.images, output, shelf, wait=waiting_in(loop))
+            if self._job.images.refresh:
+                plan = refresher.refreshed(plan, chosen)
+            elsewhere = Elsewhere.open(self._job.output.reuse_from, emulated=facts.emulated)
             sorter = Sorter(opened, plan, shelf, elsewhere, chosen)
             pictures = PartsOf(opened.images, check=options.check_images, wait=lambda work: _wait(loop, work))
             walk = Walk(opened, facts, lessons, sorter, pictures, by=options.by)
             self._workspace.make_ready()
             self._workspace.storage().write_whole(self._workspace.estimate.name, walk.write)
         found = self._told(opened, facts, lessons, plan, walk)
+        found = dataclasses.replace(found, notices=(*found.notices, *refresher.notices))
         if found.cost is not None and options.limit is None:
             Promise(found.settings, realm, found.unanswered, found.cost.range).keep(self._workspace)
         return found

@@ -24,7 +24,7 @@ PRIVATE: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
     for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
 )
-"""What `images.allow_private` opens: loopback, RFC 1918, carrier-grade NAT, unique local.
+"""What `images.allow_private: true` opens: loopback, RFC 1918, carrier-grade NAT, unique local.
 
 Link-local stays closed even then: no picture lives there, but cloud machines keep their
 credentials at 169.254.169.254 and fd00:ec2::254.

@@ -10,7 +10,9 @@ for our own fetches only. No name is looked up here: that is the guard's part.
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yarl import URL
@@ -48,9 +50,15 @@ class UrlRules:
             allow_hosts=tuple(host.lower() for host in settings.allow_hosts),
             deny_hosts=tuple(host.lower() for host in settings.deny_hosts),
             ports=frozenset(settings.allow_ports),
-            opened=PRIVATE if settings.allow_private else (),
-            local_names=settings.allow_private,
+            opened=_opened(settings.allow_private),
+            local_names=bool(settings.allow_private),
         )
+
+
+def _opened(allowed: bool | Sequence[str]) -> tuple[Network, ...]:
+    if isinstance(allowed, bool):
+        return PRIVATE if allowed else ()
+    return tuple(ipaddress.ip_network(text) for text in allowed)
 
 
 def shown(url: str) -> str:

@@ -101,6 +101,34 @@ class ImageRoom:
             return now
         return await _each([self._part(value) for value in values])
 
+    def is_elsewhere(self, value: PictureValue) -> bool:
+        """Whether what a value names can change without its identity: neither bytes nor a file of this machine."""
+        return self._sources.is_elsewhere(value)
+
+    async def changed(self, value: PictureValue, seen: ImageFigures | None) -> bool | None:
+        """Return whether a picture is another than the one that was `seen`; None where nobody can tell.
+
+        Its host is asked for its state. Where that has passed, or has no name, the picture is
+        opened and its bytes decide: a new ETag on an old picture is no change. A value that says
+        itself what it holds never changes.
+        """
+        if not self.is_elsewhere(value):
+            return False
+        if seen is None:
+            return None
+        try:
+            if isinstance(value, WebPicture) and seen.version is not None:
+                version = await self._fetcher.probe(value.url, seen.version)
+                if version == seen.version:
+                    return False
+                if seen.digest is None or self.passes_urls:
+                    return None if version is None else True
+            if seen.digest is None or (self.passes_urls and isinstance(value, WebPicture)):
+                return None
+            return (await self._anew(value, *self._as_picture)).pieces[0].source.hex() != seen.digest
+        except RowError:
+            return None
+
     async def document_parts(self, values: Sequence[PictureValue]) -> tuple[str | ImagePart, ...]:
         """Return documents as they are sent: their pages as pictures, or each one's text.
 

@@ -44,6 +44,12 @@ class Sources:
             raise FileNotFoundError(path)
         return self._local.stat(path)
 
+    def is_elsewhere(self, value: PictureValue) -> bool:
+        """Whether a value names what can change and keep its identity: neither bytes nor a local file."""
+        return isinstance(value, (WebPicture, StoredPicture)) or (
+            isinstance(value, PathPicture) and self._local is None
+        )
+
     async def read(self, value: PictureValue, lease: ByteLease) -> tuple[bytes | bytearray, str | None]:
         """Return a value's bytes while `lease` holds their size, and its host's name for their state.
 

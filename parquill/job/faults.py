@@ -67,7 +67,7 @@ def _key(fault: Any) -> str:
 
 def _is_branch(step: int | str) -> bool:
     """Pydantic names the branch of a union (`tuple[str, ...]`, `literal['all']`) as a step."""
-    return isinstance(step, str) and bool(re.search(r"[\[\]()]|^(str|int|float|decimal|dict|list)$", step))
+    return isinstance(step, str) and bool(re.search(r"[\[\]()]|^(str|int|float|bool|decimal|dict|list)$", step))
 
 
 def _said(key: str, faults: Sequence[Any], origin: Origin) -> str:

@@ -7,6 +7,7 @@ secret: `faults.py` decides what is shown.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -49,6 +50,18 @@ Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Money = Annotated[Decimal, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 _RANGE = r"\s*\d+\s*(-\s*\d*\s*)?"
 _KEY_NAME = "the name of an environment variable, never the key itself"
+
+
+def _private_network(text: str) -> str:
+    try:
+        fine = ipaddress.ip_network(text).is_private
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError("a network inside a private range, like '10.1.0.0/16' or '192.168.7.5/32'")
+    return text
+
+
 TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 
 
@@ -169,7 +182,7 @@ class ImageSettings(Section):
     allow_hosts: tuple[str, ...] = ()
     deny_hosts: tuple[str, ...] = ()
     allow_ports: tuple[Annotated[Integer, Field(ge=1, le=65535)], ...] = (80, 443)
-    allow_private: bool = False
+    allow_private: bool | tuple[Annotated[str, AfterValidator(_private_network)], ...] = False
     cache: str | None = None
     cache_mb: PositiveInt = 1024
     refresh: bool = False
@@ -271,6 +284,15 @@ class Job(Section):
     report: ReportSettings = ReportSettings()
     run: RunSettings = RunSettings()
     nightly: NightlySettings = NightlySettings()
+
+    @model_validator(mode="after")
+    def _fresh_pictures(self) -> Job:
+        if self.images.refresh and self.output.reuse_from:
+            raise ValueError(
+                "images.refresh and output.reuse_from exclude each other: whether the pictures behind another "
+                "output's answers are still the same cannot be asked"
+            )
+        return self
 
 
 def zone(name: str) -> ZoneInfo:

@@ -72,6 +72,26 @@ def _take(db: sqlite3.Connection, entry: int, rest: int) -> None:
         db.execute("DELETE FROM archive WHERE id = ?", (entry,))
 
 
+def answers(db: sqlite3.Connection, fingerprints: Iterable[bytes], realm: str) -> dict[bytes, bytes]:
+    """Return the encoded answers of a realm that stand under these fingerprints; nothing moves."""
+    query = "SELECT payload FROM archive WHERE fingerprint = ? AND realm = ? AND ok = 1"
+    found = ((one, db.execute(query, (one, realm)).fetchone()) for one in fingerprints)
+    return {one: bytes(row[0]) for one, row in found if row is not None}
+
+
+def rename(db: sqlite3.Connection, names: Iterable[tuple[bytes, bytes]], realm: str, at: int) -> None:
+    """Put what stands under fingerprints of a realm under others, which nothing asks for; pairs (old, new)."""
+    for old, new in names:
+        found = db.execute(
+            "DELETE FROM archive WHERE fingerprint = ? AND realm = ? RETURNING ok, cost_pico, rest_pico, payload",
+            (old, realm),
+        ).fetchone()
+        if found is not None:
+            ok, cost, rest, payload = found
+            entries = [ArchiveEntry(new, realm, False, rest, None)] if rest else []
+            put(db, [ArchiveEntry(new, realm, bool(ok), cost, payload), *entries], at)
+
+
 def retire(db: sqlite3.Connection, slice_id: int, at: int) -> int:
     """Move all that the ledger holds for a slice into the archive; returns how many outcomes.
 

@@ -317,6 +317,14 @@ class Ledger:
         """
         return self._call(archive.adopt, run, slice_id, wanted, self._now())
 
+    def archived(self, fingerprints: Iterable[bytes], realm: str) -> Pending[dict[bytes, bytes]]:
+        """Look which of these fingerprints have an answer in the archive: its encoded result; nothing moves."""
+        return self._call(archive.answers, fingerprints, realm)
+
+    def rename_archived(self, names: Iterable[tuple[bytes, bytes]], realm: str) -> Pending[None]:
+        """Put archived answers under other fingerprints, where no row finds them; costs stay as they are."""
+        return self._call(archive.rename, names, realm, self._now())
+
     def take_part(self, portion: str, *, run: int, realm: str, part: TakenPart) -> Pending[None]:
         """Take what another process of the run asked of a slice into these books; a second time changes nothing."""
         return self._call(takeover.take_part, portion, self._now(), run=run, realm=realm, part=part)
