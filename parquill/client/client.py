@@ -1,4 +1,4 @@
-"""The endpoint's client: one aiohttp session, and `complete`, which makes exactly one attempt.
+"""One aiohttp session, and `complete`, which makes exactly one attempt.
 
 It never retries, never raises for what the wire does (the `Exchange` says it), and knows
 nothing of limits or money. Connections are as many as the gate lets in flight: aiohttp's own
@@ -10,7 +10,6 @@ where a server repeats it in a reply, it is blotted out here, so that no message
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import ssl
 import time
@@ -22,6 +21,9 @@ import aiohttp
 import orjson
 import yarl
 
+from parquill.client.wire import Headers, Wire, read_whole, to_connect
+from parquill.clock import SystemClock
+from parquill.errors import JobError
 from parquill.job import Secret
 from parquill.replies import Exchange
 
@@ -32,8 +34,6 @@ _HEADERS = {
     "X-Title": "Parquill",
     "User-Agent": "Parquill",
 }
-_CONNECT_SECONDS = 15.0
-_MAX_REPLY_BYTES = 32 * 2**20
 _SHORTEST_SECRET = 16
 """Letters; what is shorter ("none", "EMPTY") is a key in name only, and a word that answers may hold."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
@@ -47,6 +47,7 @@ class Client:
         self._chat = yarl.URL(self._base + "/chat/completions", encoded=True)
         self._key = key
         self._session: aiohttp.ClientSession | None = None
+        self._wire: Wire | None = None
 
     async def __aenter__(self) -> Client:
         authorization = {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
@@ -57,11 +58,18 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=None),
             raise_for_status=False,
         )
+        try:
+            self._wire = Wire(self._session, self._chat, SystemClock())
+        except JobError:
+            await self._session.close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._wire is not None:
+            self._wire.close()
         if self._session is not None:
             await self._session.close()
 
@@ -70,20 +78,19 @@ class Client:
 
         `on_id` is told the generation's id when headers came and the body is still on its way.
         """
-        assert self._session is not None
+        assert self._wire is not None
         started = time.perf_counter()
+
+        def on_headers(headers: Headers) -> None:
+            generation = headers.get("X-Generation-Id", "")
+            if _GENERATION.fullmatch(generation):
+                on_id(generation)
+
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._session.post(self._chat, data=body, allow_redirects=False, timeout=_to_connect(seconds)) as reply,
-            ):
-                generation = reply.headers.get("X-Generation-Id", "")
-                if not reply.content.is_eof() and _GENERATION.fullmatch(generation):
-                    on_id(generation)
-                content = await self._read(reply)
-                return Exchange(reply.status, reply.headers, content, _since(started))
+            status, headers, content = await self._wire.post(body, seconds=seconds, on_headers=on_headers)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return _broken(error, _since(started), seconds, self._without_key(_said(error)))
+        return Exchange(status, headers, self._blotted(content), _since(started))
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         """GET a path below the base URL; return status and JSON, (0, None) where there is no reply.
@@ -95,25 +102,15 @@ class Client:
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._session.get(url, allow_redirects=False, timeout=_to_connect(seconds)) as reply,
+                self._session.get(url, allow_redirects=False, timeout=to_connect(seconds)) as reply,
             ):
-                raw = await self._read(reply)
-                return reply.status, orjson.loads(raw)
+                return reply.status, orjson.loads(self._blotted(await read_whole(reply.content)))
         except (TimeoutError, aiohttp.ClientError, OSError):
             return 0, None
         except orjson.JSONDecodeError:
             return reply.status, None
 
-    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
-        """Read a body whole, but not without bound: a hostile or broken server could send for ever."""
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := await reply.content.readany():
-            size += len(chunk)
-            if size > _MAX_REPLY_BYTES:
-                raise aiohttp.ClientPayloadError(f"the reply is longer than {_MAX_REPLY_BYTES >> 20} MiB")
-            chunks.append(chunk)
-        content = b"".join(chunks)
+    def _blotted(self, content: bytes) -> bytes:
         return content.replace(self._secret().encode(), b"***") if self._secret() else content
 
     def _without_key(self, text: str) -> str:
@@ -122,12 +119,6 @@ class Client:
     def _secret(self) -> str:
         key = self._key.reveal() if self._key else ""
         return key if len(key) >= _SHORTEST_SECRET else ""
-
-
-@functools.lru_cache(maxsize=64)
-def _to_connect(seconds: float) -> aiohttp.ClientTimeout:
-    """Connecting gives up before the whole attempt does: then it is known that nothing was sent."""
-    return aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, 0.9 * seconds))
 
 
 def _since(started: float) -> int:

@@ -1,0 +1,10 @@
+"""The endpoint's client: `complete` makes exactly one attempt and tells truly what came of it.
+
+- `client.py`: the session, the key, and what an attempt at the wire came to;
+- `wire.py`: one POST over aiohttp's connections, with a prebuilt head;
+- `deadlines.py`: one timer for all that is under way.
+"""
+
+from parquill.client.client import Client
+
+__all__ = ["Client"]
