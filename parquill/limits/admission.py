@@ -13,7 +13,7 @@ from collections import deque
 from parquill.errors import Stop
 from parquill.limits.events import Decisions
 from parquill.limits.state import LOOK_AGAIN, Line, State, day_opens_at, day_used_up
-from parquill.limits.values import Binding, Phase, Ticket
+from parquill.limits.values import ADMITTED, GONE, NEW, RESERVED, SETTLED, Binding, Ticket
 
 OVERTAKEN_FOR = 2.0
 OVERTAKEN_BY = 32
@@ -42,8 +42,8 @@ def pump_money(state: State, now: float, decisions: Decisions) -> None:
 def take_money(state: State, ticket: Ticket, decisions: Decisions) -> bool:
     if not state.budget.reserve(ticket.need.worst_pico, ticket.need.worst_tokens):
         return False
-    ticket.phase = Phase.RESERVED
-    decisions.granted.append(ticket)
+    ticket.phase = RESERVED
+    decisions.decided.append(ticket)
     return True
 
 
@@ -135,7 +135,7 @@ def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late
     state.in_flight += 1
     state.sent += 1
     state.day_used += 1
-    ticket.phase = Phase.ADMITTED
+    ticket.phase = ADMITTED
     ticket.sent_at = now
     ticket.request_bin = state.requests.take(now, 1, late=late)
     if state.tokens is not None:
@@ -144,14 +144,14 @@ def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late
     if state.breaker.until is not None:
         ticket.probe = state.breaker.sent()
     state.allowance.sent(now, retry=ticket.retry)
-    decisions.granted.append(ticket)
+    decisions.decided.append(ticket)
 
 
 def give_up(state: State, ticket: Ticket) -> None:
     """Take back all that `ticket` holds; it was not sent."""
     if ticket.waiting:
-        (state.money if ticket.phase is Phase.NEW else state.line).leave(ticket)
-    if ticket.phase is Phase.ADMITTED:
+        (state.money if ticket.phase is NEW else state.line).leave(ticket)
+    if ticket.phase is ADMITTED:
         state.in_flight -= 1
         state.sent -= 1
         state.day_used = max(0, state.day_used - 1)
@@ -163,15 +163,15 @@ def give_up(state: State, ticket: Ticket) -> None:
             state.tokens.give_back(ticket.token_bin, ticket.need.tokens)
     if ticket.reserved:
         state.budget.release(ticket.need.worst_pico, ticket.need.worst_tokens)
-    if ticket.phase is not Phase.SETTLED:
-        ticket.phase = Phase.GONE
+    if ticket.phase is not SETTLED:
+        ticket.phase = GONE
 
 
 def close(state: State, stop: Stop, message: str, decisions: Decisions) -> None:
     state.closed = (stop, message)
     for ticket in (*state.money.drain(), *state.line.drain()):
         give_up(state, ticket)
-        decisions.refused.append(ticket)
+        decisions.decided.append(ticket)
     state.binding = None
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from parquill.errors import Stop
 from parquill.limits.values import Reply, Ticket
 
+NEVER = math.inf
+
 
 @dataclass(slots=True)
 class Reserve:
@@ -59,11 +61,10 @@ Event = Reserve | Admit | Settle | Release | Close | Tick
 
 
 class Decisions:
-    """What a step decided: who goes on, who is refused, when to look again."""
+    """What a step decided: whose phase has changed (they go on, or are sent home), when to look again."""
 
-    __slots__ = ("granted", "refused", "wake_at")
+    __slots__ = ("decided", "wake_at")
 
     def __init__(self) -> None:
-        self.granted: list[Ticket] = []
-        self.refused: list[Ticket] = []
-        self.wake_at = math.inf
+        self.decided: list[Ticket] = []
+        self.wake_at = NEVER

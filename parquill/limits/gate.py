@@ -9,10 +9,10 @@ from parquill.budget import Budget
 from parquill.clock import Clock, Timer
 from parquill.errors import Stop
 from parquill.job import LimitSettings
-from parquill.limits.events import Admit, Close, Event, Release, Reserve, Settle, Tick
+from parquill.limits.events import NEVER, Admit, Close, Event, Release, Reserve, Settle, Tick
 from parquill.limits.state import crowd, new_state
 from parquill.limits.step import step
-from parquill.limits.values import GateClosed, GateStatistics, Need, Phase, Reply, Ticket
+from parquill.limits.values import ADMITTED, GONE, RESERVED, GateClosed, GateStatistics, Need, Reply, Ticket
 
 
 class Gate:
@@ -43,7 +43,7 @@ class Gate:
         """
         ticket = Ticket(need, retry=retry)
         self._apply(Reserve(ticket))
-        if ticket.phase is not Phase.RESERVED:
+        if ticket.phase is not RESERVED:
             await self._wait(ticket)
         return ticket
 
@@ -54,7 +54,7 @@ class Gate:
         the ticket held has been given back.
         """
         self._apply(Admit(ticket))
-        if ticket.phase is not Phase.ADMITTED:
+        if ticket.phase is not ADMITTED:
             await self._wait(ticket)
 
     def settle(self, ticket: Ticket, *, cost_pico: int, tokens: int | None, reply: Reply) -> None:
@@ -128,16 +128,15 @@ class Gate:
     def _apply(self, event: Event) -> None:
         now = self._clock.monotonic()
         self._state, decisions = step(self._state, now, event)
-        for ticket in decisions.granted:
-            _wake(ticket)
-        for ticket in decisions.refused:
-            _wake(ticket)
-        if decisions.wake_at != math.inf:
+        for ticket in decisions.decided:
+            if ticket.waiter is not None and not ticket.waiter.done():
+                ticket.waiter.set_result(None)
+        if decisions.wake_at != NEVER:
             self._wake_by(now, decisions.wake_at)
 
     async def _wait(self, ticket: Ticket) -> None:
         """Wait for the decision about `ticket`; cancelled, give back what it holds by then."""
-        if ticket.phase is not Phase.GONE:
+        if ticket.phase is not GONE:
             ticket.waiter = asyncio.get_running_loop().create_future()
             try:
                 await ticket.waiter
@@ -146,7 +145,7 @@ class Gate:
                 raise
             finally:
                 ticket.waiter = None
-        if ticket.phase is Phase.GONE:
+        if ticket.phase is GONE:
             if self._state.closed is None:
                 raise RuntimeError("a ticket was released while it waited")
             raise GateClosed(*self._state.closed)
@@ -164,8 +163,3 @@ class Gate:
         self._timer = None
         self._wake_at = math.inf
         self._apply(Tick(self._clock.wall() - self._clock.monotonic()))
-
-
-def _wake(ticket: Ticket) -> None:
-    if ticket.waiter is not None and not ticket.waiter.done():
-        ticket.waiter.set_result(None)

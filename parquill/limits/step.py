@@ -13,9 +13,11 @@ from parquill.errors import Stop
 from parquill.limits.admission import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
 from parquill.limits.events import Admit, Close, Decisions, Event, Release, Reserve, Settle, Tick
 from parquill.limits.state import State, comes_back, hear, turn_days, utc_midnight_after
-from parquill.limits.values import Binding, Outcome, Phase, Reply, Scope, Ticket
+from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
 
+OK, THROTTLED = Outcome.OK, Outcome.THROTTLED
 FAULTS = frozenset({Outcome.SERVER_FAULT, Outcome.TIMEOUT, Outcome.CONNECTION})
+IN_FLIGHT = Binding.IN_FLIGHT
 
 
 def step(state: State, now: float, event: Event) -> tuple[State, Decisions]:
@@ -30,8 +32,8 @@ def step(state: State, now: float, event: Event) -> tuple[State, Decisions]:
 def _reserve(state: State, now: float, event: Reserve, decisions: Decisions) -> None:
     ticket = event.ticket
     if state.closed:
-        ticket.phase = Phase.GONE
-        decisions.refused.append(ticket)
+        ticket.phase = GONE
+        decisions.decided.append(ticket)
         return
     if not state.money.count and take_money(state, ticket, decisions):
         return
@@ -41,11 +43,11 @@ def _reserve(state: State, now: float, event: Reserve, decisions: Decisions) -> 
 
 def _admit(state: State, now: float, event: Admit, decisions: Decisions) -> None:
     ticket = event.ticket
-    if ticket.phase is not Phase.RESERVED or ticket.waiting:
+    if ticket.phase is not RESERVED or ticket.waiting:
         raise RuntimeError("only a reserved ticket is admitted, and only once")
     if state.closed:
         give_up(state, ticket)
-        decisions.refused.append(ticket)
+        decisions.decided.append(ticket)
         return
     if not state.line.count and blocked(state, now, ticket) is None:
         send(state, now, ticket, decisions, late=False)
@@ -56,22 +58,22 @@ def _admit(state: State, now: float, event: Admit, decisions: Decisions) -> None
 
 def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> None:
     ticket, reply, outcome = event.ticket, event.reply, event.reply.outcome
-    if ticket.phase is not Phase.ADMITTED:
+    if ticket.phase is not ADMITTED:
         raise RuntimeError("a ticket is settled once, and only after it was admitted")
     need = ticket.need
     used = need.worst_tokens if event.tokens is None else event.tokens
     state.budget.settle(need.worst_pico, need.worst_tokens, cost_pico=event.cost_pico, used_tokens=used)
-    ticket.phase = Phase.SETTLED
+    ticket.phase = SETTLED
     if state.tokens is not None and ticket.token_bin is not None:
         # Only an answer says what its kind of request takes; what was refused keeps its estimate.
-        state.tokens.settle(ticket.token_bin, need.tokens, event.tokens if outcome is Outcome.OK else None)
-    if outcome is Outcome.THROTTLED:
+        state.tokens.settle(ticket.token_bin, need.tokens, event.tokens if outcome is OK else None)
+    if outcome is THROTTLED:
         _throttled(state, now, ticket, reply, decisions)
     else:
-        failed = outcome in FAULTS
+        failed = outcome is not OK and outcome in FAULTS
         state.breaker.record(now, ticket.probe, failed=failed)
         if not failed:
-            state.throttle.answered(now, ticket.sent_at, waiting=state.binding is Binding.IN_FLIGHT)
+            state.throttle.answered(now, ticket.sent_at, waiting=state.binding is IN_FLIGHT)
         if reply.told is not None:
             hear(state, now, reply.told, need.tokens if event.tokens is None else event.tokens)
     state.in_flight -= 1
@@ -96,7 +98,7 @@ def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions
 
 def _release(state: State, now: float, event: Release, decisions: Decisions) -> None:
     if event.ticket.waiting:
-        decisions.refused.append(event.ticket)
+        decisions.decided.append(event.ticket)
     give_up(state, event.ticket)
     _pump(state, now, decisions)
 
@@ -126,5 +128,5 @@ def _pump(state: State, now: float, decisions: Decisions) -> None:
         pump_money(state, now, decisions)
     if state.line.count:
         pump_line(state, now, decisions)
-    else:
+    elif state.money.count or state.binding is not None:
         bind(state, now, Binding.BUDGET if state.money.count else None)

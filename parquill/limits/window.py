@@ -32,7 +32,8 @@ MOST_BEHIND = 2.0
 HASTE = 0.05
 """Later it makes good for what is more, up to 2 s, by going 5 % faster for a while."""
 SIGMAS = 4.0
-MEMORY = 0.005
+REMEMBERED = 200
+MEMORY = 1 / REMEMBERED
 """Share that one settlement has in what is known of errors: a memory of about 400."""
 
 
@@ -183,8 +184,9 @@ class EstimateMeter(Meter):
 
     def settle(self, entry: Bin, estimate: float, actual: float | None) -> None:
         """Replace an estimate by what it was; None keeps it, and nothing is learned."""
-        self._open = max(0.0, self._open - estimate)
-        self._open_squares = max(0.0, self._open_squares - estimate * estimate)
+        left, squares = self._open - estimate, self._open_squares - estimate * estimate
+        self._open = left if left > 0.0 else 0.0
+        self._open_squares = squares if squares > 0.0 else 0.0
         if actual is None:
             return
         self.amend(entry, actual - estimate)
@@ -200,11 +202,11 @@ class EstimateMeter(Meter):
         """Follow the mean and the spread of relative errors over the last few hundred settlements."""
         error = -0.5 if error < -0.5 else 1.0 if error > 1.0 else error  # one outlier is no trend
         self._settled += 1
-        self._share = max(1.0 / self._settled, MEMORY)
+        self._share = 1.0 / self._settled if self._settled < REMEMBERED else MEMORY
         off = error - self._bias
         self._bias += self._share * off
         # From the prior on, not from the first error alone: one sample has no spread.
-        self._variance += min(self._share, 0.1) * (off * off - self._variance)
+        self._variance += (self._share if self._share < 0.1 else 0.1) * (off * off - self._variance)
 
     def _doubt(self) -> float:
         """Return how far what is in flight may turn out above its estimates, together.

@@ -116,7 +116,7 @@ class World:
 
     def _step(self, event: Event) -> None:
         self.state, decisions = step(self.state, self.now, event)
-        for ticket in decisions.granted:
+        for ticket in decisions.decided:
             if ticket.admitted:
                 self._leave(ticket)
         self._wake(decisions)
