@@ -19,6 +19,9 @@ FEWEST = 16
 CLEAN_ROUNDS = 2
 GAIN = 1.2
 """What a turnover with twice as many in flight must gain in answers a second."""
+CAREFUL = 4
+"""Answers that bring one more slot where a limit was met before: a rush overshoots it by what a
+round trip brings, and refusals far above and then at the limit look like those of a rate."""
 DEEPEST = 4
 """One refusal takes at most three quarters: what is in flight at the start says little."""
 FIRST_REGROW = 15.0
@@ -30,12 +33,14 @@ FAR = 1.25
 class SlotSearch:
     """Requests in flight: from `start`, never above `ceiling`.
 
-    Free, it grows by one with each answer, so by as much again in each turnover, and compares the
-    answers a second of one turnover with those of the last that gained. Two without a gain mean
+    Free, it grows by one with each answer, so by as much again in each turnover (a quarter of that
+    once a limit was met), and compares the answers a second of one turnover with those of the last
+    that gained. Two without a gain mean
     that the endpoint (or this machine) has enough; later it is tried again.
     """
 
     __slots__ = (
+        "_answers",
         "_base",
         "_cut",
         "_found",
@@ -58,6 +63,7 @@ class SlotSearch:
 
     def __init__(self, start: int, ceiling: int, now: float) -> None:
         self.ceiling = ceiling
+        self._answers = 0
         self._interval = FIRST_REGROW
         self._regrow_at = now
         self.stage = Stage.FREE
@@ -86,7 +92,7 @@ class SlotSearch:
                 self._begin(now)
                 return
             if self.stage is Stage.FREE and self.value < self.ceiling:
-                self.value += 1
+                self._grow()
         elif not waiting or sent_at < self._since:
             return
         self._left -= 1
@@ -110,6 +116,13 @@ class SlotSearch:
         self.value = max(self._low, min(level - 1, math.ceil(level * (1 - self._cut))))
         self._rounds = 0
         self._begin(now)
+
+    def _grow(self) -> None:
+        if self.refusals:
+            self._answers += 1
+            if self._answers % CAREFUL:
+                return
+        self.value += 1
 
     def _compare(self, now: float, level: int) -> None:
         """Note what does not fit a limit on what is in flight: it refuses at one number, and not below."""

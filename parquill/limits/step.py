@@ -17,7 +17,7 @@ from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, O
 
 OK, THROTTLED = Outcome.OK, Outcome.THROTTLED
 FAULTS = frozenset({Outcome.SERVER_FAULT, Outcome.TIMEOUT, Outcome.CONNECTION})
-IN_FLIGHT = Binding.IN_FLIGHT
+IN_FLIGHT, TOKENS = Binding.IN_FLIGHT, Binding.TOKENS
 
 
 def step(state: State, now: float, event: Event) -> tuple[State, Decisions]:
@@ -52,8 +52,11 @@ def _admit(state: State, now: float, event: Admit, decisions: Decisions) -> None
     if not state.line.count and blocked(state, now, ticket) is None:
         send(state, now, ticket, decisions, late=False)
         return
+    behind = state.line.count and not ticket.retry
     state.line.append(ticket)
-    pump_line(state, now, decisions)
+    # At the end of a line nobody moves for it; only one that is too large may be overtaken.
+    if not behind or state.binding is TOKENS:
+        pump_line(state, now, decisions)
 
 
 def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> None:

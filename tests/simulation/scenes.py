@@ -54,7 +54,7 @@ def known(kind: str, seed: int, *, limit: float | None = None, by_tokens: bool =
     """A limit that the job tells."""
     rng = random.Random(seed)
     if limit is None:
-        limit = rng.randint(16, 200) if kind == "slots" else 60 * rng.randint(5, 50)
+        limit = rng.randint(16, 120) if kind == "slots" else 60 * rng.randint(5, 40)
     traffic = Traffic(latency=rng.choice([1.0, 2.3]), jitter=0.003 if kind == "quanta" else rng.choice([0.02, 0.18]))
     traffic.lost = rng.choice([0.0, 0.01])
     settings = LimitSettings(requests_per_minute=int(limit))
@@ -72,9 +72,9 @@ def unknown(kind: str, seed: int, *, limit: float | None = None, hint: bool | No
     """A limit that nobody tells."""
     rng = random.Random(seed)
     if limit is None:
-        limit = rng.randint(30, 200) if kind == "slots" else 60 * rng.randint(20, 70)
+        limit = rng.randint(20, 120) if kind == "slots" else 60 * rng.randint(10, 40)
     traffic = Traffic(
-        latency=rng.choice([1.0, 2.3, 5.0]),
+        latency=rng.choice([2.3, 5.0] if limit > 64 and kind == "slots" else [1.0, 2.3, 5.0]),
         jitter=0.003 if kind == "quanta" else rng.choice([0.02, 0.1]),
         lost=rng.choice([0.0, 0.01]),
         waiting=1200,
