@@ -82,7 +82,7 @@ async def notify(settings: NotifySettings, notice: Notice, clock: Clock) -> Deli
             await attempt(),
             wants=lambda last: last.may_pass,
             may=lambda: sent < MAX_ATTEMPTS,
-            throttled=lambda _: False,
+            rest=lambda _: None,
             sleep=clock.sleep,
             rng=random.Random(),  # noqa: S311 - it spreads waits, it keeps no secret
         )

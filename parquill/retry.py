@@ -38,21 +38,22 @@ async def again(
     *,
     wants: Callable[[T], bool],
     may: Callable[[], bool],
-    throttled: Callable[[T], bool],
+    rest: Callable[[T], float | None],
     sleep: Callable[[float], Awaitable[None]],
     rng: random.Random,
 ) -> T:
     """Repeat `attempt` while its result `wants` it and the row `may`; return the last result.
 
-    `last` is what the first attempt gave. A `throttled` result backs off from the start: the
-    gate itself decides when it lets the row through.
+    `last` is what the first attempt gave. `rest` says of a result that was throttled how many
+    seconds the row waits, most often 0: the gate itself decides when it lets the row through.
+    None, for others, is this room's own wait.
     """
     tries = 0
 
     def pause() -> float:
         nonlocal tries
-        if throttled(last):
-            return 0.0
+        if (asked := rest(last)) is not None:
+            return asked
         longest = min(LONGEST_WAIT, FIRST_WAIT * 2**tries)
         tries += 1
         return rng.uniform(0, longest)

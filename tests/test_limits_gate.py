@@ -190,6 +190,7 @@ async def test_retry_after_closes_the_whole_gate_and_a_ramp_follows() -> None:
     refused = await send(gate)
     gate.settle(refused, cost_pico=0, tokens=0, reply=Reply(Outcome.THROTTLED, wait=10.0))
     waiting = [asyncio.create_task(send(gate)) for _ in range(80)]
+    assert gate.shut
     await clock.advance(9.9)
     assert sum(task.done() for task in waiting) == 0
     assert gate.statistics().binding == "pause"
@@ -198,6 +199,7 @@ async def test_retry_after_closes_the_whole_gate_and_a_ramp_follows() -> None:
     await clock.advance(1.5)
     on_the_ramp = sum(task.done() for task in waiting)
     assert 5 < on_the_ramp < 60
+    assert not gate.shut
     await clock.advance(2.0)
     assert sum(task.done() for task in waiting) == 80
 

@@ -139,6 +139,13 @@ def test_refusals_that_have_nothing_to_do_with_us_do_not_end_at_a_crawl(share: f
     assert sum(log.taken[10:20]) > 0.8 * 10 * 60 * 200 / 10.12
 
 
+def test_a_wait_asked_for_at_random_holds_back_its_row_and_not_the_others() -> None:
+    server = Moody(0.05, 9, wait=1.0, limit=64)
+    traffic = Traffic(latency=2.3, jitter=0.02, waiting=300)
+    log = World(LimitSettings(max_in_flight=128), server, seed=9, traffic=traffic).run(8 * 60)
+    assert sum(log.taken[4:8]) > 0.9 * 4 * 60 * 64 / 2.36
+
+
 def test_one_refusal_at_the_start_does_not_slow_the_run_for_minutes() -> None:
     traffic = Traffic(latency=1.0, waiting=1500)
     server = FixedWindow(6000, phase=20.0, hint=True)

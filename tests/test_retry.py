@@ -11,7 +11,7 @@ import pytest
 from parquill.retry import FIRST_WAIT, LONGEST_WAIT, again
 from tests.clock import ManualClock, settle
 
-BAD, SLOW, GOOD = "bad", "slow", "good"
+BAD, SLOW, RESTING, GOOD = "bad", "slow", "resting", "good"
 
 
 class Highest(random.Random):
@@ -40,9 +40,9 @@ class Row:
         return await again(
             self.attempt,
             await self.attempt(),
-            wants=lambda result: result in (BAD, SLOW),
+            wants=lambda result: result in (BAD, SLOW, RESTING),
             may=self.may,
-            throttled=lambda result: result == SLOW,
+            rest={SLOW: 0.0, RESTING: 2.0}.get,
             sleep=self.clock.sleep,
             rng=rng or Highest(),
         )
@@ -105,6 +105,13 @@ async def test_a_throttled_row_waits_nothing_of_its_own_and_does_not_lengthen_la
     row = Row(clock, SLOW, SLOW, SLOW, BAD, GOOD)
     assert await finished(row, clock) == GOOD
     assert row.times == [0.0, 0.0, 0.0, 0.0, FIRST_WAIT]
+
+
+async def test_a_throttled_row_rests_as_long_as_it_is_told_to() -> None:
+    clock = ManualClock()
+    row = Row(clock, RESTING, RESTING, GOOD)
+    assert await finished(row, clock) == GOOD
+    assert row.times == [0.0, 2.0, 4.0]
 
 
 async def test_a_hundred_rows_at_once_do_not_mix_their_states() -> None:

@@ -47,8 +47,8 @@ class Asked:
     """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
 
     __slots__ = (
-        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "place", "throttles", "tries",
-        "unsettled",
+        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "place", "rest", "throttles",
+        "tries", "unsettled",
     )  # fmt: skip
 
     def __init__(self, place: Place, account: Account) -> None:
@@ -59,6 +59,8 @@ class Asked:
         self.gate_seconds = 0.0
         self.tries = 0
         self.throttles = 0
+        self.rest = 0.0
+        """Seconds the endpoint asks this row to wait, where the gate stays open for others."""
         self.last_latency_ms: int | None = None
         self.unsettled: tuple[int, Booking] | None = None
         """An attempt whose outcome goes to the ledger together with the row's."""
@@ -109,7 +111,7 @@ class Attempts:
             verdict,
             wants=lambda last: last.retry,
             may=lambda: self._may_try(asked),
-            throttled=lambda last: last.throttled,
+            rest=lambda last: asked.rest if last.throttled else None,
             sleep=self._rest,
             rng=self._rng,
         )
@@ -196,17 +198,17 @@ class Attempts:
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
             asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
-            self._gate.settle(
-                ticket,
-                cost_pico=booking.cost_pico or 0,
-                tokens=_tokens(booking, verdict),
-                reply=_reply_of(verdict, exchange, self._clock.wall()),
-            )
+            reply = _reply_of(verdict, exchange, self._clock.wall())
+            tokens = _tokens(booking, verdict)
+            self._gate.settle(ticket, cost_pico=booking.cost_pico or 0, tokens=tokens, reply=reply)
             if self._evidence is not None:
                 self._evidence.add(self._evidence_of(asked, verdict, booking))
             if verdict.completion is None:
                 self.settle(asked, error_kind=verdict.kind)
-        asked.throttles += verdict.throttled
+        if verdict.throttled:
+            asked.throttles += 1
+            asked.rest = 0.0 if self._gate.shut else reply.wait or 0.0
+            asked.gate_seconds += asked.rest
         return verdict
 
     def _evidence_of(self, asked: Asked, verdict: Verdict, booking: Booking) -> AttemptEvidence:

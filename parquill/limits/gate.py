@@ -88,6 +88,11 @@ class Gate:
         )
 
     @property
+    def shut(self) -> bool:
+        """Whether a refusal has shut the gate for a while, for all."""
+        return self._state.throttle.pause.until is not None or self._state.day_shut_until is not None
+
+    @property
     def closed(self) -> GateClosed | None:
         """Why the gate is closed; None while it is open."""
         return None if self._state.closed is None else GateClosed(*self._state.closed)

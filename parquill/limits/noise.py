@@ -7,7 +7,8 @@ crawl. Two answers:
   three in quick succession are always more than that.
 - A limit refuses less when less is sent, and several in a row. If lone refusals are as frequent
   at half the load (or less), they have nothing to do with us: the cuts are taken back, and for
-  half an hour twice their share is tolerated.
+  half an hour twice their share is tolerated. A short Retry-After then holds back the row that
+  was refused, and not all others.
 """
 
 from __future__ import annotations

@@ -170,7 +170,9 @@ class Throttle:
         if episode is None:
             if sent_at < self._ended:
                 return
-            episode = self._suspect(now, in_flight, told=wait is not None or scope is not Scope.UNCLEAR)
+            brief = wait is not None and wait < RESET_LIKE and self._noise.noisy(now)
+            told = scope is not Scope.UNCLEAR or (wait is not None and not brief)
+            episode = self._suspect(now, in_flight, told=told)
             if episode is None:
                 return
         else:

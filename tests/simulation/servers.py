@@ -147,14 +147,17 @@ class Queueing(Server):
         return done
 
 
-class Moody(Server):
-    """Refuses now and then for reasons of its own: a pool shared with strangers."""
+class Moody(Slots):
+    """Refuses now and then for reasons of its own, a pool shared with strangers; `wait` is what it says then."""
 
-    def __init__(self, share: float, seed: int) -> None:
-        super().__init__()
+    def __init__(self, share: float, seed: int, *, wait: float | None = None, limit: float = math.inf) -> None:
+        super().__init__(limit)
         self.share = share
+        self.wait = wait
         self.random = random.Random(seed)
 
     def arrive(self, now: float, weight: float) -> None:
+        super().arrive(now, weight)
         if self.random.random() < self.share:
-            raise RefusedError(None)
+            self.busy -= 1
+            raise RefusedError(self.wait)
