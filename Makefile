@@ -66,6 +66,7 @@ lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 	printf 'playwright\naxe-playwright-python\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header -c requirements/dev.lock - -o requirements/browser.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --extra dask --extra ray -c requirements/dev.lock pyproject.toml -o requirements/cluster.lock
 	echo 'uv==0.13.9' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/bootstrap.lock
 
 clean:  ## remove the environment and what runs left behind

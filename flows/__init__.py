@@ -15,8 +15,10 @@ from parquill.job import set_environment_defaults
 
 set_environment_defaults(
     {
+        "DASK_LOGGING__DISTRIBUTED": "warning",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "RAY_USAGE_STATS_ENABLED": "0",
     }
 )

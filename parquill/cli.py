@@ -7,27 +7,23 @@ imports what it needs when it runs, so that `parquill run` is sending within a s
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
-from parquill.garbage import seldom_collected
+from parquill.loops import run_alone
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from parquill.batch import RunOptions
     from parquill.job import Job
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="parquill",
@@ -93,7 +89,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     from parquill.job import parse_kinds  # noqa: PLC0415
     from parquill.portions import spread_here  # noqa: PLC0415
     from parquill.progress import render_summary  # noqa: PLC0415
-    from parquill.terminal import attended, stopping_on_signals  # noqa: PLC0415
+    from parquill.terminal import attended  # noqa: PLC0415
 
     if progress not in ("auto", "json"):
         _fail(f"--progress {progress}: it is auto or json", 2)
@@ -106,8 +102,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         if max_usd is not None:
             _gate(loaded, options, max_usd)
         attach = attended(console, quiet=quiet, json_lines=progress == "json")
-        spread = spread_here(loaded, signals=stopping_on_signals)
-        summary = _run_async(run_job(loaded, options, attach=attach, spread=spread))
+        summary = run_alone(run_job(loaded, options, attach=attach, spread=spread_here(loaded)))
     if as_json:
         _print_json(summary.to_json())
     if not quiet and not as_json:
@@ -134,7 +129,7 @@ def estimate(  # noqa: PLR0917 - typer makes options of parameters
     with _faults():
         most = _dollars(max_usd)
         options = EstimateOptions(calibrate=calibrate, by=by, compare=compare, check_images=check_images, max_usd=most)
-        found = _run_async(estimate_job(_load(job, overrides), options))
+        found = run_alone(estimate_job(_load(job, overrides), options))
     if as_json:
         _print_json(found.to_json())
     else:
@@ -164,7 +159,7 @@ def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
     from parquill.report.of_job import write_report  # noqa: PLC0415
 
     with _faults():
-        place = _run_async(write_report(_load(job, overrides)))
+        place = run_alone(write_report(_load(job, overrides)))
     print(place)  # noqa: T201 - it is the command's answer
 
 
@@ -184,7 +179,7 @@ def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
     from parquill.doctor import examine, render_diagnosis  # noqa: PLC0415
 
     with _faults():
-        diagnosis = _run_async(examine(_load(job, overrides)))
+        diagnosis = run_alone(examine(_load(job, overrides)))
     render_diagnosis(diagnosis, _console(standard_output=True))
     raise typer.Exit(diagnosis.exit_status)
 
@@ -209,7 +204,7 @@ def emulator(  # noqa: PLR0917 - typer makes options of parameters
         settings = EmulatorSettings.of_profile(
             profile, seed=seed, port=port, host=host, allow_remote=allow_remote, log_path=log
         )
-        _run_async(serve(settings, lambda line: print(line, flush=True)))  # noqa: T201 - the base URL is its answer
+        run_alone(serve(settings, lambda line: print(line, flush=True)))  # noqa: T201 - the base URL is its answer
 
 
 def main() -> None:
@@ -233,7 +228,7 @@ def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
     most = _dollars(max_usd)
     assert most is not None
     asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=options.allow_shrink)
-    refuse_above(_run_async(estimate_job(job, asked)), most)
+    refuse_above(run_alone(estimate_job(job, asked)), most)
 
 
 def _dollars(text: str | None) -> Decimal | None:
@@ -253,21 +248,6 @@ def _console(*, standard_output: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415
 
     return Console(stderr=not standard_output, highlight=False)
-
-
-def _run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine as this process's only business."""
-    with seldom_collected(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(work)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is there; the same program runs without it."""
-    with contextlib.suppress(ImportError):
-        import uvloop  # noqa: PLC0415
-
-        return uvloop.new_event_loop
-    return None
 
 
 @contextlib.contextmanager

@@ -12,11 +12,11 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from parquill.batch import Attach, RunLoop, Watch
+from parquill.batch import Attach, Stoppable, Watched
 from parquill.clock import SystemClock
 from parquill.errors import Stop
 from parquill.progress import choose_style, render_summary, show
@@ -24,12 +24,6 @@ from parquill.summary import RunSummary
 
 if TYPE_CHECKING:
     from parquill.estimate import Estimate
-
-
-class Stoppable(Protocol):
-    """A run, or one that is shared."""
-
-    def stop(self, reason: Stop, message: str, *, grace: float = ...) -> None: ...
 
 
 _STOPS = {
@@ -43,7 +37,7 @@ def attended(console: Console, *, quiet: bool, json_lines: bool) -> Attach:
     """Return what `run_job` enters: a display, and handlers of the signals that stop a run."""
 
     @contextlib.asynccontextmanager
-    async def attach(loop: RunLoop, watch: Watch) -> AsyncIterator[None]:
+    async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
         style = choose_style(console, quiet=quiet, json_lines=json_lines)
         with stopping_on_signals(loop):
             async with show(style, watch.state, console, SystemClock()):

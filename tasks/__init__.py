@@ -1,7 +1,7 @@
 """Prefect tasks. Each wraps one step of the engine, never one row.
 
     plan.py       what there is to do
-    execute.py    the run itself
+    execute.py    the run itself; cluster.py: the workers that it is spread over; portion.py: one of their portions
     estimate.py   what it would cost, and the gate of a night
     publish.py    the report, and artifacts of what came out
     verify.py     the proof that it matches

@@ -1,33 +1,69 @@
-"""execute: the run itself, in the flow's own event loop."""
+"""execute: the run itself, in the flow's own event loop, or spread over other processes (`run.workers`)."""
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 
 from parquill.clock import SystemClock
 from parquill.garbage import seldom_collected
-from parquill.job import Job
+from parquill.job import Job, find_api_key
 from tasks.key import endpoint_key
 from tasks.watching import watched
 
 if TYPE_CHECKING:
     from parquill.batch import RunOptions
+    from parquill.portions import Crew
     from parquill.summary import RunSummary
 
 
-@task(name="execute", cache_policy=NO_CACHE, persist_result=False)
 async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
-    """Run the job to its end or its stop; the same task goes on where it stopped.
+    """Run the job to its end or its stop; the same again goes on where it stopped.
 
-    A row's retries are the engine's own. The task has none: what stops a whole run (a budget,
-    a key, a full disk) would stop it again. Raises `UsageError` before anything is sent.
+    Raises `UsageError` before anything is sent.
+    """
+    async with _crew_of(job) as crew:
+        return await _execute(job, options, crew)
+
+
+@task(name="execute", cache_policy=NO_CACHE, persist_result=False)
+async def _execute(job: Job, options: RunOptions | None, crew: Crew | None) -> RunSummary:
+    """Run the job; a row's retries are the engine's own.
+
+    The task has none: what stops a whole run (a budget, a key, a full disk) would stop it again.
     """
     from parquill.batch import run_job  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.portions import spread_over  # noqa: PLC0415
 
     key = await endpoint_key(job.model)
     attach = watched(job.name, get_run_logger(), SystemClock())
+    spread = None if crew is None else spread_over(job.run.workers, crew)
     with seldom_collected():
-        return await run_job(job, options, key=key, attach=attach)
+        return await run_job(job, options, key=key, attach=attach, spread=spread)
+
+
+@contextlib.asynccontextmanager
+async def _crew_of(job: Job) -> AsyncIterator[Crew | None]:
+    """The processes that the job is shared among: this machine's, or a cluster's; None where it wants one."""
+    if job.run.workers == 1:
+        yield None
+    elif job.run.engine == "local":
+        from parquill.portions import LocalCrew  # noqa: PLC0415 - as above
+
+        # Processes of ours find a key where we do, save in a block of Prefect's.
+        yield LocalCrew(None if find_api_key(job.model) is not None else await endpoint_key(job.model))
+    else:
+        from tasks.cluster import ClusterCrew, task_runner  # noqa: PLC0415 - needed by few
+
+        async with get_client() as client:
+            crew = ClusterCrew(task_runner(job.run), contextvars.copy_context(), str(client.api_url))
+            try:
+                yield crew
+            finally:
+                await crew.close()

@@ -24,7 +24,7 @@ from parquill.clock import Clock
 from parquill.progress import RateWindow, RunState, line
 
 if TYPE_CHECKING:
-    from parquill.batch import Attach, RunLoop, Watch
+    from parquill.batch import Attach, Stoppable, Watched
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
@@ -43,7 +43,7 @@ def watched(job: str, logger: Logger, clock: Clock) -> Attach:
     """Return what `run_job` enters: signals stop the run, and the server sees how it goes."""
 
     @contextlib.asynccontextmanager
-    async def attach(loop: RunLoop, watch: Watch) -> AsyncIterator[None]:
+    async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
         from parquill.terminal import stopping_on_signals  # noqa: PLC0415 - it loads the engine
 
         shown = _Shown(job, watch, logger)
@@ -67,7 +67,7 @@ def watched(job: str, logger: Logger, clock: Clock) -> Attach:
 class _Shown:
     """What has been told of one run."""
 
-    def __init__(self, job: str, watch: Watch, logger: Logger) -> None:
+    def __init__(self, job: str, watch: Watched, logger: Logger) -> None:
         self._key = artifact_key(job, "progress")
         self._watch = watch
         self._logger = logger

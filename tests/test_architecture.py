@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "errors clock garbage",
         "job",
-        "advice chat nights storage words",
+        "advice chat loops nights storage words",
         "answers budget prices prompts replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "images manifest notify progress",
@@ -40,6 +40,11 @@ DOORS: Mapping[str, frozenset[str]] = {
     library: frozenset(rooms.split())
     for library, rooms in {
         "prefect": "flows tasks",
+        "prefect_dask": "tasks",
+        "prefect_ray": "tasks",
+        "dask": "",
+        "distributed": "",
+        "ray": "",
         "tenacity": "retry",
         "aiohttp": "client fetch notify emulator",
         "pyarrow": "manifest results storage answers batch estimate verify report",

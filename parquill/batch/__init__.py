@@ -10,17 +10,15 @@ attempts.py      one request: money, intent, rate and slot, wire; account.py: it
 slices.py        a whole slice becomes a part
 loop.py          workers, stopping, what is left
 preview.py       what a run would have to do, without its lock
-session.py       one process's work on a run (options.py, place.py); run.py: `run_job`
-portions.py      what other processes do for a run, and how it comes into its books
+session.py       one process's work on a run (options.py, place.py, means.py); run.py: `run_job`
+portions.py      what other processes do for a run, and how it comes into its books: order.py post.py ask.py
 lessons.py       what receipts taught earlier runs; promise.py: what an estimate promised
-watch.py         what a run tells of itself while it goes
+watch.py         what a run tells of itself while it goes; attach.py: whom
 """
 
-from parquill.batch.loop import RunLoop
+from parquill.batch.attach import Attach, Stoppable, Watched, unwatched
 from parquill.batch.options import RunOptions
-from parquill.batch.place import Attach, unwatched
 from parquill.batch.preview import RunPreview, preview_run
 from parquill.batch.run import run_job
-from parquill.batch.watch import Watch
 
-__all__ = ["Attach", "RunLoop", "RunOptions", "RunPreview", "Watch", "preview_run", "run_job", "unwatched"]
+__all__ = ["Attach", "RunOptions", "RunPreview", "Stoppable", "Watched", "preview_run", "run_job", "unwatched"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from parquill.batch.selection import Selection
+from parquill.batch.selection import Rows, Selection
 from parquill.errors import ErrorKind
 
 
@@ -13,8 +13,8 @@ from parquill.errors import ErrorKind
 class Portion:
     """What one of several processes asks of a run; its job has an output of its own and its share of the limits."""
 
-    without: Mapping[str, frozenset[int]]
-    """The slices it has, by their parts' names, each with the rows that are left to others."""
+    rows: Mapping[str, Rows]
+    """The slices that it has a part in, by their parts' names."""
     emulated: bool
     """Whose answers these are, as the run's first process found."""
     base_url: str | None = None
@@ -45,8 +45,8 @@ class RunOptions:
     @property
     def chosen(self) -> Selection:
         """The rows that are asked."""
-        left = {} if self.portion is None else {part: rows for part, rows in self.portion.without.items() if rows}
-        return Selection(self.limit, self.select, left)
+        portion = {} if self.portion is None else self.portion.rows
+        return Selection(self.limit, self.select, {part: rows for part, rows in portion.items() if not rows.are_all})
 
     @property
     def is_crowded(self) -> bool:

@@ -1,7 +1,7 @@
-"""Portions: what other processes are asked to do for a run, and how it comes into its books.
+"""Portions: what other processes do for a run, and how it comes into its books.
 
-A portion is a run of its own: some slices of the manifest, a share of the limits and of the
-budget, its own output and ledger. What is asked of it stands as an `Order` beside the run's ledger
+A portion is a run of its own: some rows of the manifest, a share of the limits and of the budget,
+its own output and ledger. What is asked of it stands as an `Order` beside the run's ledger
 before it begins. When it has ended, this process takes its rows' outcomes and costs into its own
 ledger, as if it had asked them itself, and asks what is left: twins, rows of portions that stopped,
 rows too large for a share. So the end of a shared run is that of any other run, and a crash
@@ -14,143 +14,75 @@ from here. One that died with its machine has its whole share booked: what it sp
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-import json
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-from parquill.batch.endpoint import EMULATOR, EndpointFacts
-from parquill.batch.options import Portion, RunOptions
-from parquill.batch.plan import RunPlan
-from parquill.batch.prepare import Prepared
-from parquill.budget import Budget
+from parquill.batch.ask import close_portion
+from parquill.batch.endpoint import EMULATOR
+from parquill.batch.order import Order, Spread, Spreading, Stopped
+from parquill.batch.post import LEASE, Post
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, Stop
-from parquill.job import Job, Secret, state_home
-from parquill.ledger import Glance, Ledger, Spend, TakenPart, TakenRow
+from parquill.errors import OutputError
+from parquill.job import BudgetSettings, LimitSettings, Secret
+from parquill.ledger import Ledger, Spend, TakenPart, TakenRow
 from parquill.results import ItemResult, Status, read_part, read_part_info, results_in
 from parquill.storage import Storage, is_remote
-from parquill.summary import RunSummary
+from parquill.summary import PICO
 from parquill.workspace import Workspace
 
-REPORT, STOP = "report.json", "stop.json"
-"""Files beside a portion's parts: what it spent, once it has ended; that it should stop."""
-
-Stopped = tuple[Stop, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Spreading:
-    """What a run has to do when it might be shared; read, not changed."""
-
-    opened: Prepared
-    plan: RunPlan
-    run: int
-    facts: EndpointFacts
-    workspace: Workspace
-    budget: Budget
-    day_used: int
-    options: RunOptions
-
-
-Spread = Callable[[Spreading], Awaitable[Stopped | None]]
-"""Has portions of a run asked by others; returns when they have ended, and why the run is to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What one portion is asked: JSON values only, so that it can be sent anywhere."""
-
-    id: str
-    run: int
-    """In the ledger of the run that it belongs to."""
-    job: Mapping[str, Any]
-    """In the job file's form, with the portion's share of limits and budget and its own output."""
-    without: Mapping[str, list[int]]
-    emulated: bool
-    base_url: str | None
-    folder: str
-    """Relative paths of the job are seen from here."""
-    share_pico: int
-    retry: tuple[str, ...] = ()
-    deadline: float | None = None
-    crowded: bool = False
-
-    @property
-    def output(self) -> str:
-        return str(self.job["output"]["path"])
-
-    @property
-    def workspace(self) -> Workspace:
-        """Where the portion's own ledger is, on the machine that it runs on."""
-        return Workspace.of(self.output, state_home())
-
-    def dump(self) -> bytes:
-        return json.dumps(dataclasses.asdict(self)).encode()
-
-    @classmethod
-    def load(cls, raw: bytes) -> Order:
-        data = json.loads(raw)
-        return cls(**{**data, "retry": tuple(data["retry"])})
-
-
-async def ask_portion(order: Order, *, key: Secret | None = None, clock: Clock, **attached: Any) -> RunSummary:
-    """Ask a portion to its end or its stop, and leave its report beside its parts.
-
-    Called again after its process died, it goes on where that stopped. Raises as `run_job` does.
-    """
-    from parquill.batch.run import run_job  # noqa: PLC0415 - which takes portions over itself
-
-    without = {part: frozenset(rows) for part, rows in order.without.items()}
-    options = RunOptions(
-        portion=Portion(without, emulated=order.emulated, base_url=order.base_url, crowded=order.crowded),
-        retry=frozenset(map(ErrorKind, order.retry)),
-        deadline=order.deadline,
-    )
-    summary = await run_job(Job.model_validate(order.job), options, key=key, clock=clock, **attached)
-    await asyncio.to_thread(_report, order)
-    return summary
-
-
-def _report(order: Order) -> None:
-    with Glance.at(order.workspace.ledger) as glance:
-        assert glance is not None
-        spent = glance.totals()
-    data = json.dumps(dataclasses.asdict(spent)).encode()
-    Storage.at(order.output).write_whole(REPORT, lambda sink: sink.write(data))
-
-
-def order_of(job: Job) -> dict[str, Any]:
-    """Return a job in the form of an order: without what only the run's first process needs."""
-    data = job.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    return {name: section for name, section in data.items() if name not in {"nightly", "run", "report"}}
+ROUNDS = 2
+"""How often what nobody came to the end of is shared out anew; then the run asks it itself."""
 
 
 class Portions:
-    """The orders of a run, on disk."""
+    """The portions of a run: shared out, and taken over."""
 
-    def __init__(self, workspace: Workspace, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, workspace: Workspace, ledger: Ledger, clock: Clock, spread: Spread | None) -> None:
         self._folder = workspace.portions
         self._attempts = workspace.attempts
+        self._label = workspace.output
         self._ledger = ledger
         self._clock = clock
+        self._spread = spread
 
-    async def take_over(self) -> None:
-        """Take what every portion did into the run's books; raises `OutputError` where one is still at work."""
+    async def share(self, work: Callable[[bool], Awaitable[Spreading]]) -> Stopped | None:
+        """Have other processes do what they can; all that is left is for this one, unless it is to stop.
+
+        `work` says what there is to do now, and whether others have just used the rates.
+        Cancelled, it sees every portion to its end and takes it over first.
+        """
+        for number in range(ROUNDS if self._spread is not None else 0):
+            assert self._spread is not None
+            try:
+                asked = await self._spread(await work(number > 0))
+            finally:
+                await self.take_over(ended=True)
+            if asked is None or asked.stopped is not None or not asked.lost:
+                return asked.stopped if asked is not None else None
+        return None
+
+    async def take_over(self, *, ended: bool = False) -> None:
+        """Take what every portion did into the run's books.
+
+        `ended`: whoever asked them has been waited for. Raises `OutputError` where one is still at work.
+        """
         for path in sorted(self._folder.glob("*.json")):
             order = Order.load(path.read_bytes())
-            await self._take(order)
+            await self._take(order, ended=ended)
             await asyncio.to_thread(self._remove, order, path)
             await self._ledger.forget_portion(order.id)
 
-    async def _take(self, order: Order) -> None:
-        output = Storage.at(order.output)
-        if not output.exists(REPORT) and order.workspace.ledger.exists():
-            await self._close(order)
-        spent = await asyncio.to_thread(_spent, order, output)
+    async def _take(self, order: Order, *, ended: bool) -> None:
+        output, post = Storage.at(order.output), Post(order.place)
+        if await asyncio.to_thread(post.report) is None:
+            if order.workspace.ledger.exists():
+                await self._close(order, post)
+            elif not ended:
+                await asyncio.to_thread(self._refuse_working, post)
+        spent = await asyncio.to_thread(_spent, order, post)
         realm = EMULATOR if order.emulated else ""
         for entry in await asyncio.to_thread(output.files):
             if not entry.name.endswith(".parquet"):
@@ -160,10 +92,21 @@ class Portions:
             spent = _less(spent, part)
         await self._ledger.close_portion(order.id, run=order.run, rest=spent)
 
-    async def _close(self, order: Order) -> None:
+    async def _close(self, order: Order, post: Post) -> None:
         """A process died over this portion: book its doubts, write its parts, send nothing."""
-        budget = {name: value for name, value in order.job.items() if name != "budget"}
-        await ask_portion(dataclasses.replace(order, job=budget, deadline=0.0), clock=self._clock, key=Secret("unused"))
+        job = {name: section for name, section in order.job.items() if name not in {"budget", "limits"}}
+        ended = dataclasses.replace(order, job=job, deadline=0.0)
+        with _standing_in(order.folder):
+            await close_portion(ended, post, crowded=False, key=Secret("unused"), clock=self._clock)
+
+    def _refuse_working(self, post: Post) -> None:
+        """Wait for a portion on another machine that has told of itself within a minute."""
+        shown = post.shown()
+        if shown is not None and self._clock.wall() - shown.at < LEASE:
+            raise OutputError(
+                f"{self._label}: another machine is still asking rows of the run before; without it, it stops within "
+                f"{LEASE:.0f} seconds. Start this command again then"
+            )
 
     def _remove(self, order: Order, path: Path) -> None:
         workspace, output = order.workspace, Storage.at(order.output)
@@ -172,32 +115,29 @@ class Portions:
             file.rename(self._attempts / f"{order.id}-{file.name}")
         for entry in output.files():
             output.remove(entry.name)
+        Post(order.place).remove()
         shutil.rmtree(workspace.folder, ignore_errors=True)
-        if output.local_path is not None:
-            shutil.rmtree(output.local_path.parent, ignore_errors=True)
+        if not is_remote(order.place):
+            shutil.rmtree(order.place, ignore_errors=True)
         path.unlink(missing_ok=True)
 
 
-def portion_output(job: Job, workspace: Workspace, portion: str) -> str:
-    """Return where a portion's parts are: beside the run's ledger, or beside a remote output."""
-    if is_remote(job.output.path):
-        return f"{job.output.path.rstrip('/')}.portions/{portion}/out"
-    return str(workspace.portions.absolute() / portion / "out")
+def _standing_in(folder: str) -> contextlib.AbstractContextManager[None]:
+    """Relative paths are seen from there, where this machine has it."""
+    return contextlib.chdir(folder) if Path(folder).is_dir() else contextlib.nullcontext()
 
 
-def mark_stopped(orders: Sequence[Order]) -> None:
-    """Tell portions to stop, wherever they are at work."""
-    for order in orders:
-        Storage.at(order.output).write_whole(STOP, lambda sink: sink.write(b"{}"))
-
-
-def _spent(order: Order, output: Storage) -> Spend:
+def _spent(order: Order, post: Post) -> Spend:
     """What a portion booked; its whole share where only its machine knows."""
-    if output.exists(REPORT):
-        return Spend(**json.loads(output.read_bytes(REPORT)))
-    if output.is_local:
+    report = post.report()
+    if report is not None:
+        return report.spent
+    if not is_remote(order.output) or not post.begun:
         return Spend(0, 0, 0, 0, 0, 0, 0)  # its ledger would be here: it never began
-    return Spend(0, order.share_pico, 0, 0, 0, 1, order.share_pico)
+    job = order.job
+    budget, limits = BudgetSettings(**job.get("budget", {})), LimitSettings(**job.get("limits", {}))
+    pico = 0 if budget.usd is None else int(budget.usd * PICO)
+    return Spend(limits.requests_per_day or 0, pico, budget.tokens or 0, 0, 0, 1, pico)
 
 
 def _read(output: Storage, name: str, realm: str) -> TakenPart:

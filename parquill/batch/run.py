@@ -13,10 +13,12 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from parquill.batch.attach import Attach, unwatched
 from parquill.batch.endpoint import look_up
 from parquill.batch.options import RunOptions
-from parquill.batch.place import Attach, Place, unwatched
-from parquill.batch.portions import Portions, Spread
+from parquill.batch.order import Spread
+from parquill.batch.place import Place
+from parquill.batch.portions import Portions
 from parquill.batch.prepare import prepare
 from parquill.batch.session import Session
 from parquill.client import Client
@@ -49,7 +51,7 @@ async def run_job(
     opened = await asyncio.to_thread(prepare, job, clock)
     portion = options.portion
     if portion is not None:
-        opened = dataclasses.replace(opened, manifest=opened.manifest.only(portion.without.keys()))
+        opened = dataclasses.replace(opened, manifest=opened.manifest.only(portion.rows.keys()))
     key = key or read_api_key(job.model)
     workspace = Workspace.of(job.output.path, state_home())
     with workspace.lock(clock):
@@ -63,7 +65,7 @@ async def run_job(
                 facts = await look_up(client, base_url, job, today=today)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
-                place = Place(workspace, output, ledger, client, facts, Portions(workspace, ledger, clock), spread)
+                place = Place(workspace, output, ledger, client, facts, Portions(workspace, ledger, clock, spread))
                 return await Session(opened, place, options, clock).run(attach)
         finally:
             await asyncio.to_thread(ledger.close)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parquill.answers import ladder
+from parquill.batch.attach import Attach, unwatched
 from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR
@@ -17,11 +18,12 @@ from parquill.batch.evidence import EvidenceFile
 from parquill.batch.examples import with_pictures
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
+from parquill.batch.means import Means
 from parquill.batch.options import RunOptions
+from parquill.batch.order import Spreading, Stopped
 from parquill.batch.outset import plan_run
-from parquill.batch.place import Attach, Place, unwatched
+from parquill.batch.place import Place
 from parquill.batch.plan import RunPlan
-from parquill.batch.portions import Spreading, Stopped
 from parquill.batch.prepare import Prepared
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import leave_record, price_snapshot, versions
@@ -29,17 +31,14 @@ from parquill.batch.rungs import RungChoice
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
 from parquill.batch.watch import Watch, sampling
-from parquill.budget import Budget
-from parquill.chat import PICO
 from parquill.clock import Clock
 from parquill.errors import JobError, Stop
-from parquill.job import zone
 from parquill.ledger import Spend
 from parquill.limits import Gate
 from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
-from parquill.summary import CostRange, RowCounts, RunSummary, Tally, TokenCounts, usd
+from parquill.summary import CostRange, RowCounts, RunSummary, Tally, Timeline, TokenCounts, usd
 
 _BYTES_PER_ROW = 2_000
 """Room on the disk that one row may take, in ledger and part together."""
@@ -58,6 +57,7 @@ class Session:
         self._ledger = place.ledger
         self._options = options
         self._clock = clock
+        self._means = Means(self._job, place.ledger, clock)
         self._realm = EMULATOR if place.facts.emulated else ""
         self._promised: CostRange | None = None
         self._notices: list[str] = [*opened.shape.notices, *place.facts.notices]
@@ -98,64 +98,46 @@ class Session:
 
     async def _begin(self, plan: RunPlan) -> int:
         """Go on with the run that has not ended, or begin one."""
-        name, cap = self._job.model.name, self._cap_pico
+        name, cap = self._job.model.name, self._means.cap_pico
         current = await self._ledger.current_run()
         if current is not None and current.realm == self._realm and not self._options.fresh_budget:
             await self._ledger.resume_run(current.id, model=name, settings=plan.settings, cap_pico=cap)
             return current.id
         return await self._ledger.begin_run(realm=self._realm, model=name, settings=plan.settings, cap_pico=cap)
 
-    @property
-    def _cap_pico(self) -> int | None:
-        return None if self._job.budget.usd is None else int(self._job.budget.usd * PICO)
+    async def _spread(self, plan: RunPlan, run: int, attach: Attach, timeline: Timeline) -> Stopped | None:
+        """Have other processes do what they can."""
 
-    async def _budget(self, run: int) -> Budget:
-        """The budget, with what this run or day has spent already."""
-        settings = self._job.budget
-        spent = await (self._ledger.totals(run) if settings.per == "run" else self._spent_today(settings.timezone))
-        return Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
-
-    async def _gate(self, run: int, *, crowded: bool) -> Gate:
-        """The gate, with what this run and this day have used already."""
-        used = (await self._spent_today("UTC")).requests
-        return Gate(self._job.limits, await self._budget(run), self._clock, day_used=used, crowded=crowded)
-
-    async def _spread(self, plan: RunPlan, run: int) -> Stopped | None:
-        """Have other processes do what they can; all that is left is for this one."""
-        if self._place.spread is None:
-            return None
-        stopped = await self._place.spread(
-            Spreading(
+        async def work(crowded: bool) -> Spreading:
+            return Spreading(
                 opened=self._opened,
                 plan=plan,
                 run=run,
                 facts=self._facts,
                 workspace=self._place.workspace,
-                budget=await self._budget(run),
-                day_used=(await self._spent_today("UTC")).requests,
+                budget=await self._means.budget(run),
+                day_used=await self._means.day_used(),
                 options=self._options,
+                attach=attach,
+                timeline=timeline,
+                started=self._started,
+                clock=self._clock,
+                crowded=crowded,
+                notice=self._notice_once,
             )
-        )
-        await self._place.portions.take_over()
-        return stopped
 
-    async def _spent_today(self, timezone: str) -> Spend:
-        now = dt.datetime.fromtimestamp(self._clock.wall(), zone(timezone))
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return await self._ledger.spent_between(_micros(midnight.timestamp()), _micros(now.timestamp()) + 1)
+        return await self._place.portions.share(work)
 
     async def _ask(self, plan: RunPlan, run: int, asking: Asking, attach: Attach) -> RunSummary:
-        before = await self._ledger.totals(run)
-        stopped = await self._spread(plan, run)
-        portion = self._options.portion
-        crowded = (await self._ledger.totals(run)).requests > before.requests or (
-            portion is not None and portion.crowded
-        )
-        job, gate = self._job, await self._gate(run, crowded=crowded)
+        before, timeline, cancelled = await self._ledger.totals(run), Timeline(), False
+        try:
+            stopped = await self._spread(plan, run, attach, timeline)
+        except asyncio.CancelledError:
+            stopped, cancelled = (Stop.SIGTERM, "the run was cancelled"), True
+        crowded = (await self._ledger.totals(run)).requests > before.requests or self._options.is_crowded
+        job, gate = self._job, await self._means.gate(run, crowded=crowded)
         rungs = self._rungs()
-        evidence = None
-        if job.output.keep_attempts:
-            evidence = EvidenceFile.begin(self._place.workspace, f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}")
+        evidence = self._evidence(run)
         attempts = Attempts(
             gate,
             self._ledger,
@@ -182,11 +164,11 @@ class Session:
             elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
         )
         loop = RunLoop(rooms, run=run, realm=self._realm, chosen=self._options.chosen)
-        watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=self._cap_pico)
+        cap, began = self._means.cap_pico, self._started
+        watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=cap, timeline=timeline, started=began)
         if stopped is not None:
             loop.stop(*stopped, grace=0)
         self._keep_deadline(loop)
-        cancelled = False
         try:
             async with attach(loop, watch), sampling(watch, self._clock):
                 await loop.execute()
@@ -200,6 +182,12 @@ class Session:
         if cancelled:
             raise asyncio.CancelledError
         return summary
+
+    def _evidence(self, run: int) -> EvidenceFile | None:
+        """Begin a file for the attempts' bodies, where the job keeps them."""
+        if not self._job.output.keep_attempts:
+            return None
+        return EvidenceFile.begin(self._place.workspace, f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}")
 
     def _keep_deadline(self, loop: RunLoop) -> None:
         if self._options.deadline is None:
@@ -330,7 +318,3 @@ class Session:
             notices=tuple(self._notices),
             **figures,
         )
-
-
-def _micros(seconds: float) -> int:
-    return int(seconds * 1_000_000)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from parquill.batch.attach import Watched
 from parquill.batch.loop import RunLoop
 from parquill.clock import Clock
 from parquill.limits import Binding, Gate, GateStatistics
@@ -30,17 +31,27 @@ class Watch:
     """Looks at a run's rooms; `state` may be called at any time."""
 
     def __init__(
-        self, job: str, loop: RunLoop, gate: Gate, tally: Tally, clock: Clock, *, cap_pico: int | None
+        self,
+        job: str,
+        loop: RunLoop,
+        gate: Gate,
+        tally: Tally,
+        clock: Clock,
+        *,
+        cap_pico: int | None,
+        timeline: Timeline,
+        started: float,
     ) -> None:
+        """`started` is when the run began, on the clock's monotonic time."""
         self._job = job
         self._loop = loop
         self._gate = gate
         self._tally = tally
         self._clock = clock
         self._cap_pico = cap_pico
-        self._started = clock.monotonic()
-        self._first_done: tuple[float, int] | None = None
-        self.timeline = Timeline()
+        self._started = started
+        self._pace = Pace()
+        self.timeline = timeline
 
     def state(self) -> RunState:
         """Return the run at this moment, and remember it for the timeline."""
@@ -59,19 +70,8 @@ class Watch:
             limits=_limits(gate, self._cap_pico),
             message=self._message(gate),
         )
-        holding = state.holding
-        self.timeline.add(
-            TimelineSample(
-                t=seconds,
-                rows=state.done,
-                cost_pico=gate.spent_pico,
-                tokens=gate.spent_tokens,
-                in_flight=gate.in_flight,
-                limit=gate.in_flight_limit,
-                binds=holding.name if holding else None,
-            )
-        )
-        return replace(state, eta_seconds=self._eta(state))
+        self.timeline.add(sample_of(state, tokens=gate.spent_tokens, limit=gate.in_flight_limit))
+        return replace(state, eta_seconds=self._pace.left(state))
 
     @property
     def reused(self) -> int:
@@ -84,8 +84,15 @@ class Watch:
             return f"stopping: {closed.message}"
         return _WAITS.get(gate.binding) if gate.binding is not None else None
 
-    def _eta(self, state: RunState) -> float | None:
-        """Rows left at the rate since the first row of this run was done."""
+
+class Pace:
+    """How long the rest takes, at the rate since the first row was done."""
+
+    def __init__(self) -> None:
+        self._first_done: tuple[float, int] | None = None
+
+    def left(self, state: RunState) -> float | None:
+        """Return seconds until all rows are done; None as long as nobody can say."""
         rows = state.progress.rows
         fresh = state.done - rows.kept
         if self._first_done is None and fresh > 0:
@@ -96,8 +103,22 @@ class Watch:
         return (rows.total - state.done) / pace
 
 
+def sample_of(state: RunState, *, tokens: int, limit: int | None) -> TimelineSample:
+    """Return a state as a point of the timeline; `limit` is how many may be in flight."""
+    holding = state.holding
+    return TimelineSample(
+        t=state.seconds,
+        rows=state.done,
+        cost_pico=state.spent_pico,
+        tokens=tokens,
+        in_flight=state.in_flight,
+        limit=limit,
+        binds=holding.name if holding else None,
+    )
+
+
 @contextlib.asynccontextmanager
-async def sampling(watch: Watch, clock: Clock) -> AsyncIterator[None]:
+async def sampling(watch: Watched, clock: Clock) -> AsyncIterator[None]:
     """Look once a second for the timeline's sake, also when nobody else does."""
 
     async def look() -> None:

@@ -9,6 +9,7 @@ the environment; the API key is wrapped in `Secret` there and never becomes part
 from parquill.job.environment import (
     Secret,
     api_key,
+    cluster_address,
     find_api_key,
     read_api_key,
     set_environment_defaults,
@@ -61,6 +62,7 @@ __all__ = [
     "RunSettings",
     "Secret",
     "api_key",
+    "cluster_address",
     "find_api_key",
     "load_job",
     "parse_kinds",

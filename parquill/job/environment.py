@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from parquill.errors import JobError
 from parquill.job.settings import ModelSettings
@@ -94,6 +94,16 @@ def state_home(environ: Mapping[str, str] | None = None) -> Path:
     """Return the user's folder for state: where the ledgers of remote outputs live."""
     env = os.environ if environ is None else environ
     return Path(env.get("XDG_STATE_HOME") or Path(env.get("HOME", "~")).expanduser() / ".local/state") / "parquill"
+
+
+def cluster_address(engine: Literal["local", "dask", "ray"], environ: Mapping[str, str] | None = None) -> str | None:
+    """Return the address of the cluster whose workers ask, by the variable that Dask and Ray read themselves.
+
+    None: there is none but what is started for the run.
+    """
+    env = os.environ if environ is None else environ
+    name = {"dask": "DASK_SCHEDULER_ADDRESS", "ray": "RAY_ADDRESS"}.get(engine)
+    return None if name is None else env.get(name, "").strip() or None
 
 
 def set_environment_defaults(values: Mapping[str, str]) -> None:

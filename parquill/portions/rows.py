@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from parquill.batch.portions import Spreading
+from parquill.batch.order import Spreading
+from parquill.batch.selection import Rows
 from parquill.batch.twins import Elsewhere
 from parquill.estimate.planning import TODO, Sorter, StillShelf, realm_of
 from parquill.ledger import Glance
@@ -13,7 +14,7 @@ from parquill.ledger import Glance
 
 @dataclass(frozen=True, slots=True)
 class SliceToAsk:
-    """A slice by its part's name: rows to send, and the rows that are not for the portion that has it."""
+    """A slice by its part's name: how many rows are to send, and the rows that are not for any portion, in order."""
 
     part: str
     todo: int
@@ -47,15 +48,35 @@ def rows_to_ask(work: Spreading) -> tuple[SliceToAsk, ...]:
     return tuple(SliceToAsk(part, todo, tuple(without)) for part, (todo, without) in found.items() if todo)
 
 
-def divide(slices: Sequence[SliceToAsk], count: int) -> tuple[Mapping[str, tuple[int, ...]], ...]:
-    """Divide slices among `count` portions (at most one a slice): neighbours together, as equal as slices allow."""
+def divide(slices: Sequence[SliceToAsk], count: int) -> tuple[Mapping[str, Rows], ...]:
+    """Divide the rows to send among `count` portions, at most one a row: neighbours together, equal to a row.
+
+    A slice that lies across a border has a part in two portions.
+    """
     total, done = sum(one.todo for one in slices), 0
-    portions: list[dict[str, tuple[int, ...]]] = [{}]
-    for number, one in enumerate(slices):
-        still = count - len(portions)
-        is_full = done + one.todo / 2 > len(portions) * total / count
-        if portions[-1] and still and (is_full or len(slices) - number <= still):
-            portions.append({})
-        portions[-1][one.part] = one.without
+    borders = [total * number // count for number in range(count + 1)]
+    portions: list[dict[str, Rows]] = [{} for _ in range(count)]
+    for one in slices:
+        for number, portion in enumerate(portions):
+            first, last = max(borders[number] - done, 0), min(borders[number + 1] - done, one.todo)
+            if first < last:
+                portion[one.part] = _cut(one, first, last)
         done += one.todo
     return tuple(portions)
+
+
+def _cut(one: SliceToAsk, first: int, last: int) -> Rows:
+    """Return the slice's rows to send, from the `first` of them to before the `last`."""
+    start = 0 if first == 0 else _place(one.without, first)
+    stop = None if last == one.todo else _place(one.without, last)
+    return Rows(start, stop, frozenset(row for row in one.without if start <= row and (stop is None or row < stop)))
+
+
+def _place(without: Iterable[int], number: int) -> int:
+    """Return the row that has `number` rows to send before it."""
+    place = number
+    for row in without:
+        if row > place:
+            break
+        place += 1
+    return place

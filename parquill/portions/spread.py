@@ -3,104 +3,78 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import dataclasses
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from parquill.batch.portions import (
-    REPORT,
-    Order,
-    Spread,
-    Spreading,
-    Stopped,
-    mark_stopped,
-    order_of,
-    portion_output,
-)
+from parquill.batch.order import Asked, Order, Spread, Spreading, order_of, portion_place
+from parquill.batch.post import Post
+from parquill.batch.selection import Rows
+from parquill.batch.watch import sampling
 from parquill.errors import Stop
 from parquill.portions.rows import divide, rows_to_ask
 from parquill.portions.shares import Free, Share, most_shares, share_out
-from parquill.storage import Storage
+from parquill.portions.watch import SharedRun
+from parquill.storage import Storage, beside
 
-ROUNDS = 3
+ROUNDS = 2
 """How often a portion is given to a process: whoever dies over it leaves it to another."""
 
 
 class Crew(Protocol):
     """Processes that ask portions."""
 
-    async def work(self, orders: Sequence[Order]) -> None:
-        """Have each order asked by a process of its own; return when all have ended, well or not."""
+    async def work(self, posts: Sequence[Post]) -> None:
+        """Have each portion asked by a process of its own; return when all have ended, well or not."""
 
 
-class Brake:
-    """Stops a run that is being shared; it takes what `RunLoop.stop` takes."""
+def spread_over(workers: int, crew: Crew) -> Spread:
+    """Return what `run_job` is given to have `workers` processes of a crew do a part of the work."""
 
-    def __init__(self, orders: Sequence[Order]) -> None:
-        self._orders = orders
-        self.stopped: Stopped | None = None
-
-    def stop(self, reason: Stop, message: str, *, grace: float = 0.0) -> None:
-        """Tell every portion to stop; the first reason stands. They give what is in flight its time."""
-        del grace
-        if self.stopped is None:
-            self.stopped = (reason, message)
-            mark_stopped(self._orders)
-
-
-Signals = Callable[[Brake], contextlib.AbstractContextManager[None]]
-
-
-def unheard(_: Brake) -> contextlib.AbstractContextManager[None]:
-    """Nobody stops it."""
-    return contextlib.nullcontext()
-
-
-def spread_over(workers: int, crew: Crew, *, signals: Signals = unheard) -> Spread:
-    """Return what `run_job` is given to have `workers` processes of a crew do a part of the work.
-
-    `signals` is entered while they work, with what stops them.
-    """
-
-    async def spread(work: Spreading) -> Stopped | None:
-        slices = await asyncio.to_thread(rows_to_ask, work)
-        free = _free(work)
-        count = min(most_shares(free, workers), len(slices))
+    async def spread(work: Spreading) -> Asked | None:
+        slices, free = await asyncio.to_thread(rows_to_ask, work), _free(work)
+        count = min(most_shares(free, workers), sum(one.todo for one in slices))
+        if count < workers:
+            work.notice(f"run.workers: {workers} processes were wanted; limits, budget and rows are enough for {count}")
         if count < 2:
             return None
-        orders = [
-            _order(work, portion, share)
-            for portion, share in zip(divide(slices, count), share_out(free, count), strict=True)
-        ]
-        await asyncio.to_thread(_leave, work, orders)
-        brake = Brake(orders)
-        with signals(brake):
-            await _asked(crew, orders, brake)
-        return brake.stopped
+        shares = zip(divide(slices, count), share_out(free, count), strict=True)
+        orders = [_order(work, rows, share) for rows, share in shares]
+        posts = await asyncio.to_thread(_leave, work, orders)
+        run = SharedRun(work, posts)
+        async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
+            await _asked(crew, posts, run)
+        lost = [post for post in posts if await asyncio.to_thread(post.report) is None]
+        return Asked(run.stopped, lost=bool(lost))
 
     return spread
 
 
-async def _asked(crew: Crew, orders: Sequence[Order], brake: Brake) -> None:
+async def _asked(crew: Crew, posts: Sequence[Post], run: SharedRun) -> None:
     """Give the orders out, and again those whose process died; cancelled, see that all come to their end."""
-    working = asyncio.ensure_future(_rounds(crew, orders, brake))
+    working = asyncio.ensure_future(_rounds(crew, posts, run))
+    cancelled = False
     while not working.done():
         try:
-            await asyncio.wait({working})
+            await asyncio.wait({working}, timeout=1.0)
         except asyncio.CancelledError:
-            brake.stop(Stop.SIGTERM, "the run was cancelled")
-    working.result()
+            run.stop(Stop.SIGTERM, "the run was cancelled")
+            cancelled = True
+        if run.is_overdue:
+            working.cancel()
+    if cancelled:
+        raise asyncio.CancelledError
+    if not working.cancelled():
+        working.result()
 
 
-async def _rounds(crew: Crew, orders: Sequence[Order], brake: Brake) -> None:
-    left = list(orders)
+async def _rounds(crew: Crew, posts: Sequence[Post], run: SharedRun) -> None:
+    left = list(posts)
     for _ in range(ROUNDS):
         await crew.work(left)
-        left = [dataclasses.replace(one, crowded=True) for one in left if not Storage.at(one.output).exists(REPORT)]
-        if not left or brake.stopped is not None:
+        left = [post for post in left if await asyncio.to_thread(post.report) is None]
+        if not left or run.stopped is not None:
             return
 
 
@@ -116,29 +90,34 @@ def _free(work: Spreading) -> Free:
     )
 
 
-def _order(work: Spreading, portion: Mapping[str, tuple[int, ...]], share: Share) -> Order:
+def _order(work: Spreading, rows: Mapping[str, Rows], share: Share) -> Order:
     job, name = work.opened.job, uuid.uuid4().hex
-    output = job.output.model_copy(update={"path": portion_output(job, work.workspace, name), "reuse_from": ()})
+    place = portion_place(job, work.workspace, name)
+    output = job.output.model_copy(update={"path": beside(place, "/out"), "reuse_from": ()})
     job = job.model_copy(update={"limits": share.limits, "budget": share.budget, "output": output})
     return Order(
         id=name,
+        place=place,
         run=work.run,
         job=order_of(job),
-        without={part: list(rows) for part, rows in portion.items()},
+        rows=rows,
         emulated=work.facts.emulated,
         base_url=work.facts.base_url if job.model.endpoint == "emulator" else None,
         folder=str(Path.cwd()),
-        share_pico=share.pico,
         retry=tuple(work.options.retry),
         deadline=work.options.deadline,
+        crowded=work.crowded,
     )
 
 
-def _leave(work: Spreading, orders: Sequence[Order]) -> None:
+def _leave(work: Spreading, orders: Sequence[Order]) -> list[Post]:
     """Note what is asked before anyone begins: whatever happens, the next run finds it."""
     folder = Storage.at(work.workspace.portions)
     folder.make_ready()
+    posts = []
     for order in orders:
-        Storage.at(order.output).make_ready()
         data = order.dump()
         folder.write_whole(f"{order.id}.json", lambda sink, data=data: sink.write(data))  # type: ignore[misc]
+        posts.append(Post(order.place))
+        posts[-1].open(order)
+    return posts

@@ -20,7 +20,7 @@ one remote output are not kept apart.
 
 from parquill.storage.disk import Disk
 from parquill.storage.folder import ByteSink, FileEntry, Storage, Written
-from parquill.storage.location import is_remote, shown
+from parquill.storage.location import beside, is_remote, shown
 from parquill.storage.patterns import split_glob
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "FileEntry",
     "Storage",
     "Written",
+    "beside",
     "is_remote",
     "shown",
     "split_glob",

@@ -33,6 +33,12 @@ def local_path(location: str) -> Path:
     return Path(location.removeprefix("file://")).expanduser()
 
 
+def beside(location: str, name: str) -> str:
+    """Return a place whose path is that of `location` with `name` at its end; a URI keeps its options."""
+    path, mark, options = location.partition("?") if is_remote(location) else (location, "", "")
+    return f"{path.rstrip('/')}{name}{mark}{options}"
+
+
 def open_remote(location: str, fault: type[UsageError]) -> tuple[Any, str]:
     """Return the filesystem of a remote place, and the path in it.
 

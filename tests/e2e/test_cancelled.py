@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import RunLoop, Watch, run_job
+from parquill.batch import Stoppable, Watched, run_job
 from parquill.emulator import Emulator, EmulatorSettings, Spread
 from parquill.job import load_job
 from parquill.verify import verify_job
@@ -27,7 +27,7 @@ async def test_a_cancelled_run_drains_lists_its_parts_and_goes_on_later(
     begun = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def attach(_: RunLoop, __: Watch) -> AsyncIterator[None]:
+    async def attach(_: Stoppable, __: Watched) -> AsyncIterator[None]:
         begun.set()
         yield
 

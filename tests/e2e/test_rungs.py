@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import RunLoop, Watch, run_job
+from parquill.batch import Stoppable, Watched, run_job
 from parquill.emulator import GEMMA_PARAMETERS, TOOL_PARAMETERS, Emulator, EmulatorSettings
 from parquill.job import Job, load_job
 from parquill.results import read_part_info
@@ -66,7 +66,7 @@ async def test_a_run_steps_down_to_a_rung_that_works_when_one_is_refused_on_its_
     async with Emulator(EmulatorSettings(supported_parameters=everything)) as emulator:
 
         @contextlib.asynccontextmanager
-        async def attach(_: RunLoop, __: Watch) -> AsyncIterator[None]:
+        async def attach(_: Stoppable, __: Watched) -> AsyncIterator[None]:
             emulator.set_parameters(*(name for name in everything if name not in WITHOUT[rung]))
             yield
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from parquill.batch import RunLoop, RunOptions, Watch
+from parquill.batch import RunOptions, Stoppable, Watched
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import EXIT_STATUS, JobError, OutputError, Stop
 from tests.disks import small_disk
@@ -25,7 +25,7 @@ def stopping(when: int, act: Any) -> Any:
     """An `attach` that calls `act(loop)` once so many rows have an outcome."""
 
     @asynccontextmanager
-    async def attach(loop: RunLoop, watch: Watch) -> AsyncIterator[None]:
+    async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
         async def look() -> None:
             await until(lambda: watch.state().done >= when)
             act(loop)
@@ -49,7 +49,7 @@ async def test_a_key_that_is_revoked_stops_the_run_at_once_and_fails_no_row(tmp_
         run.write(rows(300))
         started = 0.0
 
-        def revoke(_: RunLoop) -> None:
+        def revoke(_: Stoppable) -> None:
             nonlocal started
             started = time.monotonic()
             run.emulator.revoke_key()
@@ -197,7 +197,7 @@ async def test_a_second_process_on_the_same_output_is_refused(tmp_path: Path) ->
         run.write(rows(6))
 
         @asynccontextmanager
-        async def meet(_: RunLoop, __: Watch) -> AsyncIterator[None]:
+        async def meet(_: Stoppable, __: Watched) -> AsyncIterator[None]:
             end = await run.command("run")
             assert end.status == 2
             assert f"in use by process {os.getpid()}" in end.err and "started at" in end.err

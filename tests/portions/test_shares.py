@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parquill.batch.selection import Rows
 from parquill.portions.rows import SliceToAsk, divide
 from parquill.portions.shares import Free, most_shares, share_out
 
@@ -50,14 +51,36 @@ def test_what_is_used_up_is_not_shared() -> None:
     assert most_shares(nothing, 8) == 0
 
 
+@st.composite
+def slices(draw: st.DrawFn) -> list[tuple[SliceToAsk, int]]:
+    """Slices of up to forty rows, some of which are for nobody, and how long each is."""
+    made = []
+    for number in range(draw(st.integers(1, 12))):
+        length = draw(st.integers(1, 40))
+        without = draw(st.sets(st.integers(0, length - 1), max_size=length - 1))
+        made.append((SliceToAsk(f"{number:03d}", length - len(without), tuple(sorted(without))), length))
+    return made
+
+
 @settings(max_examples=200, deadline=None)
-@given(todo=st.lists(st.integers(1, 1000), min_size=2, max_size=60), wanted=st.integers(2, 64))
-def test_every_slice_goes_to_one_portion_in_order_and_no_portion_is_empty(todo: list[int], wanted: int) -> None:
-    slices = [SliceToAsk(f"{number:03d}", rows, ()) for number, rows in enumerate(todo)]
-    count = min(wanted, len(slices))
-    portions = divide(slices, count)
-    assert len(portions) == count
-    assert [part for portion in portions for part in portion] == [one.part for one in slices]
-    rows = {one.part: one.todo for one in slices}
-    longest = max(sum(rows[part] for part in portion) for portion in portions)
-    assert longest <= sum(todo) / count + 2 * max(todo)
+@given(found=slices(), wanted=st.integers(2, 64))
+def test_every_row_to_send_goes_to_one_portion_in_order_and_portions_are_equal(
+    found: list[tuple[SliceToAsk, int]], wanted: int
+) -> None:
+    total = sum(one.todo for one, _ in found)
+    count = min(wanted, total)
+    portions = divide([one for one, _ in found], count)
+    asked = [
+        [(one.part, row) for one, length in found if one.part in portion for row in range(length)
+         if row in portion[one.part]]
+        for portion in portions
+    ]  # fmt: skip
+    assert [row for portion in asked for row in portion] == [
+        (one.part, row) for one, length in found for row in range(length) if row not in one.without
+    ]
+    assert max(map(len, asked)) - min(map(len, asked)) <= 1
+
+
+def test_a_slice_that_is_not_cut_is_asked_whole() -> None:
+    found = [SliceToAsk("a", 3, ()), SliceToAsk("b", 3, (1,))]
+    assert [dict(portion) for portion in divide(found, 2)] == [{"a": Rows()}, {"b": Rows(without=frozenset({1}))}]

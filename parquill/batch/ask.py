@@ -1,0 +1,108 @@
+"""Asking one portion of a run that several processes share: a run of its own, on a lead.
+
+It stops when its run says so, when its run says nothing any more, and (where it was started by
+a process that it can see) when that is gone. It tells how far it is. Asked again after its
+process died, it goes on from its own ledger, and takes its share of the limits for used up in
+the minute before. Where that ledger is on a machine which died, nobody knows what was spent:
+then it asks nothing, and its share counts as spent (`portions.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from parquill.batch.attach import Attach, Stoppable, Watched
+from parquill.batch.order import Order
+from parquill.batch.post import BEAT, LEASE, PortionProgress, PortionReport, Post
+from parquill.clock import Clock
+from parquill.errors import OutputError, Stop, StorageFaultError, StorageFullError
+from parquill.job import Secret
+from parquill.ledger import Glance
+from parquill.storage import is_remote
+from parquill.summary import RunSummary
+
+_LOOK_SECONDS = 1.0
+
+
+async def ask_portion(post: Post, *, key: Secret | None, clock: Clock, parent: int | None = None) -> RunSummary:
+    """Ask a portion to its end or its stop, and leave its report.
+
+    Relative paths are seen from where this process stands. `key` is the endpoint's, where it is
+    not in the environment; `parent`: stop when this is not our parent process any longer. Raises
+    as `run_job` does, and `OutputError` for a portion that is not to be asked from here.
+    """
+    order = await asyncio.to_thread(post.order)
+    again = order.workspace.ledger.exists()
+    if is_remote(order.output) and not again and await asyncio.to_thread(lambda: post.begun):
+        raise OutputError(
+            "another machine has begun this portion, and what it spent cannot be seen from here: it is not asked again"
+        )
+    await asyncio.to_thread(post.begin)
+    attach = _on_a_lead(post, clock, parent)
+    return await close_portion(order, post, key=key, clock=clock, attach=attach, crowded=order.crowded or again)
+
+
+async def close_portion(order: Order, post: Post, *, crowded: bool, **how: Any) -> RunSummary:
+    """Run a portion's job and leave its report."""
+    from parquill.batch.run import run_job  # noqa: PLC0415 - which takes portions over itself
+
+    summary = await run_job(order.settings, order.options(crowded=crowded), **how)
+    await asyncio.to_thread(_report, order, post, summary)
+    return summary
+
+
+def _report(order: Order, post: Post, summary: RunSummary) -> None:
+    with Glance.at(order.workspace.ledger) as glance:
+        assert glance is not None
+        spent, stop = glance.totals(), summary.stopped_by
+    post.close(PortionReport(spent, None if stop is None else (stop, summary.stop_message or "")))
+
+
+def _on_a_lead(post: Post, clock: Clock, parent: int | None) -> Attach:
+    """Return what `run_job` enters: the run is heard and told of."""
+
+    @contextlib.asynccontextmanager
+    async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
+        turns = [
+            asyncio.create_task(_hear(post, loop, clock, parent), name="parquill-hear"),
+            asyncio.create_task(_tell(post, watch, clock), name="parquill-tell"),
+        ]
+        try:
+            yield
+        finally:
+            for turn in turns:
+                turn.cancel()
+            await asyncio.wait(turns)
+            await _show(post, watch, clock)
+
+    return attach
+
+
+async def _hear(post: Post, loop: Stoppable, clock: Clock, parent: int | None) -> None:
+    last, since, hurried = None, clock.monotonic(), False
+    while True:
+        word = await asyncio.to_thread(post.told)
+        if word is not None and word != last:
+            last, since = word, clock.monotonic()
+            if word.grace is not None and not hurried:
+                loop.stop(Stop.SIGTERM, "the run was told to stop", grace=word.grace)
+                hurried = word.grace == 0
+        if clock.monotonic() - since > LEASE or (parent is not None and os.getppid() != parent):
+            loop.stop(Stop.SIGTERM, "the run's first process is gone")
+            return
+        await clock.sleep(_LOOK_SECONDS)
+
+
+async def _tell(post: Post, watch: Watched, clock: Clock) -> None:
+    while True:
+        await _show(post, watch, clock)
+        await clock.sleep(BEAT / 2)
+
+
+async def _show(post: Post, watch: Watched, clock: Clock) -> None:
+    with contextlib.suppress(StorageFaultError, StorageFullError):  # told again at the next turn
+        await asyncio.to_thread(post.show, PortionProgress.of(watch.state(), clock.wall()))

@@ -1,0 +1,34 @@
+"""Who looks on while rows are asked, and what they get: the run's state, and its brake."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from parquill.errors import Stop
+from parquill.progress import RunState
+
+
+class Stoppable(Protocol):
+    """A run, in one process or in several."""
+
+    def stop(self, reason: Stop, message: str, *, grace: float = ...) -> None:
+        """Admit nothing more; requests in flight get `grace` seconds."""
+
+
+class Watched(Protocol):
+    """What tells of a run."""
+
+    def state(self) -> RunState:
+        """Return the run at this moment."""
+
+
+Attach = Callable[[Stoppable, Watched], contextlib.AbstractAsyncContextManager[None]]
+"""What is entered while rows are asked: progress, signals. In a shared run twice."""
+
+
+@contextlib.asynccontextmanager
+async def unwatched(_: Stoppable, __: Watched) -> AsyncIterator[None]:
+    """Nobody looks."""
+    yield

@@ -1,0 +1,166 @@
+"""What a run and the process that asks one of its portions leave for each other, as small files in one folder.
+
+    order.json     the run's, before anyone begins: what is asked
+    word.json      the run's, every few seconds: that it lives, and whether to stop
+    begun.json     the process's, before it sends anything
+    progress.json  the process's, every few seconds: what it did so far
+    report.json    the process's, at its end: what it spent, and why it stopped early
+
+A process that cannot read its order does not see what the run sees, and asks nothing. One that
+hears no word for `LEASE` seconds stops by itself: its run is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from parquill.batch.order import Order, Stopped
+from parquill.errors import OutputError, ParquillError, Stop
+from parquill.ledger import Spend
+from parquill.progress import LimitUse, RunState
+from parquill.storage import Storage, beside
+
+BEAT = 5.0
+LEASE = 60.0
+"""Seconds without a word (or without progress) after which the other side counts as gone."""
+
+_ORDER, _WORD, _BEGUN, _PROGRESS, _REPORT = "order.json", "word.json", "begun.json", "progress.json", "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a run says to its portions; each is a new one, so that they see it lives."""
+
+    beat: int
+    grace: float | None = None
+    """Stop, and give requests in flight so many seconds; None: go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortionProgress:
+    """What a portion did so far. Money is in pico-USD; `at` is unix seconds."""
+
+    at: float = 0.0
+    ok: int = 0
+    failed: int = 0
+    reused: int = 0
+    requests: int = 0
+    http_429: int = 0
+    in_flight: int = 0
+    spent_pico: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    errors: Mapping[str, int] = field(default_factory=dict)
+    limits: tuple[LimitUse, ...] = ()
+
+    @classmethod
+    def of(cls, state: RunState, at: float) -> PortionProgress:
+        """Take what the run needs to know out of a portion's own state."""
+        progress = state.progress
+        return cls(
+            at=at,
+            ok=progress.rows.ok,
+            failed=progress.rows.failed,
+            reused=progress.rows.reused,
+            requests=state.requests,
+            http_429=state.http_429,
+            in_flight=state.in_flight,
+            spent_pico=state.spent_pico,
+            prompt_tokens=progress.tokens.prompt,
+            completion_tokens=progress.tokens.completion,
+            errors=progress.errors_by_kind,
+            limits=state.limits,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PortionReport:
+    """A portion's end: what its ledger has booked, and why it stopped with rows left."""
+
+    spent: Spend
+    stopped: Stopped | None = None
+
+
+class Post:
+    """One portion's post; every method blocks for as long as its store takes."""
+
+    def __init__(self, place: str) -> None:
+        """`place` is the portion's folder."""
+        self.place = place
+        self._storage = Storage.at(beside(place, "/post"))
+
+    def open(self, order: Order) -> None:
+        """Leave the order; raises `OutputError` where nothing can be left."""
+        self._storage.make_ready()
+        self._write(_ORDER, json.loads(order.dump()))
+        self.tell(Word(0))
+
+    def order(self) -> Order:
+        """Return what is asked; raises `OutputError` where the run's folder cannot be seen from here."""
+        try:
+            return Order.load(self._storage.read_bytes(_ORDER))
+        except OutputError:
+            raise OutputError(
+                f"{self._storage.label}: no order is found here, so this machine does not see the run's folder, or the "
+                "run is over: have an output.path that every machine sees (s3://..., or a shared folder)"
+            ) from None
+
+    def tell(self, word: Word) -> None:
+        """Say to the process that asks this portion that its run lives, or that it should stop."""
+        self._write(_WORD, dataclasses.asdict(word))
+
+    def told(self) -> Word | None:
+        """Return the run's latest word; None where it cannot be read."""
+        found = self._read(_WORD)
+        return None if found is None else Word(**found)
+
+    def begin(self) -> None:
+        """Note that requests may have been sent from here on."""
+        self._write(_BEGUN, {})
+
+    @property
+    def begun(self) -> bool:
+        """Whether a process has begun to ask."""
+        return self._storage.exists(_BEGUN)
+
+    def show(self, progress: PortionProgress) -> None:
+        """Tell the run how far this portion is."""
+        self._write(_PROGRESS, dataclasses.asdict(progress))
+
+    def shown(self) -> PortionProgress | None:
+        """Return how far the portion was when it last told."""
+        found = self._read(_PROGRESS)
+        if found is None:
+            return None
+        return PortionProgress(**{**found, "limits": tuple(LimitUse(**one) for one in found["limits"])})
+
+    def close(self, report: PortionReport) -> None:
+        """Leave the report: the portion has ended."""
+        self._write(_REPORT, dataclasses.asdict(report))
+
+    def report(self) -> PortionReport | None:
+        """Return the report; None while the portion has not ended."""
+        found = self._read(_REPORT)
+        if found is None:
+            return None
+        stopped = found["stopped"]
+        return PortionReport(Spend(**found["spent"]), None if stopped is None else (Stop(stopped[0]), stopped[1]))
+
+    def remove(self) -> None:
+        """Take everything away."""
+        for entry in self._storage.files():
+            self._storage.remove(entry.name)
+
+    def _write(self, name: str, value: Any) -> None:
+        data = json.dumps(value).encode()
+        self._storage.write_whole(name, lambda sink: sink.write(data))
+
+    def _read(self, name: str) -> Any:
+        with contextlib.suppress(ParquillError):
+            return json.loads(self._storage.read_bytes(name)) if self._storage.exists(name) else None
+        return None
