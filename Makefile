@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 
-.PHONY: help demo test check bench chaos test-browser test-prefect test-real format lock clean
+.PHONY: help demo test check bench chaos test-browser test-cluster test-prefect test-real format lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
 	$(BIN)/python -m pytest -n 2 --dist loadfile --kills $(KILLS)
 
 chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency
-	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server)" tests/e2e tests/property/test_runs.py
+	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .
@@ -58,6 +58,10 @@ test-browser: .venv/.dev  ## the report in Chromium, which must be installed (De
 
 test-prefect: .venv/.dev  ## Prefect in production, rehearsed: server, worker, schedule, cancellations, kills (minutes)
 	$(BIN)/python -m pytest -m prefect_server tests/orchestration
+
+test-cluster: .venv/.dev  ## runs shared among the workers of real Dask and Ray clusters on this machine (minutes)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/cluster.lock
+	$(BIN)/python -m pytest -m cluster tests/orchestration
 
 test-real: .venv/.dev  ## a real Gemma 3 on llama.cpp, LiteLLM, OpenRouter's SDK; some 700 MB go to ~/.cache/parquill
 	$(BIN)/python -m pytest -m real -rs -n 0 --durations=10

@@ -21,7 +21,7 @@ from prefect import get_run_logger
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import TaskRunner
 
-from parquill.errors import JobError
+from parquill.errors import JobError, UsageError
 from parquill.job import RunSettings, cluster_address
 from parquill.words import printable
 from tasks.portion import portion
@@ -61,11 +61,19 @@ class ClusterCrew:
 
     def _work(self, posts: Sequence[Post]) -> None:
         with temporary_settings({PREFECT_API_URL: self._api_url}):
-            if not self._started:
-                self._started = bool(self._open.enter_context(self._runner))
+            self._start()
             waiting = [self._runner.submit(portion, {"place": post.place}) for post in posts]
             while waiting and not self._left.is_set():
                 waiting = [future for future in waiting if not self._has_ended(future)]
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        try:
+            self._open.enter_context(self._runner)
+        except Exception as fault:  # each cluster has faults of its own
+            raise UsageError(f"run.engine: there is no cluster: {fault}") from fault
+        self._started = True
 
     def _has_ended(self, future: Any) -> bool:
         try:

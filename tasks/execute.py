@@ -29,12 +29,12 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
     Raises `UsageError` before anything is sent.
     """
     async with _crew_of(job) as crew:
-        return await _execute(job, options, crew)
+        return await execute_with(job, options, crew)
 
 
 @task(name="execute", cache_policy=NO_CACHE, persist_result=False)
-async def _execute(job: Job, options: RunOptions | None, crew: Crew | None) -> RunSummary:
-    """Run the job; a row's retries are the engine's own.
+async def execute_with(job: Job, options: RunOptions | None, crew: Crew | None) -> RunSummary:
+    """Run the job with the help of a crew; a row's retries are the engine's own.
 
     The task has none: what stops a whole run (a budget, a key, a full disk) would stop it again.
     """

@@ -65,11 +65,16 @@ class SharedRun:
             spent_pico=work.budget.spent_pico + spent,
             cap_pico=work.budget.cap_pico,
             limits=_limits(shown),
-            message=f"stopping: {self.stopped[1]}" if self.stopped else f"asked by {len(shown)} processes",
+            message=self._message(),
         )
         in_all = work.budget.spent_tokens + tokens.prompt + tokens.completion
         work.timeline.add(sample_of(state, tokens=in_all, limit=None))
         return replace(state, eta_seconds=self._pace.left(state))
+
+    def _message(self) -> str:
+        if self.stopped is not None:
+            return f"stopping: {self.stopped[1]}"
+        return f"asked by {sum(one.at > 0 for one in self._shown)} of {len(self._shown)} processes"
 
     @contextlib.asynccontextmanager
     async def on_a_lead(self) -> AsyncIterator[None]:

@@ -12,6 +12,7 @@ from parquill.job import LimitSettings
 from parquill.limits import Gate, GateClosed, Need, Outcome, Reply
 from parquill.portions.shares import Free, share_out
 from tests.clock import ManualClock
+from tests.portions.windows import most_in_a_minute
 
 NEED = Need(tokens=10, worst_pico=5, worst_tokens=20)
 
@@ -26,15 +27,6 @@ async def keep_sending(gate: Gate, clock: ManualClock, sent: list[float]) -> Non
             gate.settle(ticket, cost_pico=5, tokens=10, reply=Reply(Outcome.OK))
     except GateClosed:
         return
-
-
-def most_in_a_minute(sent: list[float]) -> int:
-    times, most, first = sorted(sent), 0, 0
-    for last, time in enumerate(times):
-        while times[first] <= time - 60.0:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
 
 
 @pytest.mark.parametrize("processes", [2, 3, 7, 16, 64])
