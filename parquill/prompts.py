@@ -21,6 +21,7 @@ from typing import Any
 
 import jinja2
 import jinja2.meta
+import jinja2.nodes
 import jinja2.sandbox
 import orjson
 
@@ -88,7 +89,7 @@ class UserText:
     def __init__(self, job: Job, columns: Sequence[str]) -> None:
         """`columns`: the manifest's. Raises `JobError` naming an unknown column or a bad template."""
         self._column = job.prompt.user_column
-        self._template: jinja2.Template | None = None
+        self._template: jinja2.Template | _Joined | None = None
         if job.prompt.user is not None:
             self._template, used = _compile(job.prompt.user, columns)
         else:
@@ -123,7 +124,30 @@ def _column_text(column: str, value: object) -> str:
     return value
 
 
-def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template, tuple[str, ...]]:
+class _Joined:
+    """A template of nothing but text and columns, `Describe {{ title }}.`: joined as Jinja would, for a third."""
+
+    def __init__(self, pieces: Sequence[jinja2.nodes.TemplateData | jinja2.nodes.Name]) -> None:
+        self._pieces = [
+            (piece.data, "") if isinstance(piece, jinja2.nodes.TemplateData) else ("", piece.name) for piece in pieces
+        ]
+
+    @staticmethod
+    def of(tree: jinja2.nodes.Template) -> _Joined | None:
+        """The template as pieces; None where it has anything else in it."""
+        pieces = []
+        for node in tree.body:
+            for piece in node.nodes if isinstance(node, jinja2.nodes.Output) else [node]:
+                if not isinstance(piece, jinja2.nodes.TemplateData | jinja2.nodes.Name):
+                    return None
+                pieces.append(piece)
+        return _Joined(pieces)
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        return "".join([str(values[name]) if name else text for text, name in self._pieces])
+
+
+def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template | _Joined, tuple[str, ...]]:
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, finalize=_no_none, keep_trailing_newline=True, autoescape=False
     )
@@ -141,7 +165,7 @@ def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template, tupl
     used: list[str] = []
     for name in sorted(names):
         used += _known(name, columns, "prompt.user")
-    return template, tuple(used)
+    return _Joined.of(tree) or template, tuple(used)
 
 
 def _known(name: str, columns: Sequence[str], key: str) -> tuple[str, ...]:

@@ -47,6 +47,17 @@ class TestTemplates:
         text = "{{ n + 1 }} {{ day.year }} {{ price }} {{ tags|join('/') }} {{ meta.k }}"
         assert rendered(text, **row) == "4 2026 1.50 a/b v"
 
+    @given(
+        st.recursive(
+            st.text() | st.integers() | st.floats() | st.booleans() | st.decimals() | st.datetimes() | st.binary(),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        ),
+        st.text(alphabet="ab \n\r\t<&é\U0001f600", max_size=20),
+    )
+    def test_text_and_columns_alone_are_joined_as_jinja_would_join_them(self, value: Any, text: str) -> None:
+        plain = f"x{text}{{{{ a }}}}{text}\n{{{{- a }}}}"
+        assert rendered(plain, a=value) == rendered(f"{{% if true %}}{plain}{{% endif %}}", a=value)
+
     def test_conditions_and_loops_work(self) -> None:
         text = "{% if a %}A{% else %}no a{% endif %}{% for t in tags %} {{ loop.index }}{{ t }}{% endfor %}"
         assert rendered(text, a=None, tags=["x", "y"]) == "no a 1x 2y"

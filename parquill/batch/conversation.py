@@ -140,12 +140,14 @@ class Conversations:
         rooms = self._rooms
         assert talk.request is not None
         estimate = rooms.counter.count(talk.request)
-        need = self._need(estimate, talk)
+        length = round(rooms.length.estimate().expected)
+        need = self._need(estimate, talk, length)
         if too_long := rooms.facts.overflow(estimate.expected, talk.max_tokens(rooms.job)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, too_long)
         if never := rooms.gate.fits(need):
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
-        talk.estimated = self._expected_pico(estimate, talk.images)
+        price = rooms.facts.price
+        talk.estimated = price.cost_pico(estimate.expected, length, talk.images) if price else None
         body = self._body(talk.rung).build(talk.request, talk.changed)
         verdict = await rooms.attempts.ask(asked, body, need, images=talk.images)
         if verdict.completion is None:
@@ -181,7 +183,8 @@ class Conversations:
         talk.changed = reask_settings(answer, self._settings[talk.rung], talk.reasks)
         talk.request = reask_turns(talk.first, answer, self._rooms.shape)
         free = self._rooms.gate.statistics().free_pico
-        affordable = free is None or self._need(self._rooms.counter.count(talk.request), talk).worst_pico <= free
+        need = self._need(self._rooms.counter.count(talk.request), talk, length=0)
+        affordable = free is None or need.worst_pico <= free
         return bool(talk.changed) and (affordable or answer.fault != "truncated")
 
     def _without_answer(self, asked: Asked, verdict: Verdict, estimated: int | None) -> ItemResult:
@@ -191,19 +194,14 @@ class Conversations:
         assert verdict.kind is not None
         return self.failed(asked, verdict.kind, verdict.message, estimated=estimated)
 
-    def _need(self, estimate: TokenEstimate, talk: _Talk) -> Need:
+    def _need(self, estimate: TokenEstimate, talk: _Talk, length: int) -> Need:
+        """`length`: tokens that the answer is expected to have."""
         price, max_tokens, images = self._rooms.facts.price, talk.max_tokens(self._rooms.job), talk.images
         return Need(
-            tokens=estimate.expected + round(self._rooms.length.estimate().expected),
+            tokens=estimate.expected + length,
             worst_pico=price.worst_pico(estimate.upper, max_tokens, images) if price else 0,
             worst_tokens=estimate.upper + max_tokens,
         )
-
-    def _expected_pico(self, estimate: TokenEstimate, images: int) -> int | None:
-        price = self._rooms.facts.price
-        if price is None:
-            return None
-        return price.cost_pico(estimate.expected, round(self._rooms.length.estimate().expected), images)
 
     def _learn(self, estimate: TokenEstimate, images: int, completion: ChatCompletion) -> None:
         usage = completion.usage

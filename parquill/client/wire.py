@@ -3,7 +3,7 @@
 aiohttp opens, keeps and closes the connections (names, TLS, keep-alive) and reads the replies
 (its parser in C, chunks, compression). Of a request here only body and length differ from the
 one before: the head is built once. `ClientSession.post` would build URL, headers, cookies,
-payload, writer, response and a timer for each; that costs twice what is left (docs/adr/0008).
+payload, writer, response and a timer for each; that costs twice what is left (docs/adr/0009).
 """
 
 from __future__ import annotations

@@ -109,6 +109,9 @@ def is_path(text: str) -> bool:
 
 def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
     text = text.strip()
+    if text.startswith(("https://", "http://")):  # the common case first
+        judge_url(text, rules)
+        return WebPicture(text)
     if not text:
         return None
     scheme = _SCHEME.match(text)

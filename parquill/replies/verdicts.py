@@ -40,13 +40,12 @@ def _classify(exchange: Exchange) -> Verdict:
     except orjson.JSONDecodeError:
         text = _readable(exchange.body)
         return _cut(f"the reply is not JSON: {text!r}") if answered else _error(Fault(text), exchange.status, None)
-    usage = read_usage(mapping(body).get("usage"))
     fault = find_fault(body)
     if not answered:
-        return _error(fault or Fault(""), exchange.status, usage)
+        return _error(fault or Fault(""), exchange.status, read_usage(mapping(body).get("usage")))
     if fault is not None:
-        return _error(fault, fault.code or 200, usage)
-    return _answer(body, usage) if isinstance(body, dict) else _cut(f"the reply is no JSON object: {short(body)!r}")
+        return _error(fault, fault.code or 200, read_usage(mapping(body).get("usage")))
+    return _answer(body) if isinstance(body, dict) else _cut(f"the reply is no JSON object: {short(body)!r}")
 
 
 def _cut(message: str) -> Verdict:
@@ -69,11 +68,12 @@ def _readable(body: bytes) -> str:
     return re.sub(r"\s+", " ", text).strip()[:160]
 
 
-def _answer(body: Mapping[str, Any], usage: Usage | None) -> Verdict:
+def _answer(body: Mapping[str, Any]) -> Verdict:
     choices = body.get("choices")
+    completion = read_completion(body)
+    usage = completion.usage
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
         return Verdict(kind=ErrorKind.BAD_RESPONSE, message="the reply has no choices", retry=True, usage=usage)
-    completion = read_completion(body)
     if completion.finish_reason == "error":
         return Verdict(kind=ErrorKind.SERVER_ERROR, message="the provider broke off", retry=True, usage=usage)
     if completion.text or completion.tool_calls:

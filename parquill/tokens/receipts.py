@@ -99,7 +99,10 @@ class Receipts:
 
     def add(self, text: float, images: int, error: float, provider: str | None) -> None:
         """Take a receipt: `error` is what was counted less the formula's whole count."""
-        self._sums.setdefault(provider or "", _Sums()).add(text, images, error)
+        sums = self._sums.get(provider or "")
+        if sums is None:
+            sums = self._sums[provider or ""] = _Sums()
+        sums.add(text, images, error)
         self._count += 1
         if self._count >= self._renew_at:
             self._renew()
