@@ -334,3 +334,24 @@ async def test_objects_are_read_by_path_below_a_remote_manifest_and_by_uri(room:
     assert "none.jpg" in missing.message
     for path in ("../secret.jpg", "/rows/a b.jpg", "x/../../a.jpg"):
         assert (await fault(reading, path)).kind is ErrorKind.IMAGE_REFUSED
+
+
+def test_only_a_reply_about_addresses_turns_auto_to_inline(room: MakeRoom) -> None:
+    takes_none = [
+        "invalid image input",
+        "'url' field must be a base64 encoded image.",
+        "Image URLs are not supported by this model",
+        "this provider does not support image_url with remote urls",
+        "only data: URLs are accepted",
+    ]
+    others = ["Failed to download image: HTTP 404", "image too large", "no endpoints found", "", "invalid json"]
+    for message in takes_none:
+        for send, turns in (("auto", True), ("url", False), ("inline", False)):
+            choosing = room(send=send)
+            assert choosing.turns_to_inline(400, message) is turns
+            assert choosing.passes_urls is (send == "url")
+        assert not room(send="auto").turns_to_inline(500, message)
+    for message in others:
+        choosing = room(send="auto")
+        assert not choosing.turns_to_inline(400, message)
+        assert choosing.passes_urls

@@ -60,10 +60,11 @@ class Rooms:
 class _Talk:
     """Where the conversation about one row stands."""
 
-    __slots__ = ("changed", "estimated", "first", "images", "reasks", "request", "rung")
+    __slots__ = ("changed", "estimated", "first", "parts", "reasks", "request", "rung")
 
-    def __init__(self, images: int) -> None:
-        self.images = images
+    def __init__(self, parts: Parts) -> None:
+        self.parts: Parts | None = parts
+        """None when they have to be made anew."""
         self.rung = Rung.TEXT
         self.first: ChatRequest | None = None
         """What the row asks on this rung; None when that has to be made anew."""
@@ -71,6 +72,16 @@ class _Talk:
         self.changed: Mapping[str, Any] | None = None
         self.reasks = 0
         self.estimated: int | None = None
+
+    @property
+    def images(self) -> int:
+        """How many pictures are sent."""
+        return sum(isinstance(part, ImagePart) for part in self.parts or ())
+
+    @property
+    def has_urls(self) -> bool:
+        """Whether one of them is an address that the endpoint has to fetch."""
+        return any(isinstance(part, ImagePart) and part.content_key is None for part in self.parts or ())
 
     def max_tokens(self, job: Job) -> int:
         """Tokens that the next answer may have."""
@@ -125,12 +136,15 @@ class Conversations:
         return self._rooms.asking.fingerprint(prepared.text, said)
 
     async def _ask(self, prepared: PreparedRow, asked: Asked, parts: Parts) -> ItemResult:
-        talk = _Talk(images=sum(isinstance(part, ImagePart) for part in parts))
+        talk = _Talk(parts)
         while True:
+            if talk.parts is None:
+                talk.parts, talk.first = await self.parts(prepared), None
+                asked.images = figures_of(talk.parts)
             if talk.first is None:
                 talk.rung = self._rungs.rung
                 instruction = self._rooms.shape.instruction_for(talk.rung)
-                talk.request = talk.first = self._rooms.asking.request(prepared.text, parts, instruction)
+                talk.request = talk.first = self._rooms.asking.request(prepared.text, talk.parts, instruction)
             result = await self._turn(talk, asked)
             if result is not None:
                 return result
@@ -151,6 +165,9 @@ class Conversations:
         body = self._body(talk.rung).build(talk.request, talk.changed)
         verdict = await rooms.attempts.ask(asked, body, need, images=talk.images)
         if verdict.completion is None:
+            if talk.has_urls and rooms.images.turns_to_inline(verdict.status, verdict.message):
+                talk.parts = None
+                return None
             if refuses_rung(verdict.status, verdict.message) and self._rungs.step_down(talk.rung, verdict.message):
                 talk.first = None
                 return None

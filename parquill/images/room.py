@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,13 @@ from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
 from parquill.images.values import PictureValue, WebPicture, identity, is_path, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
+
+_NO_URLS = re.compile(
+    r"invalid image input|must be (a )?base64|only .{0,40}(base64|data:)|"
+    r"urls? .{0,40}(not|n't) (supported|allowed|accepted)|not (support|accept|allow)\w* .{0,40}\burls?\b",
+    re.IGNORECASE,
+)
+"""Seen: Ollama's "invalid image input", LM Studio's "'url' field must be a base64 encoded image"."""
 
 BYTES_AT_ONCE = 128 * 10**6
 """Bytes of files, as they were read, that all rows together hold."""
@@ -42,6 +50,7 @@ class ImageRoom:
     ) -> None:
         """`endpoint_fetches`: whether the endpoint takes http(s) URLs, for `images.send: auto`."""
         self._settings, self._documents = settings, documents
+        self._may_turn = settings.send == "auto"
         self.passes_urls = settings.send == "url" or (settings.send == "auto" and endpoint_fetches)
         self._rules = UrlRules.of(settings)
         self._fetcher = Fetcher(self._rules, clock, contact=settings.contact)
@@ -58,6 +67,16 @@ class ImageRoom:
     ) -> None:
         await self._pool.close()
         await self._fetcher.close()
+
+    def turns_to_inline(self, status: int, message: str) -> bool:
+        """Heed a reply which says that the endpoint takes no addresses; from then on `send: auto` inlines.
+
+        False for every other reply, and where the job itself says how pictures are sent.
+        """
+        if not self._may_turn or status not in (400, 415, 422, 501) or not _NO_URLS.search(message):
+            return False
+        self.passes_urls = False
+        return True
 
     def check(self, cell: Any) -> tuple[PictureValue, ...]:
         """Return one picture cell as typed values, in order; pure and quick.
