@@ -39,7 +39,7 @@ class ImageFigures:
     height: int | None
     """Pixels before it was shrunk, upright; for a page, as it was drawn."""
     digest: str | None = None
-    """32 hex digits that name the file's bytes."""
+    """The first 32 hex digits of the file's SHA-256."""
     version: str | None = None
     """Its host's own name for its state: the ETag, else the Last-Modified date."""
 

@@ -285,6 +285,20 @@ async def test_a_body_that_drips_is_given_up(web: Web, manual: Asking) -> None:
     assert manual.clock.monotonic() < 30
 
 
+async def test_a_body_that_comes_steadily_but_for_too_long_is_given_up(web: Web, manual: Asking) -> None:
+    async def steady(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n")
+        while True:
+            writer.write(bytes(20_000))
+            await writer.drain()
+            await manual.clock.sleep(1)
+
+    web.answers["/a"] = steady
+    fault = await manual.fault_in_time("/a")
+    assert "the body took too long within" in fault.message
+    assert len(web.requests) == 3
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_pieces, read_pieces
 
-RECIPE = b"2"
+RECIPE = b"3"
 """Changed whenever the same file would be shrunk into something else."""
 
 _ENDING = ".shrunk"

@@ -13,6 +13,7 @@ import pytest
 
 from parquill.batch import RunOptions
 from parquill.errors import JobError
+from tests.e2e.dying import die_at_step
 from tests.e2e.kit import rehearsal, words
 from tests.hostile_files import noise, saved
 from tests.web import Web, reply, web_server
@@ -195,6 +196,29 @@ async def test_a_superseded_answer_is_not_adopted_back_when_the_run_dies_before_
         assert (summary.requests, asked.asked) == (1, 4)
         assert asked.table().to_pylist()[0]["images"][0]["width"] == 200
         assert asked.table().to_pylist()[1:] == old[1:]
+        await asked.must_hold()
+        assert (await asked.books()).balanced
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_refresh_that_dies_at_every_step_ends_as_one_that_does_not(
+    host: Host, tmp_path: Path, after: bool
+) -> None:
+    for path in ("/a", "/b", "/c"):
+        host.has(path, picture(100), ETag='"v1"')
+    async with rehearsal(tmp_path, sections=sections(host.web)) as asked:
+        asked.write(table([host.web.url("/a"), None, host.web.url("/b"), host.web.url("/c"), None]))
+        await asked.run()
+        host.has("/a", picture(200), ETag='"v2"')
+        host.has("/c", picture(201), ETag='"v2"')
+        job, deaths = asked.job_file(**REFRESH), 0
+        while await die_at_step(job, deaths, after=after):
+            deaths += 1
+        assert deaths > 5
+        widths = [row["images"] and row["images"][0]["width"] for row in asked.table().to_pylist()]
+        assert widths == [200, None, 100, 201, None]
+        assert asked.asked <= 7 + await asked.doubts()
         await asked.must_hold()
         assert (await asked.books()).balanced
 

@@ -73,7 +73,7 @@ def _answer(head: dict[str, Any], data: bytearray) -> bytes:
         if not data:
             return _fault(head["fault"], "the file is empty")
         pieces = OPERATIONS[head["op"]](data, **head["options"])
-        source = hashlib.blake2b(data, digest_size=16).digest()
+        source = hashlib.sha256(data).digest()[:16]
         return pack_pieces([replace(piece, source=source) for piece in pieces])
     except RowError as error:
         return _fault(error.kind, error.message)
