@@ -12,10 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parquill.chat import ImageFigures
 from parquill.errors import OutputError
 from parquill.report.collect import collect
+from parquill.report.facts import facts
 from parquill.report.fields import AnswerFigures, script_of
+from parquill.report.figures import Pictures
 from parquill.report.rhythm import Rhythm
+from parquill.report.runs import Nights
 from parquill.report.samples import MOST_CARDS, MOST_TABLE_ROWS
 from parquill.report.sampling import cut
 from parquill.report.spread import Spread, round_step
@@ -149,6 +153,16 @@ def test_sums_are_exact_and_grouped(tmp_path: Path) -> None:
     assert figures.by_provider["Chutes", "google/gemma-3-4b-it"].rows == 1
     assert figures.by_status["failed"].rows == 2
     assert figures.prompt.count == 4
+
+
+def test_pictures_are_weighed(tmp_path: Path) -> None:
+    seen = (ImageFigures(3_000_000, 80_000, 4000, 3000), None, ImageFigures.of_state('"v1"'))
+    rows = [OK, dataclasses.replace(OK, images=seen), dataclasses.replace(OK, images=seen[:1])]
+    figures = collect(write_output(tmp_path / "out", rows, rows_per_part=2)).figures
+    assert figures.pictures == Pictures(count=2, fetched=6_000_000, sent=160_000)
+    assert facts(figures, Nights()).pictures == (
+        ("opened here", "2"), ("fetched or read", "6.0 MB"), ("sent", "0.2 MB"),
+    )  # fmt: skip
 
 
 def test_the_oddest_rows_of_all_parts_are_shown(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.report.drawn import Bar, bars
-from parquill.report.figures import OutputFigures
+from parquill.report.figures import OutputFigures, Pictures
 from parquill.report.runs import Nights
 from parquill.report.shown import cut_text, millions, plain
 from parquill.summary import dollars
@@ -35,6 +35,7 @@ class Facts:
     settings: tuple[tuple[str, str], ...]
     price: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, str], ...]
+    pictures: tuple[tuple[str, str], ...]
     providers: tuple[Provider, ...]
     finishes: tuple[Bar, ...]
     repairs: tuple[Bar, ...]
@@ -48,11 +49,19 @@ def facts(figures: OutputFigures, nights: Nights) -> Facts:
         settings=_pairs(record.settings if record else {}),
         price=_pairs(record.price if record else {}),
         versions=_pairs(record.versions if record else {}),
+        pictures=_pictures(figures.pictures),
         providers=_providers(figures),
         finishes=bars(figures.finishes),
         repairs=bars(figures.repairs, of=figures.all.rows),
         sources=bars(figures.sources),
     )
+
+
+def _pictures(pictures: Pictures) -> tuple[tuple[str, str], ...]:
+    if not pictures.count:
+        return ()
+    sizes = (("fetched or read", pictures.fetched), ("sent", pictures.sent))
+    return ("opened here", count(pictures.count)), *((name, f"{size / 1e6:,.1f} MB") for name, size in sizes)
 
 
 def _providers(figures: OutputFigures) -> tuple[Provider, ...]:

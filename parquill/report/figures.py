@@ -35,6 +35,23 @@ class Sums:
         self.cost_pico += int(numbers.cost[where].sum())
 
 
+@dataclass(slots=True)
+class Pictures:
+    """What the pictures that were opened here weigh together; sizes in bytes."""
+
+    count: int = 0
+    fetched: int = 0
+    sent: int = 0
+
+    def add(self, column: pa.Array) -> None:
+        """Add the pictures of a batch's column `images`."""
+        sizes = pc.list_flatten(column)
+        fetched, sent = (pc.struct_field(sizes, name) for name in ("bytes_fetched", "bytes_sent"))
+        self.count += len(fetched) - fetched.null_count
+        self.fetched += pc.sum(fetched).as_py() or 0
+        self.sent += pc.sum(sent).as_py() or 0
+
+
 class Numbers:
     """The number columns of one batch as arrays; null counts as 0, `sent` tells rows that were asked."""
 
@@ -68,6 +85,7 @@ class OutputFigures:
         self.repairs: Counter[str] = Counter()
         self.latency, self.prompt, self.completion, self.cost = Spread(), Spread(), Spread(), Spread()
         self.answers = AnswerFigures()
+        self.pictures = Pictures()
         self.rhythm = Rhythm()
 
     def add(self, batch: pa.RecordBatch, numbers: Numbers) -> None:
@@ -84,6 +102,8 @@ class OutputFigures:
         _group(self.by_provider, [batch.column("provider"), batch.column("model")], numbers)
         self._add_spreads(numbers)
         self.answers.add(batch.column("answer"))
+        if "images" in batch.schema.names:  # parts of an earlier version lack it
+            self.pictures.add(batch.column("images"))
 
     def _add_spreads(self, numbers: Numbers) -> None:
         sent = numbers.sent
