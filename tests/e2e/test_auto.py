@@ -10,6 +10,7 @@ import pytest
 
 from parquill.batch import RunOptions
 from parquill.batch.options import Portion
+from parquill.batch.selection import EVERY
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 from tests.hostile_files import JPEG
 from tests.web import Web, reply, web_server
@@ -29,7 +30,7 @@ def sections(web: Web, send: str) -> dict[str, Any]:
 
 def asked_of(one: Rehearsal) -> RunOptions:
     """Have the emulator of the rehearsal asked by a job that names the embedded one, which is known to fetch."""
-    return RunOptions(portion=Portion({"manifest.000000.parquet": frozenset()}, True, one.emulator.base_url))
+    return RunOptions(portion=Portion({"manifest.000000.parquet": EVERY}, True, one.emulator.base_url))
 
 
 @pytest.mark.parametrize("fetches", [True, False])
