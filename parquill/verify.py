@@ -23,7 +23,7 @@ from parquill.errors import OutputError
 from parquill.job import Job, state_home
 from parquill.ledger import Books, Ledger, Spend
 from parquill.manifest import Slice
-from parquill.results import PartInfo, Status, read_manifest, read_part
+from parquill.results import LATE_COLUMNS, PartInfo, Status, read_manifest, read_part
 from parquill.storage import Storage
 from parquill.summary import usd
 from parquill.workspace import Workspace
@@ -137,10 +137,15 @@ def _match_slices(case: _Case) -> None:
     wanted = set(known) & set(parts)
     for part, chunks in itertools.groupby(manifest.read(columns, wanted), key=lambda chunk: chunk.slice.part):
         table = read_part(output, part)
-        if table.schema != opened.schema:
+        if table.schema != opened.schema and not _is_older(table.schema, opened.schema):
             found.add("schema", f"{output.where(part)}: its columns are not those this job gives")
             continue
         _match_rows(opened, known[part], table, list(chunks), found)
+
+
+def _is_older(schema: pa.Schema, wanted: pa.Schema) -> bool:
+    """Whether a part lacks only the columns that came later; the next run adds them."""
+    return bool(schema == pa.schema([field for field in wanted if field.name not in LATE_COLUMNS]))
 
 
 def _match_rows(opened: Prepared, one: Slice, table: pa.Table, chunks: Sequence[Any], found: _Found) -> None:

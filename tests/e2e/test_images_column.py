@@ -146,6 +146,8 @@ async def test_an_output_of_the_last_version_is_brought_up_to_date_and_nothing_i
         table, asked = old.table(), old.asked
         old.sections |= parts
         as_of_the_last_version(old)
+        found = {one.kind for one in (await old.verify()).findings}
+        assert found == {"checksum"}, "what this test wrote by hand, and nothing about columns"
         report = await old.command("report")
         assert report.status == 0, report.err
         summary = await old.run()

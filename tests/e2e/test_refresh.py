@@ -274,6 +274,23 @@ async def test_pictures_that_are_passed_on_are_asked_for_their_state_first(host:
         assert host.sent == [], "no picture was fetched here"
 
 
+@pytest.mark.chaos
+async def test_a_shared_run_asks_the_changed_rows_in_all_its_processes(host: Host, tmp_path: Path) -> None:
+    paths = [f"/{row}" for row in range(6)]
+    for path in paths:
+        host.has(path, picture(100), ETag='"v1"')
+    async with rehearsal(tmp_path, sections=sections(host.web)) as asked:
+        asked.write(table([host.web.url(path) for path in paths]))
+        await asked.run()
+        for path in paths[1:]:
+            host.has(path, picture(200), ETag='"v2"')
+        shared = await asked.command("run", "--json", "--set", "run.workers=2", **REFRESH)
+        assert (shared.json["rows"]["kept"], shared.json["requests"], asked.asked) == (1, 5, 11), shared.err
+        assert [row["images"][0]["width"] for row in asked.table().to_pylist()] == [100, *[200] * 5]
+        await asked.must_hold()
+        assert (await asked.books()).balanced
+
+
 async def test_the_cache_gives_the_new_picture(host: Host, tmp_path: Path) -> None:
     host.has("/a", picture(100), ETag='"v1"')
     settings = sections(host.web, cache=str(tmp_path / "cache"))
