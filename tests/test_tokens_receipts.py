@@ -119,7 +119,8 @@ def test_receipts_survive_into_the_next_run() -> None:
     [
         {},
         {"providers": [], "upper_factor": 1},
-        {"providers": {"a": {"count": 1, "xx": [1], "xy": []}}, "upper_factor": 1},
+        {"providers": {"a": {"count": 1, "xx": [1], "xy": [], "yy": 0}}, "upper_factor": 1},
+        {"providers": {"a": {"count": 1, "xx": [1] * 6, "xy": [1] * 3, "yy": "much"}}, "upper_factor": 1},
     ],
 )
 def test_a_record_that_is_none_is_refused(state: dict[str, object]) -> None:
@@ -133,10 +134,28 @@ def test_an_empty_record_is_no_correction() -> None:
 
 def test_each_receipt_narrows_the_error_of_the_job() -> None:
     counter = TokenCounter(ModelSettings())
-    before = counter.mean_error
+    rows = 1000, 150_000.0, 1000 * 150.0**2, 1500
+    before = counter.error(*rows)
     _teach(counter, 50, ratio=0, offset=0, picture=0)
-    assert counter.mean_error < before / 3
-    assert counter.spread > 0
+    assert 0 < counter.error(*rows) < before / 3
+
+
+def test_a_server_that_counts_as_the_formula_does_is_trusted_sooner_than_one_that_scatters() -> None:
+    rows = 1000, 150_000.0, 1000 * 150.0**2, 0
+    errors = []
+    for noise in (0.0, 0.3):
+        rng, counter = random.Random(2), TokenCounter(ModelSettings())
+        for words in range(20, 70):
+            estimate = counter.count(_request(words))
+            counter.observe(estimate, 0, round(estimate.formula * (1 + noise * rng.uniform(-1, 1))), None)
+        errors.append(counter.error(*rows))
+    assert errors[0] < errors[1] / 5
+
+
+def test_a_ratio_far_from_what_was_thought_possible_is_believed_when_all_receipts_say_so() -> None:
+    counter = TokenCounter(ModelSettings())
+    _teach(counter, 50, ratio=0.7, offset=0, picture=0)
+    assert counter.receipts.correction.ratio == pytest.approx(0.7, rel=0.02)
 
 
 def test_an_estimate_is_a_value() -> None:

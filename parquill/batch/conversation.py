@@ -9,6 +9,7 @@ from typing import Any
 from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
 from parquill.batch.attempts import Asked, Attempts, Pictures
 from parquill.batch.endpoint import EndpointFacts
+from parquill.batch.lessons import Lessons
 from parquill.batch.rows import PreparedRow
 from parquill.batch.rungs import RungChoice
 from parquill.chat import ChatCompletion, ChatRequest, ImagePart, RequestBody
@@ -21,7 +22,7 @@ from parquill.prices import max_price
 from parquill.prompts import Asking
 from parquill.replies import Verdict
 from parquill.results import ItemResult, Status
-from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate
+from parquill.tokens import TokenEstimate
 
 _FAULTS = {
     "truncated": ErrorKind.TRUNCATED,
@@ -50,8 +51,7 @@ class Rooms:
     asking: Asking
     shape: AnswerShape
     images: ImageRoom
-    counter: TokenCounter
-    length: AnswerLength
+    lessons: Lessons
     gate: Gate
     attempts: Attempts
     clock: Clock
@@ -60,7 +60,7 @@ class Rooms:
 class _Talk:
     """Where the conversation about one row stands."""
 
-    __slots__ = ("changed", "estimated", "first", "parts", "reasks", "request", "rung")
+    __slots__ = ("changed", "estimated", "first", "listed", "parts", "reasks", "request", "rung")
 
     def __init__(self, parts: Parts) -> None:
         self.parts: Parts | None = parts
@@ -72,6 +72,8 @@ class _Talk:
         self.changed: Mapping[str, Any] | None = None
         self.reasks = 0
         self.estimated: int | None = None
+        self.listed: int | None = None
+        """What its first answer costs by the price of the start; before that, what it is thought to."""
 
     @property
     def images(self) -> int:
@@ -147,21 +149,23 @@ class Conversations:
                 talk.request = talk.first = self._rooms.asking.request(prepared.text, talk.parts, instruction)
             result = await self._turn(talk, asked)
             if result is not None:
+                if result.attempts and result.cost_pico is not None and talk.listed is not None:
+                    self._rooms.lessons.surplus.add(result.cost_pico, talk.listed)
                 return result
 
     async def _turn(self, talk: _Talk, asked: Asked) -> ItemResult | None:
         """Send once and judge what came; None when the row is to be asked again."""
         rooms = self._rooms
         assert talk.request is not None
-        estimate = rooms.counter.count(talk.request)
-        length = round(rooms.length.estimate().expected)
+        lessons = rooms.lessons
+        estimate = lessons.counter.count(talk.request)
+        length = round(lessons.length.expect(estimate.expected, talk.images))
         need = self._need(estimate, talk, length)
         if too_long := rooms.facts.overflow(estimate.expected, talk.max_tokens(rooms.job)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, too_long)
         if never := rooms.gate.fits(need):
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
-        price = rooms.facts.price
-        talk.estimated = price.cost_pico(estimate.expected, length, talk.images) if price else None
+        self._expect(talk, estimate, length)
         body = self._body(talk.rung).build(talk.request, talk.changed)
         verdict = await rooms.attempts.ask(asked, body, need, images=talk.images)
         if verdict.completion is None:
@@ -172,7 +176,7 @@ class Conversations:
                 talk.first = None
                 return None
             return self._without_answer(asked, verdict, talk.estimated)
-        self._learn(estimate, talk.images, verdict.completion)
+        self._learn(talk, estimate, verdict.completion)
         answer = rooms.shape.parse(verdict.completion, talk.rung)
         if answer.ok:
             self._rungs.confirm()
@@ -200,7 +204,7 @@ class Conversations:
         talk.changed = reask_settings(answer, self._settings[talk.rung], talk.reasks)
         talk.request = reask_turns(talk.first, answer, self._rooms.shape)
         free = self._rooms.gate.statistics().free_pico
-        need = self._need(self._rooms.counter.count(talk.request), talk, length=0)
+        need = self._need(self._rooms.lessons.counter.count(talk.request), talk, length=0)
         affordable = free is None or need.worst_pico <= free
         return bool(talk.changed) and (affordable or answer.fault != "truncated")
 
@@ -220,12 +224,23 @@ class Conversations:
             worst_tokens=estimate.upper + max_tokens,
         )
 
-    def _learn(self, estimate: TokenEstimate, images: int, completion: ChatCompletion) -> None:
-        usage = completion.usage
+    def _expect(self, talk: _Talk, estimate: TokenEstimate, length: int) -> None:
+        """Note what a row is thought to cost, before its first request."""
+        price = self._rooms.facts.price
+        if price is not None and talk.estimated is None:
+            talk.listed = price.cost_pico(estimate.expected, length, talk.images)
+            talk.estimated = self._rooms.lessons.surplus.applied(talk.listed)
+
+    def _learn(self, talk: _Talk, estimate: TokenEstimate, completion: ChatCompletion) -> None:
+        """Take an answer's receipt; a second try tells nothing of how long first answers are."""
+        usage, price, lessons = completion.usage, self._rooms.facts.price, self._rooms.lessons
         if usage is None:
             return
-        self._rooms.length.observe(usage.completion_tokens)
-        if self._rooms.counter.observe(estimate, images, usage.prompt_tokens, completion.provider):
+        if not talk.reasks:
+            lessons.length.observe(usage.completion_tokens, usage.prompt_tokens, talk.images)
+            if price is not None:
+                talk.listed = price.cost_pico(usage.prompt_tokens, usage.completion_tokens, talk.images)
+        if lessons.counter.observe(estimate, talk.images, usage.prompt_tokens, completion.provider):
             self._alarm(
                 f"the endpoint counted {usage.prompt_tokens:,} prompt tokens where at most {estimate.upper:,} were "
                 "thought possible; the bound is raised"

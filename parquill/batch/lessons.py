@@ -1,4 +1,4 @@
-"""What a job's receipts say of its tokens, kept beside the output so that the next run begins with it.
+"""What a job's receipts say of its tokens and its cost, kept beside the output so that the next run begins with it.
 
 One file, `learned.json` in the run's own folder: sums, never a row. It belongs to one realm and
 to one way of asking (model, prompt, schema, sampling); a job that asks otherwise begins anew.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.batch.prepare import Prepared
+from parquill.prices import Surplus
 from parquill.tokens import AnswerLength, Receipts, TokenCounter
 from parquill.workspace import Workspace
 
@@ -19,10 +20,11 @@ _NAME = "learned.json"
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """A counter and a length that know what earlier runs were told; both go on learning."""
+    """A counter, a length and a surplus that know what earlier runs were told; all go on learning."""
 
     counter: TokenCounter
     length: AnswerLength
+    surplus: Surplus
     settings: str
     realm: str
 
@@ -30,13 +32,10 @@ class Lessons:
     def take_up(cls, opened: Prepared, workspace: Workspace, realm: str) -> Lessons:
         """Begin with what was learned before; a file that cannot be read is as none."""
         job, settings = opened.job, opened.asking.settings_digest
-        known = _read(workspace, settings, realm)
-        receipts = _loaded(known)
-        counter = TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode(), receipts=receipts)
         length = AnswerLength(job.model.max_tokens, opened.shape.json_schema)
-        if receipts is not None:
-            length.load(known["lengths"])
-        return cls(counter, length, settings, realm)
+        receipts, surplus = _loaded(_read(workspace, settings, realm), length)
+        counter = TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode(), receipts=receipts)
+        return cls(counter, length, surplus, settings, realm)
 
     def keep(self, workspace: Workspace) -> None:
         """Write down what is known now."""
@@ -45,6 +44,7 @@ class Lessons:
             "realm": self.realm,
             "receipts": self.counter.receipts.dump(),
             "lengths": self.length.dump(),
+            "surplus": self.surplus.dump(),
         }
         workspace.storage().write_whole(_NAME, lambda sink: sink.write(json.dumps(data).encode()))
 
@@ -58,10 +58,11 @@ def _read(workspace: Workspace, settings: str, realm: str) -> dict[str, Any]:
         return {}
 
 
-def _loaded(known: dict[str, Any]) -> Receipts | None:
-    """The receipts, where lengths and they can both be read."""
+def _loaded(known: dict[str, Any], length: AnswerLength) -> tuple[Receipts, Surplus]:
+    """Receipts and surplus, and the length taught, where all three can be read."""
     try:
-        AnswerLength(1).load(known["lengths"])
-        return Receipts.load(known["receipts"])
+        receipts, surplus = Receipts.load(known["receipts"]), Surplus.load(known["surplus"])
+        length.load(known["lengths"])
     except (KeyError, ValueError):
-        return None
+        return Receipts(), Surplus()
+    return receipts, surplus

@@ -6,8 +6,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import itertools
-from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -30,15 +29,15 @@ from parquill.estimate.calibrate import choose_rows
 from parquill.estimate.opening import PartsOf
 from parquill.estimate.pace import pace
 from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf, realm_of
-from parquill.estimate.sums import Errors, Totals
+from parquill.estimate.sums import Errors, GroupSums, Sums, Totals
 from parquill.estimate.values import Calibration, Estimate, EstimateOptions, Group, Rows
 from parquill.estimate.walk import Walk
 from parquill.job import Job, Secret, read_api_key, state_home
 from parquill.ledger import Glance
-from parquill.prices import Price, PriceSource, compare, read_table
+from parquill.prices import CostRow, Price, PriceSource, compare, read_table
 from parquill.results import PartInfo, Status, read_part
 from parquill.storage import Storage
-from parquill.summary import TokenCounts, dollars
+from parquill.summary import dollars
 from parquill.workspace import Workspace
 
 T = TypeVar("T")
@@ -144,7 +143,7 @@ class _Desk:
         planner = Planner(opened, output)
         parts = planner.standing()
         lessons = Lessons.take_up(opened, self._workspace, realm)
-        if lessons.length.estimate().source != "receipts":
+        if not lessons.length.count:
             _learn_lengths(lessons, opened, list(parts.values()), emulated=facts.emulated)
         with Glance.at(self._workspace.ledger) as glance:
             shelf = StillShelf(glance, realm)
@@ -169,17 +168,16 @@ class _Desk:
 
     def _told(self, opened: Prepared, facts: EndpointFacts, lessons: Lessons, plan: RunPlan, walk: Walk) -> Estimate:
         job, length, states = self._job, lessons.length.estimate(), walk.states
-        totals = Totals(
-            walk.sums, length, Errors(lessons.counter.mean_error, lessons.counter.spread), facts.price, walk.groups
-        )
-        time = pace(walk.sums.rows, totals.tokens, job.limits, self._workspace)
+        errors = Errors.of(walk.sums, lessons.counter, lessons.length)
+        totals = Totals(walk.sums, errors, facts.price, lessons.surplus)
+        time = pace(walk.sums.rows, walk.sums.tokens, job.limits, self._workspace)
         now = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
         estimate = Estimate(
             job=job.name,
             model=job.model.name,
             output=self._workspace.output,
             rows=Rows(states[TODO], states[KEPT], states[EQUAL], states[FAILING]),
-            tokens=totals.tokens,
+            tokens=walk.sums.tokens,
             images=walk.sums.images,
             cost=totals.cost(),
             price=price_snapshot(facts.price),
@@ -195,8 +193,8 @@ class _Desk:
             ends_at=None if time.seconds is None else (now + dt.timedelta(seconds=time.seconds)).astimezone(),
             failing_by_kind=dict(walk.faults),
             by=self._options.by,
-            groups=_groups(totals),
-            comparison=_comparison(totals) if self._options.compare else (),
+            groups=_groups(totals, walk.groups),
+            comparison=_comparison(walk.sums) if self._options.compare else (),
         )
         return dataclasses.replace(estimate, notices=(*opened.shape.notices, *_notices(job, facts, estimate)))
 
@@ -221,30 +219,22 @@ def _learn_lengths(lessons: Lessons, opened: Prepared, parts: Sequence[PartInfo]
     """Take the lengths of answers that stand in the output and were asked in the same way."""
     output = Storage.at(opened.job.output.path)
     ours = [one for one in parts if one.ok and one.settings == lessons.settings and bool(one.emulator_rows) == emulated]
-    seen: Counter[str] = Counter()
+    names = ["status", "attempts", "prompt_tokens", "completion_tokens"]
     for info in itertools.islice(ours[:: max(1, len(ours) // _PARTS_READ)], _PARTS_READ):
-        table = read_part(output, info.name, ["status", "attempts", "completion_tokens"])
-        once = pc.and_(pc.equal(table["status"], Status.OK.value), pc.equal(table["attempts"], 1))
-        seen.update(map(str, table.filter(once)["completion_tokens"].drop_null().to_pylist()))
-    lessons.length.load(seen)
+        table = read_part(output, info.name, names)
+        once = table.filter(pc.and_(pc.equal(table["status"], Status.OK.value), pc.equal(table["attempts"], 1)))
+        for prompt, completion in zip(*(once[name].to_pylist() for name in names[2:]), strict=True):
+            if prompt is not None and completion is not None:
+                lessons.length.observe(completion, prompt)
 
 
-def _groups(totals: Totals) -> tuple[Group, ...]:
-    groups = [
-        Group(
-            name,
-            one.rows,
-            TokenCounts(one.prompt_tokens, totals.answers(one.rows)),
-            totals.expected_pico(one.prompt_pico, one.rows),
-        )
-        for name, one in totals.groups.items()
-    ]
+def _groups(totals: Totals, sums: Mapping[str, GroupSums]) -> tuple[Group, ...]:
+    groups = [Group(name, one.rows, one.tokens, totals.expected_pico(one)) for name, one in sums.items()]
     return tuple(sorted(groups, key=lambda one: (-(one.expected_pico or one.rows), one.value)))
 
 
-def _comparison(totals: Totals) -> tuple[Any, ...]:
-    tokens, sums = totals.tokens, totals.sums
-    table = read_table(PRICE_TABLE)
+def _comparison(sums: Sums) -> tuple[CostRow, ...]:
+    tokens, table = sums.tokens, read_table(PRICE_TABLE)
     return tuple(compare(tokens.prompt, tokens.completion, table, requests=sums.rows, images=sums.images))
 
 

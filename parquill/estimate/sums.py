@@ -1,13 +1,10 @@
 """Totals over the rows to send, and the 95 % interval around their cost.
 
-Prompt tokens are off by one error that all rows share (`mean_error`, a share of their texts) and by one of
-their own each (`spread`); answers the same, in tokens. The parts are independent, so variances add:
-
-    prompt:  (mean_error x sum of texts)**2 + spread**2 x sum of squared texts
-    answers: (mean_error x n)**2 + spread**2 x n
-
-Where several providers may answer, the interval reaches from the cheapest to the dearest of them. The
-statistics are floats; from tokens on, money is integers.
+Three things are not known: how the endpoint counts prompts, how long its answers will be, and what rows cost
+beyond one answer (second tries, lost replies, discounts). Of each there is a standard error of the sum over
+all rows to send, from receipts or from a prior (`TokenCounter.error`, `AnswerLength.error`, `Surplus.error`);
+they are independent, so variances add. Where several providers may answer, the interval reaches from the
+cheapest to the dearest of them. The statistics are floats; from tokens on, money is integers.
 """
 
 from __future__ import annotations
@@ -17,104 +14,122 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from parquill.estimate.values import Cost
-from parquill.prices import Price, Rates
+from parquill.prices import ATTO_PER_PICO, Price, Rates, Surplus
 from parquill.summary import TokenCounts
-from parquill.tokens import LengthEstimate
+from parquill.tokens import AnswerLength, TokenCounter
 
-SIGMAS = 1.96
-"""95 % of a normal distribution lie within so many standard deviations."""
-
-_ATTO_PER_PICO = 10**6
+SIGMAS = 2.15
+"""Standard deviations within which 95 % are to lie. Of a normal distribution 1.96 would do; lengths of answers are
+skewed, and fifty of them show too little of their tail (`python -m benchmarks.intervals` measures both)."""
 
 
 @dataclass(slots=True)
-class Sums:
-    """What the walk adds up over rows to send."""
+class GroupSums:
+    """What the walk adds up over the rows to send of one value of a column."""
 
     rows: int = 0
-    images: int = 0
     prompt_tokens: int = 0
+    answer_tokens: float = 0.0
     prompt_pico: int = 0
     """The prompts' and requests' expected cost, tiers and all; answers come on top."""
+
+    def add(self, prompt_tokens: int, answer_tokens: float, prompt_pico: int) -> None:
+        """Add a row's expected tokens, and its prompt's cost."""
+        self.rows += 1
+        self.prompt_tokens += prompt_tokens
+        self.answer_tokens += answer_tokens
+        self.prompt_pico += prompt_pico
+
+    @property
+    def tokens(self) -> TokenCounts:
+        """Expected tokens."""
+        return TokenCounts(self.prompt_tokens, round(self.answer_tokens))
+
+
+@dataclass(slots=True)
+class Sums(GroupSums):
+    """The same over all rows to send, and what their interval needs."""
+
+    images: int = 0
     worst_pico: int = 0
     text_tokens: float = 0.0
     """Of the prompts, what stands in texts: pictures are known exactly."""
     text_squares: float = 0.0
 
-
-@dataclass(slots=True)
-class GroupSums:
-    """The same for the rows of one value of a column."""
-
-    rows: int = 0
-    prompt_tokens: int = 0
-    prompt_pico: int = 0
+    def add_content(self, text_tokens: float, images: int) -> None:
+        """Add what a row's prompt is made of."""
+        self.images += images
+        self.text_tokens += text_tokens
+        self.text_squares += text_tokens * text_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """How far off the counter may be, as shares of texts' tokens (see `TokenCounter`)."""
+    """Standard errors of the expected tokens of all rows to send together; 1.96 of them hold 95 %."""
 
-    mean_error: float
-    spread: float
+    prompt: float = 0.0
+    answer: float = 0.0
+
+    @classmethod
+    def of(cls, sums: Sums, counter: TokenCounter, length: AnswerLength) -> Errors:
+        """Return them as receipts tell them."""
+        return cls(
+            counter.error(sums.rows, sums.text_tokens, sums.text_squares, sums.images),
+            length.error(sums.rows, sums.prompt_tokens, sums.images),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The walk's sums with what is known of answers and prices."""
+    """The walk's sums with what is known of errors, prices, and what rows cost beyond one answer."""
 
     sums: Sums
-    length: LengthEstimate
     errors: Errors
     price: Price | None
-    groups: dict[str, GroupSums] = field(default_factory=dict)
+    surplus: Surplus = field(default_factory=Surplus)
 
-    @property
-    def tokens(self) -> TokenCounts:
-        """Expected tokens of all rows to send."""
-        return TokenCounts(self.sums.prompt_tokens, self.answers(self.sums.rows))
-
-    def answers(self, rows: int) -> int:
-        """Expected tokens of so many answers."""
-        return round(rows * self.length.expected)
-
-    def expected_pico(self, prompt_pico: int, rows: int) -> int | None:
-        """Expected cost of rows whose prompts cost so much; None where no price is known."""
-        if self.price is None:
-            return None
-        return prompt_pico + self.price.rates.completion * self.answers(rows) // _ATTO_PER_PICO
+    def expected_pico(self, sums: GroupSums) -> int | None:
+        """Expected cost of rows; None where no price is known."""
+        listed = self._listed_pico(sums)
+        return None if listed is None else self.surplus.applied(listed)
 
     def cost(self) -> Cost | None:
         """The cost of all rows to send, and its interval; None where no price is known."""
-        sums = self.sums
-        expected = self.expected_pico(sums.prompt_pico, sums.rows)
+        expected = self.expected_pico(self.sums)
         if self.price is None or expected is None:
             return None
-        half = self._half_width()
+        half = self.half_pico
         cheapest, dearest = _span(self.price)
         low = min(expected, self._at(cheapest, expected)) - half
         high = max(expected, self._at(dearest, expected)) + half
-        worst = max(sums.worst_pico, expected)
+        worst = max(self.sums.worst_pico, expected)
         return Cost(expected, max(0, low), min(high, worst), worst)
 
-    def _half_width(self) -> int:
-        """Half of the interval in pico-USD, at the expected rates."""
-        assert self.price is not None
-        sums, length, errors, rates = self.sums, self.length, self.errors, self.price.rates
-        prompt = math.hypot(errors.mean_error * sums.text_tokens, errors.spread * math.sqrt(sums.text_squares))
-        answer = math.hypot(length.mean_error * sums.rows, length.spread * math.sqrt(sums.rows))
-        squares = (rates.prompt * math.ceil(SIGMAS * prompt)) ** 2 + (
-            rates.completion * math.ceil(SIGMAS * answer)
-        ) ** 2
-        return math.isqrt(squares) // _ATTO_PER_PICO
+    @property
+    def half_pico(self) -> int:
+        """Half of the interval in pico-USD, at the expected rates; 0 where no price is known."""
+        listed = self._listed_pico(self.sums)
+        if self.price is None or listed is None:
+            return 0
+        rates, errors = self.price.rates, self.errors
+        tokens = (rates.prompt * math.ceil(SIGMAS * errors.prompt)) ** 2
+        tokens += (rates.completion * math.ceil(SIGMAS * errors.answer)) ** 2
+        beyond = math.ceil(SIGMAS * self.surplus.error(self.sums.rows, listed))
+        return math.isqrt((self.surplus.applied(math.isqrt(tokens)) // ATTO_PER_PICO) ** 2 + beyond**2)
+
+    def _listed_pico(self, sums: GroupSums) -> int | None:
+        if self.price is None:
+            return None
+        return sums.prompt_pico + self.price.rates.completion * sums.tokens.completion // ATTO_PER_PICO
 
     def _at(self, rates: Rates | None, expected: int) -> int:
         """The same work at other rates."""
         if rates is None:
             return expected
         sums = self.sums
-        atto = rates.atto(sums.prompt_tokens, self.answers(sums.rows))
-        return (atto + (sums.rows - 1) * rates.request + sums.images * rates.image) // _ATTO_PER_PICO
+        atto = rates.atto(sums.prompt_tokens, sums.tokens.completion)
+        atto += (sums.rows - 1) * rates.request + sums.images * rates.image
+        return self.surplus.applied(atto // ATTO_PER_PICO)
 
 
 def _span(price: Price) -> tuple[Rates | None, Rates | None]:

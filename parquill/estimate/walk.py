@@ -53,7 +53,8 @@ class Walk:
         self._opened = opened
         self._facts = facts
         self._counter = lessons.counter
-        self._answer = round(lessons.length.estimate().expected)
+        self._length = lessons.length
+        self._surplus = lessons.surplus
         self._sorter = sorter
         self._parts = parts
         self._by = by
@@ -86,12 +87,13 @@ class Walk:
             asks = self._requests(rows, found, rows.asked[first : first + _BATCH])
             estimates = self._counter.count_requests([ask.request for ask in asks])
             for ask, estimate in zip(asks, estimates, strict=True):
-                if kind := self._never(estimate):
+                answer = self._length.expect(estimate.expected, ask.images)
+                if kind := self._never(estimate, answer):
                     self._fail(rows, found, ask.row, kind)
                     continue
-                pico = self._add(found, ask.row.row - start, ask.images, estimate)
+                pico = self._add(found, ask.row.row - start, ask.images, estimate, answer)
                 if values is not None:
-                    self._group(values[ask.row.row - start], estimate.expected, pico)
+                    self._group(values[ask.row.row - start], estimate.expected, answer, pico)
         return found
 
     def _requests(self, rows: Sorted, found: Figures, asked: Sequence[PreparedRow]) -> list[Ask]:
@@ -104,12 +106,12 @@ class Walk:
                 asks.append(Ask(row, request(row.text, parts, instruction), _images(parts)))
         return asks
 
-    def _never(self, estimate: TokenEstimate) -> ErrorKind | None:
+    def _never(self, estimate: TokenEstimate, answer: float) -> ErrorKind | None:
         """Why a request would not be sent, by the run's own rules."""
         if self._facts.overflow(estimate.expected, self._opened.job.model.max_tokens) is not None:
             return ErrorKind.CONTEXT_OVERFLOW
         most = self._opened.job.limits.tokens_per_minute
-        return ErrorKind.RATE_LIMITED if most is not None and estimate.expected + self._answer > most else None
+        return ErrorKind.RATE_LIMITED if most is not None and estimate.expected + round(answer) > most else None
 
     def _fail(self, rows: Sorted, found: Figures, row: PreparedRow, kind: ErrorKind) -> None:
         place = row.row - rows.chunk.start
@@ -117,22 +119,17 @@ class Walk:
         found.faults[place] = kind.value
         self.faults[kind.value] += 1
 
-    def _add(self, found: Figures, place: int, images: int, estimate: TokenEstimate) -> int:
+    def _add(self, found: Figures, place: int, images: int, estimate: TokenEstimate, answer: float) -> int:
         """Add a row to send to the sums; returns its prompt's cost."""
-        sums, price = self.sums, self._facts.price
-        expected, text = estimate.expected, estimate.formula - images * self._image_tokens
+        sums, price, expected = self.sums, self._facts.price, estimate.expected
         prompt_pico, full, worst = 0, None, None
         if price is not None:
             prompt_pico = price.cost_pico(expected, 0, images)
-            full = price.cost_pico(expected, self._answer, images)
+            full = self._surplus.applied(price.cost_pico(expected, round(answer), images))
             worst = price.worst_pico(estimate.upper, self._opened.job.model.max_tokens, images)
-            sums.prompt_pico += prompt_pico
             sums.worst_pico += worst
-        sums.rows += 1
-        sums.images += images
-        sums.prompt_tokens += expected
-        sums.text_tokens += text
-        sums.text_squares += text * text
+        sums.add(expected, answer, prompt_pico)
+        sums.add_content(estimate.formula - images * self._image_tokens, images)
         found.places.append(place)
         found.images.append(images)
         found.prompt_tokens.append(expected)
@@ -140,14 +137,11 @@ class Walk:
         found.worst_pico.append(worst)
         return prompt_pico
 
-    def _group(self, value: object, prompt_tokens: int, prompt_pico: int) -> None:
+    def _group(self, value: object, prompt_tokens: int, answer: float, prompt_pico: int) -> None:
         name = "(null)" if value is None else str(value)
         if name not in self.groups and len(self.groups) >= MOST_GROUPS:
             name = OTHERS
-        group = self.groups.setdefault(name, GroupSums())
-        group.rows += 1
-        group.prompt_tokens += prompt_tokens
-        group.prompt_pico += prompt_pico
+        self.groups.setdefault(name, GroupSums()).add(prompt_tokens, answer, prompt_pico)
 
 
 def _images(parts: Parts) -> int:

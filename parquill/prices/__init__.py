@@ -4,23 +4,27 @@
 - `offers.py`: what an endpoint's `/models/{name}/endpoints` and `/models` say, read only.
 - `table.py`: the dated table in `data/prices.json`, and the same work at other prices.
 - `choice.py`: which of these holds, in the contract's order, and the worst that may be billed.
+- `surplus.py`: what rows cost beyond one answer, from receipts.
 
 Invariants: money is never a float; `worst_pico` is never below `cost_pico` of the same tokens at
 any provider the request may reach. The look-up over HTTP is the client's; nothing here waits.
 """
 
 from parquill.prices.choice import choose_price, max_price, with_fallbacks
-from parquill.prices.money import Price, PriceSource, Rates, Tier
+from parquill.prices.money import ATTO_PER_PICO, Price, PriceSource, Rates, Tier
 from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
+from parquill.prices.surplus import Surplus
 from parquill.prices.table import STALE_DAYS, CostRow, compare, read_table, staleness, table_price
 
 __all__ = [
+    "ATTO_PER_PICO",
     "STALE_DAYS",
     "CostRow",
     "EndpointOffer",
     "Price",
     "PriceSource",
     "Rates",
+    "Surplus",
     "Tier",
     "allowed_offers",
     "choose_price",

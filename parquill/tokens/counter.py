@@ -58,21 +58,15 @@ class TokenCounter:
         self._opening: Opening = lay_opening(())
         self._opening_tokens = (0.0, 0)
 
-    @property
-    def mean_error(self) -> float:
-        """Standard error of a job's expected prompt tokens, as a share of its texts' tokens.
+    def error(self, rows: int, text: float, text_squares: float, images: int) -> float:
+        """Standard error of the expected prompt tokens of so many requests together; 1.96 of it hold 95 %.
 
-        Each receipt narrows it: their mean is known to within `spread` / sqrt(receipts).
+        `text` and `text_squares` are sums over the requests of their texts' tokens, and of their squares.
+        Without receipts all texts share one error, and each has one of its own.
         """
-        known, spread = self._meter.mean_error, self._meter.spread
-        if not known or not spread:
-            return known
-        return 1 / math.sqrt(1 / known**2 + self.receipts.count / spread**2)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of one request's expected prompt tokens, as a share of its texts' tokens."""
-        return self._meter.spread
+        if rows and self.receipts.count:
+            return self.receipts.error(rows, text, text_squares, images)
+        return math.hypot(self._meter.mean_error * text, self._meter.spread * math.sqrt(text_squares))
 
     @property
     def image_tokens(self) -> int:

@@ -2,16 +2,18 @@
 
 The worst case is always `max_tokens`. What is expected starts as a guess from the schema (a JSON
 answer's keys are known, its strings are not) and gives way to receipts in proportion to what each
-is worth: ten answers outweigh any guess.
+is worth: ten answers outweigh any guess. Answers that grow with their prompts (translations, summaries)
+are followed by a line through the receipts; where they do not, its slope is about zero and costs nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from parquill.tokens.ridge import Line, RidgeSums, student
 
 Length = tuple[float, float]
 """Mean tokens of a value, and their variance."""
@@ -36,13 +38,24 @@ DEPTH = 8
 GUESS_ERROR = 0.5
 """A guess from the schema is wrong by half of itself, one sigma."""
 
+SLOPE_SD, PICTURE_SD = 0.5, 20.0
+"""The prior: tokens that an answer gains with each token of its prompt, and with each picture, one sigma.
+A translation gains one for one, a caption nothing."""
+
+LEAST_VARIANCE = 0.25
+"""Of an answer's length: answers that were all alike may still differ by a token."""
+
+RENEWALS = 8
+"""The line is fitted anew with every eighth more of the receipts."""
+
 
 @dataclass(frozen=True, slots=True)
 class LengthEstimate:
-    """Completion tokens of one answer.
+    """Completion tokens of one answer, at a prompt like those seen so far.
 
     `spread` is the standard deviation of one answer, `mean_error` the standard error of `expected`:
-    n answers together are n x expected, give or take sqrt(n x spread**2 + (n x mean_error)**2).
+    n answers together are n x expected, give or take sqrt(n x spread**2 + (n x mean_error)**2). Both are
+    widened as Student's t asks, so that 1.96 of them hold 95 % whatever the number of receipts.
     """
 
     expected: float
@@ -58,54 +71,84 @@ class AnswerLength:
         """`schema` is the JSON Schema answers must fit; None for plain text."""
         self._max_tokens = max_tokens
         self._guess = _from_schema(schema, max_tokens) if schema is not None else _from_limit(max_tokens)
-        self._seen: Counter[int] = Counter()
-        self._count = self._sum = self._squares = 0
+        self._seen = RidgeSums()
+        self._fitted_at = 0
+        self._line, self._deviation, self._widened = Line(), self._guess.spread, 1.0
 
-    def observe(self, completion_tokens: int) -> None:
-        """Take one answer's length as the endpoint counted it."""
-        self._seen[completion_tokens] += 1
-        self._count += 1
-        self._sum += completion_tokens
-        self._squares += completion_tokens * completion_tokens
+    @property
+    def count(self) -> int:
+        """How many answers were seen."""
+        return self._seen.count
+
+    def observe(self, completion_tokens: int, prompt_tokens: int = 0, images: int = 0) -> None:
+        """Take one answer's length, as the endpoint counted it and its prompt."""
+        self._seen.add(prompt_tokens, images, completion_tokens - self._guess.expected)
+
+    def expect(self, prompt_tokens: int, images: int) -> float:
+        """Expected tokens of the answer to such a prompt."""
+        if self._seen.count - self._fitted_at > self._fitted_at // RENEWALS:
+            self._fit()
+        expected = self._guess.expected + self._line.apply(prompt_tokens, images)
+        return min(max(expected, 1.0), float(self._max_tokens))
+
+    def error(self, rows: int, prompt_tokens: int, images: int) -> float:
+        """Standard error of what is expected of so many answers together, whose prompts have so many tokens
+        and pictures together: 1.96 of it hold 95 %."""
+        if not rows:
+            return 0.0
+        if not self._seen.count:
+            return math.hypot(rows * self._guess.mean_error, math.sqrt(rows) * self._guess.spread)
+        self._fit()
+        mean_variance = self._line.variance(prompt_tokens / rows, images / rows)
+        return self._widened * rows * math.sqrt(mean_variance + self._deviation**2 / rows)
 
     def estimate(self) -> LengthEstimate:
         """What to expect of the next answer."""
-        guess, count = self._guess, self._count
-        if not count:
-            return guess
-        mean = self._sum / count
-        scatter = max(0.0, self._squares - count * mean * mean)
-        # The guess counts as two answers here: one receipt alone has no scatter at all.
-        variance = (2 * guess.spread**2 + scatter) / (count + 1)
-        # It fades faster than its error says: a wrong guess must not pull on fifty answers.
-        weight, guess_weight = count / max(variance, 0.25), (guess.mean_error * count) ** -2
-        expected = (mean * weight + guess.expected * guess_weight) / (weight + guess_weight)
-        return LengthEstimate(expected, math.sqrt(variance), (weight + guess_weight) ** -0.5, "receipts")
+        if not self._seen.count:
+            return self._guess
+        self._fit()
+        _, text, _, count, images, _ = self._seen.xx
+        at = text / count, images / count
+        expected = self._guess.expected + self._line.apply(*at)
+        mean_error = self._widened * math.sqrt(self._line.variance(*at))
+        return LengthEstimate(expected, self._widened * self._deviation, mean_error, "receipts")
 
-    def quantile(self, share: float) -> int | None:
-        """The length that `share` of the answers so far did not exceed; None before the first."""
-        left = math.ceil(share * self._count)
-        for tokens in sorted(self._seen):
-            left -= self._seen[tokens]
-            if left <= 0:
-                return tokens
-        return None
+    def _fit(self) -> None:
+        """Fit the line; the guess at the spread counts as two answers at first, and soon as none: it is wide."""
+        count, sums, guess = self._seen.count, self._seen, self._guess
+        if self._fitted_at == count:
+            return
+        worth = 2.0 / count**2
+        # The guess at the length fades faster than its error says: a wrong one must not pull on fifty answers.
+        deviations = SLOPE_SD, guess.mean_error * count, PICTURE_SD
+        scatter = max(0.0, sums.yy - sums.xy[1] ** 2 / count)
+        noise = self._variance(scatter, count - 1.0, worth)
+        for _ in range(2):
+            line = sums.solve(deviations, noise)
+            noise = self._variance(line.rest, line.freedom, worth)
+        self._line, self._deviation, self._fitted_at = line, math.sqrt(noise), count
+        self._widened = student(line.freedom + worth)
 
-    def dump(self) -> dict[str, int]:
-        """The answers so far as a JSON value: length to count."""
-        return {str(tokens): count for tokens, count in sorted(self._seen.items())}
+    def _variance(self, squares: float, freedom: float, worth: float) -> float:
+        """Of one answer, from what is left over and the guess."""
+        return max(LEAST_VARIANCE, (worth * self._guess.spread**2 + squares) / (worth + freedom))
 
-    def load(self, state: Mapping[str, int]) -> None:
-        """Add what `dump` returned in an earlier run. Raises `ValueError` when it is something else."""
-        try:
-            seen = [(int(tokens), int(count)) for tokens, count in state.items()]
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"not a record of answers' lengths: {error}") from error
-        for tokens, count in seen:
-            self._seen[tokens] += count
-            self._count += count
-            self._sum += tokens * count
-            self._squares += tokens * tokens * count
+    def dump(self) -> dict[str, Any]:
+        """The answers so far as a JSON value: sums, of lengths as they were counted."""
+        return _moved(self._seen, self._guess.expected).dump()
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up what `dump` returned in an earlier run. Raises `ValueError` when it is something else."""
+        self._seen = _moved(RidgeSums.load(state), -self._guess.expected)
+        self._fitted_at = 0
+
+
+def _moved(sums: RidgeSums, by: float) -> RidgeSums:
+    """The sums of the same observations with `by` added to each y."""
+    _, text, _, count, images, _ = sums.xx
+    x, one, pictures = sums.xy
+    moved = [x + by * text, one + by * count, pictures + by * images]
+    return RidgeSums(sums.count, list(sums.xx), moved, sums.yy + 2 * by * one + by * by * count)
 
 
 def _from_limit(max_tokens: int) -> LengthEstimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from parquill.estimate.calibrate import strata
 from parquill.estimate.sums import Errors, Sums, Totals
-from parquill.prices import EndpointOffer, Price, PriceSource, Rates
-from parquill.tokens import LengthEstimate
+from parquill.prices import EndpointOffer, Price, PriceSource, Rates, Surplus
 
 rates = st.builds(Rates, *[st.integers(0, 10**14)] * 2, *[st.integers(0, 10**16)] * 2)
-lengths = st.builds(LengthEstimate, st.floats(0.5, 4000), st.floats(0.5, 2000), st.floats(0, 2000), st.just("receipts"))
-errors = st.builds(Errors, st.floats(0, 0.5), st.floats(0, 0.5))
+errors = st.builds(Errors, st.floats(0, 10**9), st.floats(0, 10**9))
+surpluses = st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), max_size=20)
 
 
 @st.composite
 def sums(draw: st.DrawFn) -> Sums:
     rows = draw(st.integers(0, 10**7))
     tokens = rows * draw(st.integers(1, 5000))
-    return Sums(rows, rows, tokens, tokens * 10**4, tokens * 10**6, float(tokens), float(tokens) ** 2 / max(rows, 1))
+    answers = rows * draw(st.floats(1, 4000))
+    return Sums(rows, tokens, answers, tokens * 10**4, rows, tokens * 10**6, float(tokens), float(tokens) ** 2)
 
 
 def _price(one: Rates, *offers: Rates) -> Price:
@@ -30,36 +30,56 @@ def _price(one: Rates, *offers: Rates) -> Price:
     return Price(one, one, PriceSource.ENDPOINT, offers=told)
 
 
-@given(sums(), lengths, errors, rates, st.lists(rates, max_size=3))
+def _surplus(rows: list[tuple[int, int]]) -> Surplus:
+    surplus = Surplus()
+    for paid, listed in rows:
+        surplus.add(paid, listed)
+    return surplus
+
+
+@given(sums(), errors, rates, st.lists(rates, max_size=3), surpluses)
 @settings(max_examples=150)
 def test_an_interval_is_in_order_and_never_above_the_worst_case(
-    found: Sums, length: LengthEstimate, off: Errors, one: Rates, offers: list[Rates]
+    found: Sums, off: Errors, one: Rates, offers: list[Rates], paid: list[tuple[int, int]]
 ) -> None:
-    cost = Totals(found, length, off, _price(one, *offers)).cost()
+    cost = Totals(found, off, _price(one, *offers), _surplus(paid)).cost()
     assert cost is not None
     assert 0 <= cost.low_pico <= cost.expected_pico <= cost.high_pico <= cost.worst_pico
     assert all(isinstance(pico, int) for pico in (cost.expected_pico, cost.low_pico, cost.high_pico))
 
 
-@given(sums(), lengths, rates)
+@given(sums(), rates)
 @settings(max_examples=60)
-def test_what_is_known_exactly_has_no_interval(found: Sums, length: LengthEstimate, one: Rates) -> None:
-    exact = replace(length, spread=0.0, mean_error=0.0)
-    cost = Totals(found, exact, Errors(0.0, 0.0), _price(one)).cost()
+def test_what_is_known_exactly_has_no_interval(found: Sums, one: Rates) -> None:
+    cost = Totals(found, Errors(), _price(one)).cost()
     assert cost is not None
     assert cost.low_pico == cost.expected_pico == cost.high_pico
 
 
-@given(sums(), lengths, errors, rates)
+@given(sums(), errors, rates)
 @settings(max_examples=60)
-def test_less_doubt_never_widens_an_interval(found: Sums, length: LengthEstimate, off: Errors, one: Rates) -> None:
+def test_less_doubt_never_widens_an_interval(found: Sums, off: Errors, one: Rates) -> None:
     price = _price(one)
-    wide = Totals(found, length, off, price).cost()
-    surer = replace(length, mean_error=length.mean_error / 2)
-    narrow = Totals(found, surer, Errors(off.mean_error / 2, off.spread), price).cost()
-    assert wide is not None
-    assert narrow is not None
-    assert narrow.high_pico - narrow.low_pico <= wide.high_pico - wide.low_pico
+    wide = Totals(found, off, price).half_pico
+    assert Totals(found, Errors(off.prompt / 2, off.answer), price).half_pico <= wide
+    assert Totals(found, Errors(off.prompt, off.answer / 2), price).half_pico <= wide
+
+
+@given(st.lists(st.integers(1, 10**12), min_size=2, max_size=50), st.integers(1, 10**7))
+@settings(max_examples=60)
+def test_rows_that_cost_what_is_listed_add_neither_money_nor_doubt(listed: list[int], rows: int) -> None:
+    surplus = _surplus([(one, one) for one in listed])
+    assert surplus.ratio == 1
+    assert surplus.applied(10**15) == 10**15
+    assert surplus.error(rows, 10**15) <= 10**15 * 1e-6
+
+
+@given(surpluses, st.integers(1, 10**6))
+@settings(max_examples=60)
+def test_what_rows_cost_survives_into_the_next_run(paid: list[tuple[int, int]], rows: int) -> None:
+    surplus = _surplus(paid)
+    assert Surplus.load(json.loads(json.dumps(surplus.dump()))) == surplus
+    assert surplus.error(rows, 10**9) >= 0
 
 
 @given(
