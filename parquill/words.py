@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
@@ -18,6 +20,36 @@ def printable(text: str, most: int = 300) -> str:
     """
     line = _UNPRINTABLE.sub(" ", unicodedata.normalize("NFC", text[: 4 * most])).strip()
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
+_LOOKED_AT = 16
+_SCRIPTS = {"HIRAGANA": "Kana", "KATAKANA": "Kana", "CJK": "Han", "HANGUL": "Hangul"}
+
+
+def script_of(text: str) -> str:
+    """Return the writing system of most letters among the first 200 characters; "none" without a letter."""
+    return _script(letter for letter in text[:200] if letter.isalpha())
+
+
+def language_group(text: str) -> str:
+    """Return roughly what language a text is in, for texts that may stand in an English frame.
+
+    "Plain" are texts in ASCII alone (English, most code), "Latin" those with accents; others are named by
+    the writing system of most letters beyond ASCII, however few: every so many of them is looked at.
+    """
+    if text.isascii():
+        return "Plain"
+    foreign = _FOREIGN.findall(text)
+    return _script(letter for letter in foreign[:: len(foreign) // _LOOKED_AT + 1] if letter.isalpha())
+
+
+def _script(letters: Iterable[str]) -> str:
+    found = Counter(unicodedata.name(letter, "UNKNOWN").partition(" ")[0] for letter in letters)
+    if not found:
+        return "none"
+    script = found.most_common(1)[0][0]
+    return _SCRIPTS.get(script, script.capitalize())
 
 
 def count(number: float) -> str:

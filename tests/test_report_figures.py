@@ -16,7 +16,7 @@ from parquill.chat import ImageFigures
 from parquill.errors import OutputError
 from parquill.report.collect import collect
 from parquill.report.facts import facts
-from parquill.report.fields import AnswerFigures, script_of
+from parquill.report.fields import AnswerFigures
 from parquill.report.figures import Pictures
 from parquill.report.rhythm import Rhythm
 from parquill.report.runs import Nights
@@ -120,22 +120,6 @@ def test_a_field_of_many_values_is_free_text_and_holds_none_of_them() -> None:
         figures.add(pa.array([f"caption {batch} {number}" for number in range(300)]))
     assert figures.fields["answer"].values is None
     assert figures.fields["answer"].lengths.count == 900
-
-
-@pytest.mark.parametrize(
-    ("text", "script"),
-    [
-        ("A cup.", "Latin"),
-        ("窓のそばの", "Kana"),
-        ("湖边的楼阁", "Han"),
-        ("صورة قطة", "Arabic"),
-        ("घास", "Devanagari"),
-        ("12 — !", "none"),
-        ("Кот cat кот кот", "Cyrillic"),
-    ],
-)
-def test_the_writing_system_is_that_of_most_letters(text: str, script: str) -> None:
-    assert script_of(text) == script
 
 
 def test_sums_are_exact_and_grouped(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """`estimate.parquet`: a line for each row of the manifest, written as the walk goes.
 
 Columns: the id (or `row`), `position` (int64, in the manifest), `state` (todo, kept, equal, failing, or
-not_asked beyond a limit), `error_kind`, `images` (int32), `prompt_tokens` (int64), and
-`expected_cost_usd` and `worst_cost_usd` (decimal128(18, 12), null where no price is known).
+not_asked beyond a limit), `error_kind`, and of rows to send `images` (int32), `writing` (the texts' languages
+as far as their letters tell), `prompt_tokens` and `answer_tokens` (int64, expected), and `expected_cost_usd`
+and `worst_cost_usd` (decimal128(18, 12), null where no price is known).
 Finished slices come first, so that they need not be read whole; `position` gives the manifest's order.
 """
 
@@ -33,7 +34,9 @@ class Figures:
 
     places: list[int] = field(default_factory=list)
     images: list[int] = field(default_factory=list)
+    writing: list[str] = field(default_factory=list)
     prompt_tokens: list[int] = field(default_factory=list)
+    answer_tokens: list[int] = field(default_factory=list)
     expected_pico: list[int | None] = field(default_factory=list)
     worst_pico: list[int | None] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
@@ -51,7 +54,9 @@ class LineWriter:
                 ("state", pa.string()),
                 ("error_kind", pa.string()),
                 ("images", pa.int32()),
+                ("writing", pa.string()),
                 ("prompt_tokens", pa.int64()),
+                ("answer_tokens", pa.int64()),
                 ("expected_cost_usd", _MONEY),
                 ("worst_cost_usd", _MONEY),
             ]
@@ -98,7 +103,9 @@ def _spread_out(rows: Sorted, found: Figures) -> list[pa.Array]:
     """Figures of the rows to send at their places, null at the others."""
     columns: list[tuple[Sequence[Any], pa.DataType]] = [
         (found.images, pa.int32()),
+        (found.writing, pa.string()),
         (found.prompt_tokens, pa.int64()),
+        (found.answer_tokens, pa.int64()),
     ]
     dense = [pa.array(values, kind) for values, kind in columns]
     dense += [money_array(found.expected_pico), money_array(found.worst_pico)]

@@ -19,6 +19,7 @@ from parquill.estimate.planning import FAILING, Sorted, Sorter
 from parquill.estimate.sums import GroupSums, Sums
 from parquill.storage import ByteSink
 from parquill.tokens import TokenEstimate
+from parquill.words import language_group
 
 _BATCH = 2_048
 """Rows counted at once: enough to share the cost, few enough to stay in the cache."""
@@ -91,9 +92,10 @@ class Walk:
                 if kind := self._never(estimate, answer):
                     self._fail(rows, found, ask.row, kind)
                     continue
-                pico = self._add(found, ask.row.row - start, ask.images, estimate, answer)
+                place = ask.row.row - start
+                pico = self._add(found, place, ask, estimate, answer)
                 if values is not None:
-                    self._group(values[ask.row.row - start], estimate.expected, answer, pico)
+                    self._group(values[place], estimate.expected, answer, pico)
         return found
 
     def _requests(self, rows: Sorted, found: Figures, asked: Sequence[PreparedRow]) -> list[Ask]:
@@ -119,20 +121,23 @@ class Walk:
         found.faults[place] = kind.value
         self.faults[kind.value] += 1
 
-    def _add(self, found: Figures, place: int, images: int, estimate: TokenEstimate, answer: float) -> int:
-        """Add a row to send to the sums; returns its prompt's cost."""
-        sums, price, expected = self.sums, self._facts.price, estimate.expected
+    def _add(self, found: Figures, place: int, ask: Ask, estimate: TokenEstimate, answer: float) -> int:
+        """Add a row to send to the sums, and its line; returns its prompt's cost."""
+        sums, price, expected, images = self.sums, self._facts.price, estimate.expected, ask.images
+        whole = round(answer)
         prompt_pico, full, worst = 0, None, None
         if price is not None:
             prompt_pico = price.cost_pico(expected, 0, images)
-            full = self._surplus.applied(price.cost_pico(expected, round(answer), images))
+            full = self._surplus.applied(price.cost_pico(expected, whole, images))
             worst = price.worst_pico(estimate.upper, self._opened.job.model.max_tokens, images)
             sums.worst_pico += worst
         sums.add(expected, answer, prompt_pico)
         sums.add_content(estimate.formula - images * self._image_tokens, images)
         found.places.append(place)
         found.images.append(images)
+        found.writing.append(language_group(ask.row.text))
         found.prompt_tokens.append(expected)
+        found.answer_tokens.append(whole)
         found.expected_pico.append(full)
         found.worst_pico.append(worst)
         return prompt_pico

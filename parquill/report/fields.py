@@ -8,7 +8,6 @@ to guess.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parquill.report.spread import Spread
+from parquill.words import script_of
 
 MOST_FIELDS = 40
 _MOST_VALUES = 400
@@ -24,8 +24,6 @@ _MOST_VALUES = 400
 _LONGEST_VALUE = 40
 _SCRIPT_SAMPLE = 200
 """Texts of each batch whose writing system is looked at."""
-
-_SCRIPTS = {"HIRAGANA": "Kana", "KATAKANA": "Kana", "CJK": "Han", "HANGUL": "Hangul"}
 
 
 class FieldFigures:
@@ -118,12 +116,3 @@ def _count(figures: FieldFigures, column: pa.Array) -> None:
 
 def _named(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def script_of(text: str) -> str:
-    """Return the writing system of most letters among the first 200 characters; "none" without a letter."""
-    found = Counter(unicodedata.name(letter, "UNKNOWN").partition(" ")[0] for letter in text[:200] if letter.isalpha())
-    if not found:
-        return "none"
-    script = found.most_common(1)[0][0]
-    return _SCRIPTS.get(script, script.capitalize())

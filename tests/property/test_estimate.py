@@ -83,19 +83,20 @@ def test_what_rows_cost_survives_into_the_next_run(paid: list[tuple[int, int]], 
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 8), st.integers(1, 10_000)), min_size=1, max_size=300),
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3), st.integers(1, 10_000)), min_size=1, max_size=300),
     st.integers(1, 400),
 )
 @settings(max_examples=150)
 def test_a_calibration_takes_as_many_rows_as_wanted_in_the_mixture_of_the_whole(
-    rows: list[tuple[int, int]], wanted: int
+    rows: list[tuple[int, int, int]], wanted: int
 ) -> None:
-    images = np.array([one for one, _ in rows], np.int32)
-    tokens = np.array([two for _, two in rows], np.int64)
-    chosen = strata(np.arange(len(rows)) * 3, images, tokens, wanted)
+    images, writing = np.array([row[0] for row in rows], np.int32), np.array([row[1] for row in rows], np.int32)
+    tokens = np.array([row[2] for row in rows], np.int64)
+    chosen = strata(np.arange(len(rows)) * 3, images, writing, tokens, wanted)
     assert len(chosen) == min(wanted, len(rows))
     assert chosen <= set(range(0, 3 * len(rows), 3))
-    for number in range(9):
-        share = sum(images[position // 3] == number for position in chosen)
-        fair = len(chosen) * float((images == number).mean())
-        assert abs(share - fair) <= 1
+    for pictures in range(9):
+        for language in (None, *range(4)):
+            alike = (images == pictures) & ((writing == language) if language is not None else True)
+            share = sum(bool(alike[position // 3]) for position in chosen)
+            assert abs(share - len(chosen) * float(alike.mean())) <= 1

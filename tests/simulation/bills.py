@@ -32,6 +32,7 @@ from parquill.estimate.values import Cost
 from parquill.job import ModelSettings
 from parquill.prices import Price, PriceSource, Rates
 from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate
+from parquill.words import language_group
 
 MAX_TOKENS = 256
 NANO = 10**9
@@ -98,6 +99,8 @@ class SimulatedJob:
         most = self.setting.pictures
         self.images = np.array([most if most >= 0 else rng.randint(0, -most) for _ in range(rows)], np.int32)
         texts = [text(rng, self.setting.kind) for _ in range(rows)]
+        names = [language_group(said) for said in texts]
+        self._writing = np.array([sorted(set(names)).index(name) for name in names], np.int32)
         self.requests = [
             ChatRequest((*system, Turn("user", (said, *[PICTURE] * images))))
             for said, images in zip(texts, self.images.tolist(), strict=True)
@@ -142,7 +145,7 @@ class SimulatedJob:
         self, wanted: int, estimates: Sequence[TokenEstimate], counter: TokenCounter, length: AnswerLength
     ) -> frozenset[int]:
         tokens = np.array([one.expected for one in estimates])
-        chosen = strata(np.arange(len(tokens)), self.images, tokens, wanted)
+        chosen = strata(np.arange(len(tokens)), self.images, self._writing, tokens, wanted)
         for row in chosen:
             prompt, completion = self.billed[row]
             counter.observe(estimates[row], int(self.images[row]), prompt, "emulator")
