@@ -53,7 +53,7 @@ def measure(name: str, mix: Mix, rows: int, calibrate: int, jobs: int) -> None:
     told = f"{name:24} inside {np.mean(inside):4.0%}  error {np.mean(errors):5.1%}  half {_spread(half)}"
     if calibrate:
         ideal = np.array(ideals)
-        told += f"  ideal {_spread(ideal)}  times ideal {np.median(half / ideal):.2f}"
+        told += f"  ideal {_spread(ideal)}  times ideal {np.median(half / np.maximum(ideal, 1e-3)):.2f}"
     print(told, flush=True)
 
 

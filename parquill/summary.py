@@ -24,6 +24,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from parquill.costs import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
 
 PICO = 10**12
@@ -113,7 +114,7 @@ class Tally:
 
     __slots__ = (
         "_attempts", "_completion", "_cost", "_errors", "_kept", "_messages",
-        "_prompt", "_reused", "_statuses", "_total", "_unpriced",
+        "_prompt", "_reused", "_statuses", "_total", "_unpriced", "costs",
     )  # fmt: skip
 
     def __init__(self, total: int, *, kept_ok: int = 0, kept_errors: Mapping[str, int] = _EMPTY) -> None:
@@ -123,6 +124,8 @@ class Tally:
         self._statuses = {"ok": kept_ok, "failed": kept_failed, "not_attempted": 0}
         self._errors: dict[str, int] = {str(kind): count for kind, count in kept_errors.items()}
         self._messages: dict[str, str] = {}
+        self.costs = Quantiles()
+        """How the rows that were sent are spread by what each cost, in pico-USD."""
         self._attempts = self._prompt = self._completion = self._cost = self._unpriced = self._reused = 0
 
     def add(self, result: Counted) -> None:
@@ -134,6 +137,8 @@ class Tally:
         self._completion += result.completion_tokens or 0
         if cost is not None:
             self._cost += cost
+            if attempts:
+                self.costs.add(cost)
         elif attempts:
             self._unpriced += 1
         if (kind := result.error_kind) is not None:
@@ -150,15 +155,6 @@ class Tally:
         errors = {str(kind): count for kind, count in self._errors.items()}
         messages = {str(kind): message for kind, message in self._messages.items()}
         return Progress(rows, self._attempts, tokens, self._cost, self._unpriced, errors, messages)
-
-
-@dataclass(frozen=True, slots=True)
-class CostRange:
-    """What an estimate promised, in pico-USD: the expected cost and its 95 % range."""
-
-    expected_pico: int
-    low_pico: int
-    high_pico: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +176,8 @@ class RunSummary:
     stop_message: str | None = None
     errors_by_kind: Mapping[str, int] = field(default_factory=dict)
     estimate: CostRange | None = None
+    rows_pico: tuple[int, ...] = ()
+    """What a row that was sent cost at most, at each of `costs.SHARES`."""
     notices: tuple[str, ...] = ()
 
     @property
@@ -274,6 +272,7 @@ class RunRecord:
             "stop_message": summary.stop_message,
             "errors_by_kind": dict(summary.errors_by_kind),
             "estimate": asdict(summary.estimate) if summary.estimate else None,
+            "rows_pico": summary.rows_pico,
             "notices": summary.notices,
             "settings": without_secrets(self.settings),
             "price": dict(self.price),
@@ -314,7 +313,8 @@ def _read_summary(data: Mapping[str, Any]) -> RunSummary:
         stopped_by=Stop(data["stopped_by"]) if data["stopped_by"] else None,
         stop_message=data["stop_message"],
         errors_by_kind=data["errors_by_kind"],
-        estimate=CostRange(**data["estimate"]) if data["estimate"] else None,
+        estimate=CostRange.load(data["estimate"]) if data["estimate"] else None,
+        rows_pico=tuple(data["rows_pico"]),
         notices=tuple(data["notices"]),
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from parquill.costs import CostRange
 from parquill.errors import Stop
 from parquill.results import (
     CostSource,
@@ -22,7 +23,7 @@ from parquill.results import (
     write_part,
 )
 from parquill.storage import Storage
-from parquill.summary import CostRange, RowCounts, RunRecord, RunSummary, TimelineSample, TokenCounts
+from parquill.summary import RowCounts, RunRecord, RunSummary, TimelineSample, TokenCounts
 
 START = dt.datetime(2026, 11, 22, 1, 0, tzinfo=dt.UTC)
 ANSWER = pa.struct(

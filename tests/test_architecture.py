@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "errors clock garbage",
+        "costs errors clock garbage",
         "job",
         "advice chat loops nights storage words",
         "answers budget prices prompts replies tokens",

@@ -18,12 +18,14 @@ from parquill.batch import RunOptions, run_job
 from parquill.batch.plan import Planner
 from parquill.batch.prepare import prepare
 from parquill.clock import SystemClock
-from parquill.emulator import Emulator, EmulatorSettings, read_log
+from parquill.emulator import Emulator, EmulatorSettings, Misbehaviour, read_log
 from parquill.errors import EstimateAboveError, JobError
 from parquill.estimate import Estimate, EstimateOptions, Rows, estimate_job, refuse_above, render_estimate
 from parquill.job import Job, load_job, state_home
 from parquill.ledger import Ledger
+from parquill.progress import render_summary
 from parquill.storage import Storage
+from parquill.summary import RunRecord
 from parquill.verify import verify_job
 from parquill.workspace import Workspace
 from tests.clock import ManualClock
@@ -70,8 +72,13 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+def key(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv(KEY, "sk-or-v1-a-key-for-tests-0123456789")
+    return KEY
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, key: str) -> AsyncIterator[Desk]:
     settings = EmulatorSettings(log_path=tmp_path / "bill.jsonl", context_length=600, max_completion_tokens=300)
     async with Emulator(settings) as emulator:
         yield Desk(tmp_path, emulator)
@@ -194,6 +201,39 @@ async def test_a_runs_summary_is_held_against_the_estimate_made_for_it(desk: Des
     assert found.cost is not None
     assert summary.estimate == found.cost.range
     assert found.cost.low_pico <= summary.cost_pico <= found.cost.high_pico
+
+
+async def test_a_runs_rows_are_held_against_the_estimate_quantile_by_quantile(desk: Desk) -> None:
+    desk.write(desk.texts(220))
+    await estimate_job(desk.job(), EstimateOptions(calibrate=60))
+    summary = await run_job(desk.job())
+    assert summary.estimate is not None
+    costs = [one for one in pq.read_table(desk.folder / "out").to_pylist() if one["attempts"]]
+    assert len(summary.rows_pico) == len(summary.estimate.rows_pico) == 3
+    median = sorted(int(one["cost_usd"].scaleb(12)) for one in costs)[len(costs) // 2]
+    assert summary.rows_pico[0] == pytest.approx(median, rel=0.1)
+    assert summary.estimate.rows_pico == pytest.approx(summary.rows_pico, rel=0.25)
+    console = Console(width=120, record=True, file=io.StringIO())
+    render_summary(summary, console)
+    assert "half of the rows cost at most this, estimate $" in console.export_text()
+    [record] = sorted(desk.workspace.runs.glob("*.json"))[-1:]
+    assert RunRecord.load(record.read_bytes()).summary.rows_pico == summary.rows_pico
+
+
+async def test_what_second_tries_and_lost_replies_cost_is_in_the_next_estimate(tmp_path: Path, key: str) -> None:
+    """One reply in five is lost and booked at worst case: several times what the row would have cost."""
+    settings = EmulatorSettings(log_path=tmp_path / "bill.jsonl", misbehaviour={Misbehaviour.RESET_LATE: 0.2})
+    async with Emulator(settings) as emulator:
+        desk = Desk(tmp_path, emulator)
+        desk.write(desk.texts(300))
+        calm = await estimate_job(desk.job())
+        found = await estimate_job(desk.job(), EstimateOptions(calibrate=100))
+        summary = await run_job(desk.job())
+    assert found.cost is not None
+    assert calm.cost is not None
+    assert found.surplus > 1.1
+    assert found.cost.low_pico <= summary.cost_pico <= found.cost.high_pico
+    assert "second tries" in _rendered(found)
 
 
 async def test_an_estimate_of_other_work_is_not_held_against_a_run(desk: Desk) -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from parquill.clock import SystemClock
+from parquill.costs import CostRange
 from parquill.images import ImageRoom
 from parquill.images.values import BytesPicture, PathPicture, WebPicture
 from parquill.job import DocumentSettings, ImageSettings
@@ -25,7 +26,6 @@ from parquill.report.headline import against_estimate
 from parquill.report.shown import change, link_of
 from parquill.results import CostSource
 from parquill.storage import Storage
-from parquill.summary import CostRange
 from tests.outputs import OK, START, STOPPED, failed, night, record, write_output
 from tests.page import Page, build
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from parquill.summary import CostRange
+from parquill.costs import CostRange
 from parquill.workspace import Workspace
 
 _NAME = "estimate.json"
@@ -30,7 +30,7 @@ class Promise:
         """Return what was promised for this very work; None where nothing was, or for other work."""
         try:
             data = json.loads((workspace.folder / _NAME).read_bytes())
-            promise = cls(data["settings"], data["realm"], data["rows"], CostRange(**data["cost"]))
+            promise = cls(data["settings"], data["realm"], data["rows"], CostRange.load(data["cost"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return promise.cost if promise == cls(settings, realm, rows, promise.cost) else None

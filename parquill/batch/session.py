@@ -32,13 +32,14 @@ from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
 from parquill.batch.watch import Watch, sampling
 from parquill.clock import Clock
+from parquill.costs import CostRange
 from parquill.errors import JobError, Stop
 from parquill.ledger import Spend
 from parquill.limits import Gate
 from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
-from parquill.summary import CostRange, RowCounts, RunSummary, Tally, Timeline, TokenCounts, usd
+from parquill.summary import RowCounts, RunSummary, Tally, Timeline, TokenCounts, usd
 
 _BYTES_PER_ROW = 2_000
 """Room on the disk that one row may take, in ledger and part together."""
@@ -280,6 +281,7 @@ class Session:
             in_doubt_pico=books.in_doubt_pico,
             reused=watch.reused,
             estimate=self._promised,
+            rows_pico=watch.row_costs,
             stopped_by=stop,
             stop_message=closed.message if closed is not None and stop else None,
         )

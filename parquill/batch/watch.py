@@ -78,6 +78,11 @@ class Watch:
         """Rows that were answered without a request of their own."""
         return self._tally.snapshot().rows.reused
 
+    @property
+    def row_costs(self) -> tuple[int, ...]:
+        """What a row that this process sent cost at most, at each of `costs.SHARES`."""
+        return self._tally.costs.at_shares()
+
     def _message(self, gate: GateStatistics) -> str | None:
         closed = self._gate.closed
         if closed is not None:

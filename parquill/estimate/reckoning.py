@@ -30,14 +30,15 @@ from parquill.estimate.opening import PartsOf
 from parquill.estimate.pace import pace
 from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf, realm_of
 from parquill.estimate.sums import Errors, GroupSums, Sums, Totals
-from parquill.estimate.values import Calibration, Estimate, EstimateOptions, Group, Rows
+from parquill.estimate.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 from parquill.estimate.walk import Walk
 from parquill.job import Job, Secret, read_api_key, state_home
 from parquill.ledger import Glance
-from parquill.prices import CostRow, Price, PriceSource, compare, read_table
+from parquill.prices import ATTO_PER_PICO, CostRow, Price, PriceSource, compare, read_table
 from parquill.results import PartInfo, Status, read_part
 from parquill.storage import Storage
 from parquill.summary import dollars
+from parquill.tokens import LengthEstimate
 from parquill.workspace import Workspace
 
 T = TypeVar("T")
@@ -179,12 +180,13 @@ class _Desk:
             rows=Rows(states[TODO], states[KEPT], states[EQUAL], states[FAILING]),
             tokens=walk.sums.tokens,
             images=walk.sums.images,
-            cost=totals.cost(),
+            cost=_cost(totals, walk, length),
             price=price_snapshot(facts.price),
             price_line=_price_line(facts.price),
             answer_tokens=length.expected,
             answer_source=length.source,
             receipts=lessons.counter.receipts.count,
+            surplus=lessons.surplus.ratio,
             unanswered=plan.todo,
             settings=plan.settings,
             realm=lessons.realm,
@@ -226,6 +228,15 @@ def _learn_lengths(lessons: Lessons, opened: Prepared, parts: Sequence[PartInfo]
         for prompt, completion in zip(*(once[name].to_pylist() for name in names[2:]), strict=True):
             if prompt is not None and completion is not None:
                 lessons.length.observe(completion, prompt)
+
+
+def _cost(totals: Totals, walk: Walk, length: LengthEstimate) -> Cost | None:
+    """The cost with its rows' quantiles; an answer's own length scatters around what is expected of it."""
+    cost = totals.cost()
+    if cost is None or totals.price is None:
+        return None
+    scatter = length.spread * totals.price.rates.completion / ATTO_PER_PICO
+    return dataclasses.replace(cost, rows_pico=walk.costs.at_shares(scatter))
 
 
 def _groups(totals: Totals, sums: Mapping[str, GroupSums]) -> tuple[Group, ...]:

@@ -18,7 +18,7 @@ from parquill.prices import ATTO_PER_PICO, Price, Rates, Surplus
 from parquill.summary import TokenCounts
 from parquill.tokens import AnswerLength, TokenCounter
 
-SIGMAS = 2.05
+SIGMAS = 2.15
 """Standard deviations within which 95 % are to lie. Of a normal distribution 1.96 would do; lengths of answers are
 skewed, and fifty of them show too little of their tail (`python -m benchmarks.intervals` measures both)."""
 

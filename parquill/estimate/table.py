@@ -82,10 +82,18 @@ def _costs(estimate: Estimate) -> list[tuple[str, str, str]]:
     half = max(cost.high_pico - cost.expected_pico, cost.expected_pico - cost.low_pico)
     share = f", give or take {percent(half / cost.expected_pico)}" if cost.expected_pico else ""
     return [
-        ("cost", dollars(cost.expected_pico), "expected"),
+        ("cost", dollars(cost.expected_pico), f"expected{_beyond(estimate.surplus - 1)}"),
         ("", f"{dollars(cost.low_pico)} to {dollars(cost.high_pico)}", f"in 95 of 100 cases{share}"),
         ("", dollars(cost.worst_pico), "at worst: the longest answers and prompts, each row sent once"),
     ]
+
+
+def _beyond(share: float) -> str:
+    """What rows cost besides one answer each, where receipts show it."""
+    if abs(share) < 0.005:
+        return ""
+    more = "more" if share > 0 else "less"
+    return f"; {percent(abs(share))} {more} than one answer a row: second tries, lost replies, discounts, as so far"
 
 
 def _time(estimate: Estimate) -> tuple[str, str]:

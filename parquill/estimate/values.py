@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from parquill.costs import CostRange
 from parquill.errors import ErrorKind
 from parquill.prices import CostRow
-from parquill.summary import CostRange, TokenCounts, usd
+from parquill.summary import TokenCounts, usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +52,26 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Expected cost, its 95 % interval, and the most it can be when every row is sent once."""
+    """Expected cost, its 95 % interval, and the most it can be when every row is sent once.
+
+    `rows_pico` are what single rows cost at most, at each of `costs.SHARES`.
+    """
 
     expected_pico: int
     low_pico: int
     high_pico: int
     worst_pico: int
+    rows_pico: tuple[int, ...] = ()
 
     @property
     def range(self) -> CostRange:
         """What a run is held against afterwards."""
-        return CostRange(self.expected_pico, self.low_pico, self.high_pico)
+        return CostRange(self.expected_pico, self.low_pico, self.high_pico, self.rows_pico)
 
     def to_json(self) -> dict[str, str]:
         """Return decimal strings of USD."""
-        return {name.removesuffix("_pico"): usd(pico) for name, pico in asdict(self).items()}
+        named = {"expected": self.expected_pico, "low": self.low_pico, "high": self.high_pico, "worst": self.worst_pico}
+        return {name: usd(pico) for name, pico in named.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,8 @@ class Estimate:
     answer_tokens: float
     answer_source: str
     receipts: int
+    surplus: float
+    """What rows cost, receipts say, for each dollar that one answer of each is listed at."""
     unanswered: int
     settings: str
     realm: str

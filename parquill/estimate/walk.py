@@ -12,6 +12,7 @@ from parquill.batch.lessons import Lessons
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import PreparedRow
 from parquill.chat import ChatRequest, ImagePart
+from parquill.costs import Quantiles
 from parquill.errors import ErrorKind, RowError
 from parquill.estimate.lines import Figures, LineWriter
 from parquill.estimate.opening import Parts, PartsOf
@@ -65,6 +66,7 @@ class Walk:
         self.states: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.sums = Sums()
+        self.costs = Quantiles()
         self.groups: dict[str, GroupSums] = {}
 
     def write(self, sink: ByteSink) -> None:
@@ -131,6 +133,7 @@ class Walk:
             full = self._surplus.applied(price.cost_pico(expected, whole, images))
             worst = price.worst_pico(estimate.upper, self._opened.job.model.max_tokens, images)
             sums.worst_pico += worst
+            self.costs.add(full)
         sums.add(expected, answer, prompt_pico)
         sums.add_content(estimate.formula - images * self._image_tokens, images)
         found.places.append(place)

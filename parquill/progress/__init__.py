@@ -11,7 +11,7 @@ goes to the console it is given, which is standard error; standard output belong
 display that fails or cannot be written to is given up or skipped, and never holds up the run.
 """
 
-from parquill.progress.closing import figures_grid, render_summary
+from parquill.progress.closing import figures_grid, render_summary, rows_against_estimate
 from parquill.progress.rates import RateWindow
 from parquill.progress.show import Style, choose_style, show
 from parquill.progress.state import LimitUse, RunState, Stages
@@ -29,5 +29,6 @@ __all__ = [
     "line",
     "printable",
     "render_summary",
+    "rows_against_estimate",
     "show",
 ]

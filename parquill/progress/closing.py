@@ -55,6 +55,7 @@ def _figures(summary: RunSummary) -> Table:
         ("tokens in", count(summary.tokens.prompt), ""),
         ("tokens out", count(summary.tokens.completion), ""),
         ("cost", dollars(summary.cost_pico) if summary.cost_known else "unknown", _against_estimate(summary)),
+        *(("", dollars(actual), said) for actual, said in rows_against_estimate(summary)),
         ("in doubt", dollars(summary.in_doubt_pico), "booked at worst case: the replies were lost"),
     ]
     idle = {"failed": rows.failed, "not attempted": rows.not_attempted, "in doubt": summary.in_doubt_pico}
@@ -78,6 +79,21 @@ def _against_estimate(summary: RunSummary) -> str:
     if summary.cost_pico > estimate.high_pico:
         return f"{told}: more than promised"
     return f"{told}: less than promised" if summary.cost_pico < estimate.low_pico else told
+
+
+_QUANTILES = ("half of the rows cost at most this", "9 rows of 10", "99 rows of 100")
+
+
+def rows_against_estimate(summary: RunSummary) -> list[tuple[int, str]]:
+    """Return what single rows cost at most, quantile by quantile, and what of it was estimated; only of runs
+    that had an estimate."""
+    if summary.estimate is None or not summary.rows_pico:
+        return []
+    estimated = summary.estimate.rows_pico
+    return [
+        (actual, f"{said}, estimate {dollars(thought)}")
+        for actual, thought, said in zip(summary.rows_pico, estimated, _QUANTILES, strict=False)
+    ]
 
 
 def _failures(summary: RunSummary) -> Table:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parquill import advice
+from parquill.costs import CostRange
+from parquill.progress import rows_against_estimate
 from parquill.report.figures import OutputFigures
 from parquill.report.runs import Nights
 from parquill.report.shown import change, millions, price_per_thousand
-from parquill.summary import CostRange, RunSummary, dollars
+from parquill.summary import RunSummary, dollars
 from parquill.words import count, counted, duration, percent, rate
 
 
@@ -117,6 +119,7 @@ def _cost(now: RunSummary, then: RunSummary | None) -> Tile:
         against_estimate(now.cost_pico, now.estimate) if now.stopped_by is None and now.cost_known else "",
         change(now.cost_pico, then.cost_pico) if then else "",
         f"{dollars(now.in_doubt_pico)} in doubt" if now.in_doubt_pico else "",
+        *(f"{dollars(actual)}: {said}" for actual, said in rows_against_estimate(now)),
     )
 
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 from rich.console import Console
 
 from parquill.clock import SystemClock
+from parquill.costs import CostRange
 from parquill.errors import Stop
 from parquill.progress import LimitUse, RunState, Stages, Style, render_summary, show
-from parquill.summary import CostRange, Progress, RowCounts, RunSummary, TokenCounts
+from parquill.summary import Progress, RowCounts, RunSummary, TokenCounts
 
 BUSY = RunState(
     job="product-captions",
