@@ -36,13 +36,14 @@ def test_fifty_rows_bring_a_caption_jobs_interval_below_five_per_cent() -> None:
 
 
 def test_fifty_rows_make_an_interval_as_narrow_as_the_answers_spread_allows() -> None:
-    """Held against one who knows all prompts and the answers' true spread: nobody can do better with fifty."""
+    """Held against one who knows all prompts and the answers' true spread: nobody can do better with fifty; a
+    tenth of the interval is there on purpose, for answers that are skewed."""
     ratios = []
     for seed in range(30):
         given = any_setting(random.Random(seed))
         job = SimulatedJob(seed, replace(given, answers=replace(given.answers, sigma=max(0.2, given.answers.sigma))))
         ratios.append(_half(job.estimate(50)[0]) / job.ideal_half(50))
-    assert sorted(ratios)[len(ratios) // 2] < 1.15
+    assert sorted(ratios)[len(ratios) // 2] < 1.25
 
 
 def test_answers_that_follow_their_prompts_need_no_wider_interval() -> None:
