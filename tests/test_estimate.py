@@ -302,6 +302,31 @@ async def test_the_jobs_own_price_needs_no_endpoint(desk: Desk) -> None:
     assert found.cost.expected_pico == found.tokens.prompt * 10**6 + found.tokens.completion * 2 * 10**6
 
 
+async def test_rows_that_are_billed_otherwise_than_listed_are_told_and_foreseen(desk: Desk) -> None:
+    """The job names half of what the endpoint asks: as when a price doubles after the look-up."""
+    desk.write(desk.texts(60))
+    job = desk.job(model={"price": {"prompt": "0.00000001", "completion": "0.00000002"}})
+    summary = await run_job(job)
+    [notice] = [one for one in summary.notices if "THE PRICE DIFFERS" in one]
+    assert "60 answers were billed" in notice
+    assert "100 % more" in notice
+    rows = pq.read_table(desk.folder / "out").to_pylist()
+    for row in rows:
+        assert row["cost_usd"] == (row["prompt_tokens"] + 2 * row["completion_tokens"]) * Decimal("0.00000002")
+    assert {row["cost_source"] for row in rows} == {"endpoint"}
+    desk.write(desk.texts(100))
+    found = await estimate_job(job)
+    assert found.surplus == pytest.approx(2, rel=0.05)
+
+
+async def test_rows_billed_as_listed_are_not_worth_a_word(desk: Desk) -> None:
+    desk.write(desk.texts(20))
+    summary = await run_job(desk.job())
+    assert not any("DIFFERS" in one for one in summary.notices)
+    found = await estimate_job(desk.job())
+    assert found.surplus == 1
+
+
 async def test_a_price_above_the_sum_is_refused(desk: Desk) -> None:
     desk.write(desk.texts(50))
     found = await estimate_job(desk.job())

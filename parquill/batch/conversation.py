@@ -236,10 +236,13 @@ class Conversations:
         usage, price, lessons = completion.usage, self._rooms.facts.price, self._rooms.lessons
         if usage is None:
             return
+        counts = usage.prompt_tokens, usage.completion_tokens, talk.images
+        if price is not None and usage.cost_pico is not None:
+            lessons.drift.add(usage.cost_pico, price.for_provider(completion.provider).cost_pico(*counts))
         if not talk.reasks:
             lessons.length.observe(usage.completion_tokens, usage.prompt_tokens, talk.images)
             if price is not None:
-                talk.listed = price.cost_pico(usage.prompt_tokens, usage.completion_tokens, talk.images)
+                talk.listed = price.cost_pico(*counts)
         if lessons.counter.observe(estimate, talk.images, usage.prompt_tokens, completion.provider):
             self._alarm(
                 f"the endpoint counted {usage.prompt_tokens:,} prompt tokens where at most {estimate.upper:,} were "

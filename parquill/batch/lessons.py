@@ -7,11 +7,11 @@ to one way of asking (model, prompt, schema, sampling); a job that asks otherwis
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parquill.batch.prepare import Prepared
-from parquill.prices import Surplus
+from parquill.prices import Drift, Surplus
 from parquill.tokens import AnswerLength, Receipts, TokenCounter
 from parquill.workspace import Workspace
 
@@ -27,6 +27,8 @@ class Lessons:
     surplus: Surplus
     settings: str
     realm: str
+    drift: Drift = field(default_factory=Drift)
+    """This run's alone."""
 
     @classmethod
     def take_up(cls, opened: Prepared, workspace: Workspace, realm: str) -> Lessons:

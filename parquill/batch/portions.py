@@ -48,6 +48,11 @@ class Portions:
         self._clock = clock
         self._spread = spread
 
+    @property
+    def shares(self) -> bool:
+        """Whether other processes ask rows of this run."""
+        return self._spread is not None
+
     async def share(self, work: Callable[[bool], Awaitable[Spreading]]) -> Stopped | None:
         """Have other processes do what they can; all that is left is for this one, unless it is to stop.
 

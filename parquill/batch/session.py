@@ -269,6 +269,8 @@ class Session:
         books = await self._ledger.books({info.name: (info.part_id, info.cost_pico) for info in parts})
         after = await self._ledger.totals(run)
         self._own_up(after)
+        if told := self._lessons.drift.told():
+            self._notices.append(told)
         summary = self._summary(
             plan,
             parts,
@@ -281,7 +283,7 @@ class Session:
             in_doubt_pico=books.in_doubt_pico,
             reused=watch.reused,
             estimate=self._promised,
-            rows_pico=watch.row_costs,
+            rows_pico=() if self._place.portions.shares else watch.row_costs,
             stopped_by=stop,
             stop_message=closed.message if closed is not None and stop else None,
         )

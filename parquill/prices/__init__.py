@@ -4,6 +4,7 @@
 - `offers.py`: what an endpoint's `/models/{name}/endpoints` and `/models` say, read only.
 - `table.py`: the dated table in `data/prices.json`, and the same work at other prices.
 - `choice.py`: which of these holds, in the contract's order, and the worst that may be billed.
+- `drift.py`: answers that were billed otherwise than the price says.
 - `surplus.py`: what rows cost beyond one answer, from receipts.
 
 Invariants: money is never a float; `worst_pico` is never below `cost_pico` of the same tokens at
@@ -11,6 +12,7 @@ any provider the request may reach. The look-up over HTTP is the client's; nothi
 """
 
 from parquill.prices.choice import choose_price, max_price, with_fallbacks
+from parquill.prices.drift import Drift
 from parquill.prices.money import ATTO_PER_PICO, Price, PriceSource, Rates, Tier
 from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
 from parquill.prices.surplus import Surplus
@@ -20,6 +22,7 @@ __all__ = [
     "ATTO_PER_PICO",
     "STALE_DAYS",
     "CostRow",
+    "Drift",
     "EndpointOffer",
     "Price",
     "PriceSource",

@@ -1,0 +1,45 @@
+"""Answers that were billed otherwise than the price looked up at a run's start says.
+
+Each row's `cost_usd` is what the endpoint billed. Where that is not its tokens at the price of the start (a price
+that changed while the run went on, a dearer provider, a discount, a job's own price that is wrong) the run says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+NOTICED = 0.01
+"""A difference from the listed price that is more than rounding: this share of it."""
+
+
+@dataclass(slots=True)
+class Drift:
+    """Sums over the answers that were billed otherwise, in pico-USD."""
+
+    answers: int = 0
+    billed_pico: int = 0
+    listed_pico: int = 0
+
+    def add(self, billed_pico: int, listed_pico: int) -> None:
+        """Take an answer's bill, and what its tokens cost at the price of the start."""
+        if abs(billed_pico - listed_pico) > NOTICED * listed_pico:
+            self.answers += 1
+            self.billed_pico += billed_pico
+            self.listed_pico += listed_pico
+
+    def told(self) -> str | None:
+        """Say it to people; None where every answer was billed as listed."""
+        if not self.answers:
+            return None
+        more = self.billed_pico > self.listed_pico
+        change = f", {abs(self.billed_pico / self.listed_pico - 1):.0%} {'more' if more else 'less'}".replace("%", " %")
+        answers = "1 answer was" if self.answers == 1 else f"{self.answers:,} answers were"
+        return (
+            f"THE PRICE DIFFERS: {answers} billed at {_usd(self.billed_pico)} together, where the price of the start "
+            f"gives {_usd(self.listed_pico)}{change if self.listed_pico else ''}. Each row's cost_usd is its bill"
+        )
+
+
+def _usd(pico: int) -> str:
+    return f"${Decimal(pico).scaleb(-12):.3g}"
