@@ -21,6 +21,7 @@ SHORT: dict[str, list[str]] = {
     "answers": [],
     "tokens": [],
     "estimate": [],
+    "intervals": ["30"],
     "images": [],
     "emulator": [],
 }
