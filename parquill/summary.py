@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from parquill.costs import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
+from parquill.storage import shown
 
 PICO = 10**12
 EXIT_DONE, EXIT_ROWS_FAILED = 0, 3
@@ -323,12 +324,12 @@ def _pico(text: str) -> int:
     return int(Decimal(text).scaleb(12))
 
 
-_USERINFO = re.compile(r"(?<=://)[^/\s@]+@")
+_LOGIN = re.compile(r"(https?://)[^/\s@]+@")
 _SECRET_KEYS = frozenset({"webhook"})
 
 
 def without_secrets(value: Any) -> Any:
-    """Return settings as they may be shown: no webhook address, no user or password in a URL."""
+    """Return settings as they may be shown: no webhook address, no login or key in a URL."""
     if isinstance(value, Mapping):
         return {
             str(key): "(not shown)" if key in _SECRET_KEYS and item else without_secrets(item)
@@ -336,4 +337,4 @@ def without_secrets(value: Any) -> Any:
         }
     if isinstance(value, (list, tuple)):
         return [without_secrets(item) for item in value]
-    return _USERINFO.sub("***@", value) if isinstance(value, str) else value
+    return shown(_LOGIN.sub(r"\1***@", value)) if isinstance(value, str) else value

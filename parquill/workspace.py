@@ -30,7 +30,7 @@ import orjson
 
 from parquill.clock import Clock, SystemClock
 from parquill.errors import OutputError
-from parquill.storage import Disk, Storage, is_remote, shown
+from parquill.storage import Disk, Storage, identity, is_remote, shown
 
 SUFFIX = ".parquill"
 
@@ -60,7 +60,8 @@ class Workspace:
         place = str(output_path).rstrip("/") or "/"
         label = shown(place)
         if is_remote(place):
-            return cls(label, state_home / f"{_slug(label)}-{hashlib.sha256(place.encode()).hexdigest()[:16]}")
+            same = identity(place)
+            return cls(label, state_home / f"{_slug(same)}-{hashlib.sha256(same.encode()).hexdigest()[:16]}")
         local = Storage.at(place).local_path
         assert local is not None
         return cls(label, local.with_name(local.name + SUFFIX))
@@ -138,8 +139,8 @@ class Workspace:
             )
 
 
-def _slug(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "-", label.partition("?")[0]).strip("-")[-60:].strip("-")
+def _slug(place: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", place.partition("?")[0]).strip("-")[-60:].strip("-")
 
 
 def _sign(file: BinaryIO, now: float) -> None:

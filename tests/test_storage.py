@@ -175,6 +175,9 @@ def test_a_place_is_cut_at_its_first_wildcard(location: str, expected: tuple[str
         ("ftp://host/x", r"ftp:// is not known; use a local path, s3://, gs:// or az://"),
         ("az://container/x", "write az://ACCOUNT@CONTAINER/path"),
         ("s3://key:hush@bucket/x?nonsense=1", r"s3://\*\*\*@bucket/x.*cannot be used"),
+        ("s3://key:a/hush+=@bucket/x?nonsense=1", r"s3://\*\*\*@bucket/x.*cannot be used"),
+        ("az://account:a/hush+==@box/x?nonsense=1", r"az://\*\*\*@box/x.*nonsense is not known"),
+        ("az://account@box/x?enable_tls=false", r"without TLS only an account's key"),
     ],
 )
 def test_a_place_that_cannot_be_is_refused_without_showing_its_secrets(location: str, message: str) -> None:

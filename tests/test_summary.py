@@ -196,10 +196,13 @@ def test_a_record_holds_no_secret() -> None:
     held = {
         "nightly": {"notify": {"webhook": "https://hooks.example/T0/B0/tokentoken"}},
         "manifest": {"path": "s3://AKIA:wJalr@bucket/x.parquet"},
-        "output": {"reuse_from": ["https://user:hunter2@host/x"]},
+        "output": {"reuse_from": ["https://user:hunter2@host/x", "s3://AKIA:wJ/al+r@bucket/a"]},
+        "more": ["az://account@box/x?sv=2026-01-01&sig=c2lnbmVk", "https://toktok@host/v1"],
+        "prompt": {"user": "Which is it: https://a.example/x or anna@b.example? key=no, see https://a.example"},
     }
     raw = RunRecord(summary(), settings=held).dump().decode()
-    assert not any(secret in raw for secret in ("tokentoken", "wJalr", "hunter2", "AKIA"))
+    assert not any(secret in raw for secret in ("tokentoken", "wJal", "wJ/al", "hunter2", "AKIA", "c2lnb", "toktok"))
+    assert held["prompt"]["user"] in raw
     assert without_secrets({"notify": {"webhook": None}}) == {"notify": {"webhook": None}}
 
 

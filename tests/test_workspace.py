@@ -56,12 +56,31 @@ def test_a_relative_output_stays_where_it_is_when_the_working_directory_changes(
 def test_remote_outputs_have_workspaces_of_their_own_that_show_no_credentials(tmp_path: Path) -> None:
     one = Workspace.of("s3://key:hush@bucket/out", tmp_path)
     same = Workspace.of("s3://key:hush@bucket/out/", tmp_path)
-    other = Workspace.of("s3://key:hush@bucket/out?region=eu-1", tmp_path)
+    other = Workspace.of("s3://key:hush@bucket/out?endpoint_override=127.0.0.1:9000", tmp_path)
     assert one == same
     assert one.folder != other.folder
     assert one.folder.parent == tmp_path
     assert re.fullmatch(r"s3-bucket-out-[0-9a-f]{16}", one.folder.name)
     assert "hush" not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("s3://key:hush@bucket/out", "s3://new:to/ken@bucket/out?region=eu-1"),
+        ("s3://key:hush@bucket/a@b", "s3://bucket/a@b"),
+        ("gs://anonymous@bucket/out", "gs://bucket/out"),
+        ("az://account:k/ey==@box/out", "az://account@box/out?sv=2026-01-01&sig=abc"),
+    ],
+)
+def test_another_key_opens_the_same_workspace(tmp_path: Path, one: str, other: str) -> None:
+    """A token that is changed between two starts must not hide the ledger, and what it says was paid."""
+    assert Workspace.of(one, tmp_path).folder == Workspace.of(other, tmp_path).folder
+
+
+def test_accounts_and_servers_have_workspaces_of_their_own(tmp_path: Path) -> None:
+    places = ["az://a@box/out", "az://b@box/out", "s3://box/out", "s3://box/out?endpoint_override=127.0.0.1:9"]
+    assert len({Workspace.of(place, tmp_path).folder for place in places}) == 4
 
 
 def test_a_second_run_is_refused_with_the_first_ones_process_and_start(tmp_path: Path) -> None:

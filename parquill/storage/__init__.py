@@ -20,7 +20,7 @@ one remote output are not kept apart.
 
 from parquill.storage.disk import Disk
 from parquill.storage.folder import ByteSink, FileEntry, Storage, Written
-from parquill.storage.location import beside, is_remote, shown
+from parquill.storage.location import beside, identity, is_remote, shown
 from parquill.storage.patterns import split_glob
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Storage",
     "Written",
     "beside",
+    "identity",
     "is_remote",
     "shown",
     "split_glob",

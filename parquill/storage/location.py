@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -13,8 +14,11 @@ from parquill.errors import UsageError
 
 _URI = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _REMOTE = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "abfs", "abfs": "abfs", "abfss": "abfss"}
-_USERINFO = re.compile(r"(?<=://)[^/@]*:[^/@]*@")
-_SECRET_OPTION = re.compile(r"(?<=[?&])([^=&]*(?:key|secret|token|sig|password)[^=&]*)=[^&]*", re.IGNORECASE)
+_USERINFO = re.compile(r"(?<=://)([^/@:?\s]*):([^@\s]*)@")
+"""A name and a key before a bucket. Keys are base64: half of them hold a `/`."""
+_SIGNED = re.compile(r"^([^/@:]*)(?::[^@]*)?@")
+_SERVERS = ("endpoint_override=", "blob_storage_authority=")
+_SECRET_OPTION = re.compile(r"(?<=[?&])([^=&\s]*(?:key|secret|token|sig|password)[^=&\s]*)=[^&\s]*", re.IGNORECASE)
 
 
 def is_remote(location: str) -> bool:
@@ -26,6 +30,15 @@ def is_remote(location: str) -> bool:
 def shown(location: str) -> str:
     """The place as it may stand in a message: a URI without its credentials."""
     return _SECRET_OPTION.sub(r"\1=***", _USERINFO.sub("***@", location))
+
+
+def identity(location: str) -> str:
+    """A remote place by what makes it that place, whoever signs in: scheme, account, bucket, path, server."""
+    address, _, query = location.partition("?")
+    scheme, _, rest = address.partition("://")
+    name = r"\1@" if _REMOTE.get(scheme.lower()) == "abfs" else ""
+    server = [pair for pair in sorted(query.split("&")) if pair.startswith(_SERVERS)]
+    return "?".join([f"{scheme.lower()}://{_SIGNED.sub(name, rest).rstrip('/')}", *server])
 
 
 def local_path(location: str) -> Path:
@@ -43,7 +56,8 @@ def open_remote(location: str, fault: type[UsageError]) -> tuple[Any, str]:
     """Return the filesystem of a remote place, and the path in it.
 
     s3:// takes its key, region and endpoint from the URI (`?region=…&endpoint_override=…`) or
-    from the usual AWS variables; az:// names the account as `az://ACCOUNT@CONTAINER/path`.
+    from the usual AWS variables; az:// names the account, and its key where no other way to sign
+    in is set up: `az://ACCOUNT@CONTAINER/path`, `az://ACCOUNT:KEY@CONTAINER/path`.
     Raises `fault` for an unknown scheme or a URI that its library refuses.
     """
     match = _URI.match(location)
@@ -52,9 +66,37 @@ def open_remote(location: str, fault: type[UsageError]) -> tuple[Any, str]:
         raise fault(f"{shown(location)}: {scheme}:// is not known; use a local path, s3://, gs:// or az://")
     if scheme == "az" and "@" not in location:
         raise fault(f"{shown(location)}: the storage account is missing; write az://ACCOUNT@CONTAINER/path")
-    uri = _REMOTE[scheme] + location[len(scheme) :]
     try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
+        filesystem, path = _opened(_REMOTE[scheme] + location[len(scheme) :])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise fault(f"{shown(location)}: cannot be used as a place: {shown(str(error))}") from None
     return filesystem, path.strip("/")
+
+
+def _opened(uri: str) -> tuple[Any, str]:
+    """Open a place as pyarrow does, with a key as the store shows it: not percent-encoded."""
+    named = _USERINFO.search(uri)
+    if uri.startswith("abfs"):
+        return _azure(uri, named)
+    if named:
+        uri = f"{uri[: named.start(2)]}{quote(unquote(named[2]), safe='')}{uri[named.end(2) :]}"
+    opened: tuple[Any, str] = fs.FileSystem.from_uri(uri)
+    return opened
+
+
+def _azure(uri: str, named: re.Match[str] | None) -> tuple[Any, str]:
+    """pyarrow takes an account's key from its caller only, and none from a URI."""
+    address, _, query = uri.partition("?")
+    if named is None:
+        if "enable_tls=false" in query.lower() and "sig=" not in query:  # it would end the process
+            raise ValueError("without TLS only an account's key (az://ACCOUNT:KEY@CONTAINER/path) or a SAS is sent")
+        opened: tuple[Any, str] = fs.FileSystem.from_uri(uri)
+        return opened
+    options = dict(parse_qsl(query))
+    plain = options.pop("enable_tls", "true").lower() == "false"
+    schemes = {f"{kind}_storage_scheme": "http" if plain else "https" for kind in ("blob", "dfs")}
+    unknown = options.keys() - {"blob_storage_authority", "dfs_storage_authority"}
+    if unknown:
+        raise ValueError(f"{min(unknown)} is not known beside an account's key")
+    filesystem = fs.AzureFileSystem(account_name=named[1], account_key=unquote(named[2]), **schemes, **options)
+    return filesystem, address[named.end() :]
