@@ -108,5 +108,6 @@ class Sources:
 
 
 def _open_stored(folder: Callable[[], Storage], key: str) -> tuple[Any, int]:
-    file = folder().open(key)
-    return file, file.size()
+    storage = folder()
+    file = storage.open(key)
+    return file, storage.size(key, file)

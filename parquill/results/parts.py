@@ -100,7 +100,7 @@ def read_part_info(storage: Storage, name: str) -> PartInfo:
     with storage.open(name) as file:
         metadata = _opened(storage, name, file).metadata
         footer = (metadata.metadata or {}).get(FOOTER_KEY)
-        size = file.size()
+        size = storage.size(name, file)
     try:
         info = _info(name, orjson.loads(footer or b"null"), size)
     except (KeyError, TypeError, ValueError):

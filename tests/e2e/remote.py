@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from parquill.batch import RunOptions
 from tests.e2e.kit import rehearsal, rows
@@ -56,11 +56,21 @@ class Bucket:
     flaky: Flaky
 
 
+class _Wire(WSGIRequestHandler):
+    """Keeps the headers as they came, and says "100 Continue" once: werkzeug says it by itself."""
+
+    def handle_expect_100(self) -> bool:
+        return True
+
+    def make_environ(self) -> dict[str, Any]:
+        return {**super().make_environ(), "headers": list(self.headers.items())}
+
+
 @contextlib.contextmanager
 def served(app: Application) -> Iterator[tuple[str, Flaky]]:
     """Serve an application on loopback; gives host and port, and what makes it fail."""
     flaky = Flaky(app)
-    server = make_server("127.0.0.1", 0, flaky, threaded=True)
+    server = make_server("127.0.0.1", 0, flaky, threaded=True, request_handler=_Wire)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

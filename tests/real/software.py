@@ -40,8 +40,8 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     done = folder / "packages.txt"
     if not done.exists() or done.read_text() != wanted:
         uv = Path(sys.executable).with_name("uv")
-        _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
-        _run(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages)
+        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
+        run(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages)
         done.write_text(wanted)
     return folder / "bin"
 
@@ -50,7 +50,7 @@ def weights(llama: Path) -> Path:
     """The Gemma 3 270M weights as one file; its checksum is tested as it is put together."""
     path = CACHE / "gemma-3-270m-q4_k_m.gguf"
     if not path.exists():
-        _run(llama / "python", "-c", _ASSEMBLE, path)
+        run(llama / "python", "-c", _ASSEMBLE, path)
     return path
 
 
@@ -74,11 +74,12 @@ def vision_part(llama: Path) -> Path:
     """A vision tower of Gemma 3's shape with random weights: pictures are decoded and counted, not understood."""
     path = CACHE / "mmproj-random.gguf"
     if not path.exists():
-        _run(llama / "python", Path(__file__).with_name("write_vision_part.py"), path)
+        run(llama / "python", Path(__file__).with_name("write_vision_part.py"), path)
     return path
 
 
-def _run(*command: str | Path) -> None:
+def run(*command: str | Path) -> None:
+    """Run a command that fetches or makes something; raises `UnavailableError` with what it said."""
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=900)
     except (OSError, subprocess.SubprocessError) as error:
@@ -111,7 +112,13 @@ class Server:
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str | Path], port: int, *, ready: str, log: Path, environ: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    port: int,
+    *,
+    ready: str,
+    log: Path,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Server]:
     """Run a server until the block ends; it is ready when a line of its output holds `ready`.
 
@@ -122,6 +129,7 @@ def serving(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=dict(environ) if environ is not None else None,
+        cwd=folder,
     )
     is_ready, ended = threading.Event(), threading.Event()
 
