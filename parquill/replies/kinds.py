@@ -32,8 +32,10 @@ _CONTEXT = re.compile(
     r"|token count[^.]{0,40}exceeds|exceeds the maximum number of tokens",
     re.I,
 )
-_IMAGE = re.compile(r"\b(image|picture)\b", re.I)
+_IMAGE = re.compile(r"\b(image|image_url|picture)\b", re.I)
 _UNREACHABLE = re.compile(r"download|fetch|retriev|unreachable|could not (get|load).{0,20}url", re.I)
+_VLLM_FETCHES = re.compile(r"^Cannot connect to host \S+ ssl:")
+"""vLLM 0.32 answers with a 500 when it cannot reach the host of a picture's URL."""
 _TOO_LARGE = re.compile(r"cannot exceed|too (large|big)|larger than|exceeds", re.I)
 
 _MODERATION = re.compile(r"flagged by moderation|blocked by (a )?guardrail|content (policy|filter)", re.I)
@@ -75,6 +77,8 @@ def row_kind_by_words(fault: Fault, status: int) -> ErrorKind | None:
         return ErrorKind.CONTEXT_OVERFLOW
     if "image input is not supported" in fault.message:
         return ErrorKind.IMAGE_REFUSED
+    if status == 500 and "InternalServerError" in fault.names and _VLLM_FETCHES.search(fault.message):
+        return ErrorKind.IMAGE_UNREACHABLE
     if status in (200, 500) or not _IMAGE.search(fault.message):
         return None
     if _UNREACHABLE.search(fault.message) and not _TOO_LARGE.search(fault.message):

