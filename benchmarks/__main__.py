@@ -14,6 +14,7 @@ from pathlib import Path
 
 SHORT: dict[str, list[str]] = {
     "throughput": ["--rows", "5000", "--rounds", "3", "--memory", "5000", "50000"],
+    "start": ["3"],
     "limits": [],
     "ledger": [],
     "parts": [],

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
+from parquill.garbage import load_undisturbed
 from parquill.loops import run_alone
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ def emulator(  # noqa: PLR0917 - typer makes options of parameters
 
 def main() -> None:
     """Run the command line; what `parquill` calls."""
+    load_undisturbed()
     try:
         app()
     except KeyboardInterrupt:
