@@ -39,7 +39,7 @@ a limit that halves is followed, refusals that come and go do not end at a crawl
 FEW = 0.4
 """A lone request refused with this share in flight of what the first one had: a rate."""
 SAME = 4
-SAME_WITHIN = 0.06
+SAME_WITHIN = 0.025
 """Refusals by which a rate is doubted, and how near to each other their numbers in flight must be."""
 
 

@@ -69,10 +69,10 @@ def known(kind: str, seed: int, *, limit: float | None = None, by_tokens: bool =
 
 
 def unknown(kind: str, seed: int, *, limit: float | None = None, hint: bool | None = None) -> Scene:
-    """A limit that nobody tells."""
+    """A limit that nobody tells; a whole number for each second, also when it is halved."""
     rng = random.Random(seed)
     if limit is None:
-        limit = rng.randint(20, 120) if kind == "slots" else 60 * rng.randint(10, 40)
+        limit = rng.randint(20, 120) if kind == "slots" else 120 * rng.randint(5, 20)
     traffic = Traffic(
         latency=rng.choice([2.3, 5.0] if limit > 64 and kind == "slots" else [1.0, 2.3, 5.0]),
         jitter=0.003 if kind == "quanta" else rng.choice([0.02, 0.1]),
