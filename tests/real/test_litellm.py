@@ -92,12 +92,13 @@ async def test_answers_costs_and_receipts_come_through(gateway: Server, tmp_path
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_limit_of_requests_that_nobody_named_is_found_and_kept(gateway: Server, tmp_path: Path) -> None:
-    """Its 429 says neither how long to wait nor what the limit is."""
+    """Its 429 says neither how long to wait nor what the limit is; the headers of its good answers tell the limit."""
     work, summary = await ask(gateway, tmp_path, ROWS, "few-requests")
     assert (summary.exit_status, summary.rows.ok) == (0, ROWS)
     refused = sum(work.column("attempts")) - ROWS
     print(f"{summary.seconds:.0f} s, {refused} of {summary.requests} requests refused")
-    assert 0 < refused <= ROWS
+    assert refused <= ROWS // 10
+    assert summary.seconds >= 30, f"{ROWS} requests at {REQUESTS} a minute cannot all pass at once"
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -106,7 +107,7 @@ async def test_a_limit_of_tokens_is_found_and_kept(gateway: Server, tmp_path: Pa
     assert (summary.exit_status, summary.rows.ok) == (0, 50)
     refused = sum(work.column("attempts")) - 50
     print(f"{summary.seconds:.0f} s, {refused} of {summary.requests} requests refused")
-    assert 0 < refused <= 50
+    assert refused <= 50
 
 
 @pytest.mark.parametrize(
