@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +22,7 @@ from parquill.batch import RunOptions, run_job
 from parquill.job import load_job
 from parquill.storage import Disk
 
-__all__ = ["die_at_step", "die_in_time"]
+__all__ = ["die_at_step", "die_in_time", "die_when"]
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
@@ -86,6 +87,16 @@ class DeadlyDisk(Disk):
 async def die_in_time(job: Path, seconds: float) -> bool:
     """Run a job and kill -9 it after `seconds`; False when it came to its end before."""
     return await _child(_run_for, job, seconds)
+
+
+async def die_when(job: Path, ripe: Callable[[], bool]) -> bool:
+    """Run a job and kill -9 it once `ripe`; False when it came to its end before."""
+    process = _FORKS.Process(target=_run_for, args=(job, 600.0))  # type: ignore[arg-type] # a function of two
+    process.start()
+    await tests.e2e.kit.until(lambda: ripe() or not process.is_alive())
+    process.kill()
+    await asyncio.to_thread(process.join)
+    return process.exitcode != 0
 
 
 async def die_at_step(job: Path, step: int, *, after: bool) -> bool:

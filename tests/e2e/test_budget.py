@@ -15,7 +15,7 @@ from parquill.clock import SystemClock
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import Stop
 from parquill.summary import PICO, RunSummary
-from tests.e2e.dying import die_in_time
+from tests.e2e.dying import die_when
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 
 SHORT: dict[str, Any] = {"model": {"max_tokens": 16}, "output": {"rows_per_part": 2000}}
@@ -104,7 +104,11 @@ async def test_retries_time_outs_and_deaths_do_not_pass_a_cap(
         run.write(rows(ROWS))
         path = run.job_file(budget=budget)
         for _ in range(min(max(kills // 10, 2), 8)):
-            await die_in_time(path, chance.uniform(0.1, 0.6))
+            due = run.asked + chance.randint(1, 100)
+            await die_when(path, lambda due=due: run.asked >= due)  # type: ignore[misc]
+        doubts = await run.doubts()
+        print(f"{doubts} requests in flight at a death")
+        assert doubts > 0 or in_flight == 1
         summary = await run.run(budget=budget)
         assert summary.stopped_by is Stop.BUDGET
         await judge(run, cap, least=0.97)
