@@ -86,6 +86,12 @@ async def cluster(here: Site, engine: str) -> dict[str, str]:
     return address
 
 
+async def begun(flow: subprocess.Popen[bytes], here: Site, folder: Path, emulator: Emulator) -> None:
+    """Wait for the first rows."""
+    await until(lambda: emulator.stats().requests >= 20 or flow.poll() is not None, seconds=300, what="the first rows")
+    assert flow.poll() is None, here.log(folder.name)
+
+
 async def end_of(flow: subprocess.Popen[bytes], here: Site, folder: Path, *, status: int = 0) -> None:
     """Wait for a flow's end."""
     await until(lambda: flow.poll() is not None, seconds=600, what="the flow's end")
@@ -114,7 +120,7 @@ async def test_two_workers_keep_one_rate_and_make_the_table_of_one_process(
     rate = 120
     async with shared(tmp_path, here, engine, limits={"requests_per_minute": rate}) as (job, emulator):
         flow = start(here, tmp_path, job, **await cluster(here, engine))
-        await until(lambda: len(workers(tmp_path)) == 2, seconds=300, what="both workers")
+        await begun(flow, here, tmp_path, emulator)
         orders = [path for path in (tmp_path / "out.parquill" / "portions").rglob("*") if path.is_file()]
         assert orders
         assert [path for path in orders if CANARY.encode() in path.read_bytes()] == []
@@ -142,7 +148,7 @@ async def test_a_worker_that_is_killed_leaves_its_portion_to_another_within_the_
     budget = {"usd": f"{cap / 10**12:f}"}
     async with shared(tmp_path, here, engine, latency=0.2, budget=budget) as (job, emulator):
         flow = start(here, tmp_path, job)
-        await until(lambda: emulator.stats().requests >= 20, seconds=300, what="the first rows")
+        await begun(flow, here, tmp_path, emulator)
         os.kill(workers(tmp_path)[0], signal.SIGKILL)
         await end_of(flow, here, tmp_path, status=4)
         billed = read_log(tmp_path / "bill.jsonl").billed_pico
@@ -166,7 +172,7 @@ async def test_a_flow_that_is_told_to_end_stops_its_workers_cleanly(
 ) -> None:
     async with shared(tmp_path, here, engine, latency=0.2) as (job, emulator):
         flow = start(here, tmp_path, job)
-        await until(lambda: emulator.stats().requests >= 20, seconds=300, what="the first rows")
+        await begun(flow, here, tmp_path, emulator)
         flow.terminate()
         await end_of(flow, here, tmp_path, status=143)
         statuses = Counter(output_of(job).column("status").to_pylist())
