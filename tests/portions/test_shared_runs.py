@@ -150,8 +150,9 @@ async def test_a_process_that_dies_leaves_its_portion_to_another(
         summary = await running
 
     assert summary.rows.ok == 120
-    assert sum(bill(tmp_path).values()) - 120 <= IN_FLIGHT
-    assert any("in flight when a process of this run died" in text for text in summary.notices)
+    asked_twice = sum(bill(tmp_path).values()) - 120
+    assert asked_twice <= IN_FLIGHT
+    assert asked_twice == 0 or any("in flight when a process of this run died" in text for text in summary.notices)
     assert verified(job).holds
 
 
