@@ -32,10 +32,10 @@ class Means:
         spent = await (self.ledger.totals(run) if settings.per == "run" else self._spent_today(settings.timezone))
         return Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
 
-    async def gate(self, run: int, *, crowded: bool) -> Gate:
+    async def gate(self, run: int, *, crowded: bool, sharers: int) -> Gate:
         """The gate, with what this run and this day have used already."""
         used, budget = await self.day_used(), await self.budget(run)
-        return Gate(self.job.limits, budget, self.clock, day_used=used, crowded=crowded)
+        return Gate(self.job.limits, budget, self.clock, day_used=used, crowded=crowded, sharers=sharers)
 
     async def day_used(self) -> int:
         """Requests of this UTC day."""

@@ -21,6 +21,8 @@ class Portion:
     """Where the embedded emulator is, which the run's first process serves."""
     crowded: bool = False
     """The limits' last minute may have been used by others already."""
+    sharers: int = 1
+    """How many processes ask at the same time: each takes so small a part of a limit that the endpoint tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +54,8 @@ class RunOptions:
     def is_crowded(self) -> bool:
         """Whether the limits' last minute may have been used by others."""
         return self.portion is not None and self.portion.crowded
+
+    @property
+    def sharers(self) -> int:
+        """How many processes use the endpoint's limits for this run."""
+        return 1 if self.portion is None else self.portion.sharers

@@ -83,6 +83,7 @@ class Order:
     retry: tuple[str, ...] = ()
     deadline: float | None = None
     crowded: bool = False
+    sharers: int = 1
 
     @property
     def output(self) -> str:
@@ -101,7 +102,9 @@ class Order:
     def options(self, *, crowded: bool) -> RunOptions:
         """What the portion adds to its job."""
         return RunOptions(
-            portion=Portion(self.rows, emulated=self.emulated, base_url=self.base_url, crowded=crowded),
+            portion=Portion(
+                self.rows, emulated=self.emulated, base_url=self.base_url, crowded=crowded, sharers=self.sharers
+            ),
             retry=frozenset(map(ErrorKind, self.retry)),
             deadline=self.deadline,
         )

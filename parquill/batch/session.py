@@ -136,7 +136,7 @@ class Session:
         except asyncio.CancelledError:
             stopped, cancelled = (Stop.SIGTERM, "the run was cancelled"), True
         crowded = (await self._ledger.totals(run)).requests > before.requests or self._options.is_crowded
-        job, gate = self._job, await self._means.gate(run, crowded=crowded)
+        job, gate = self._job, await self._means.gate(run, crowded=crowded, sharers=self._options.sharers)
         rungs = self._rungs()
         evidence = self._evidence(run)
         attempts = Attempts(

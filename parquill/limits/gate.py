@@ -22,14 +22,22 @@ class Gate:
     """
 
     def __init__(
-        self, limits: LimitSettings, budget: Budget, clock: Clock, *, day_used: int = 0, crowded: bool = False
+        self,
+        limits: LimitSettings,
+        budget: Budget,
+        clock: Clock,
+        *,
+        day_used: int = 0,
+        crowded: bool = False,
+        sharers: int = 1,
     ) -> None:
         """Open; `day_used` is how many requests this UTC day has seen already.
 
         `crowded`: others may just have used the rates to the full, so they are free again in a minute.
+        `sharers`: so many gates keep, together, the limits that the endpoint tells.
         """
         self._clock = clock
-        self._state = new_state(limits, budget, clock.monotonic(), clock.wall(), day_used=day_used)
+        self._state = new_state(limits, budget, clock.monotonic(), clock.wall(), day_used=day_used, sharers=sharers)
         if crowded:
             crowd(self._state, clock.monotonic())
         self._tokens_per_minute = limits.tokens_per_minute

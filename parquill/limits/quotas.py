@@ -50,6 +50,17 @@ class Told:
     requests: Quota | None
     tokens: Quota | None
 
+    def shared_by(self, count: int) -> Told:
+        """Return what each of `count` gates may take for its own: an equal part, and of what is used as well."""
+        return self if count == 1 else Told(_part(self.requests, count), _part(self.tokens, count))
+
+
+def _part(quota: Quota | None, count: int) -> Quota | None:
+    if quota is None:
+        return None
+    used = None if quota.used is None else -(-quota.used // count)
+    return Quota(quota.limit if quota.limit == math.inf else max(1, quota.limit // count), used)
+
 
 def read_quotas(headers: Mapping[str, str], now_wall: float) -> Told | None:
     """Return what a reply's `headers` (names in lower case, or a mapping that ignores case) tell.

@@ -80,6 +80,7 @@ class State:
     wall_offset: float
     told_requests: Belief | None
     told_tokens: Belief | None
+    sharers: int
     money: Line = field(default_factory=Line)
     line: Line = field(default_factory=Line)
     in_flight: int = 0
@@ -90,7 +91,9 @@ class State:
     binding_since: float = 0.0
 
 
-def new_state(limits: LimitSettings, budget: Budget, now: float, wall: float, *, day_used: int = 0) -> State:
+def new_state(
+    limits: LimitSettings, budget: Budget, now: float, wall: float, *, day_used: int = 0, sharers: int = 1
+) -> State:
     """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds."""
     rate = float(limits.requests_per_minute or math.inf)
     start = ceiling = limits.max_in_flight if isinstance(limits.max_in_flight, int) else MOST_SLOTS
@@ -113,6 +116,7 @@ def new_state(limits: LimitSettings, budget: Budget, now: float, wall: float, *,
         wall_offset=wall - now,
         told_requests=Belief() if limits.requests_per_minute is None else None,
         told_tokens=Belief() if limits.tokens_per_minute is None else None,
+        sharers=sharers,
     )
     turn_days(state, wall)
     return state
@@ -127,6 +131,7 @@ def crowd(state: State, now: float) -> None:
 
 def hear(state: State, now: float, told: Told, tokens: int) -> None:
     """Take in what an answer of `tokens` told of limits that the job does not name."""
+    told = told.shared_by(state.sharers)
     quota, belief = told.requests, state.told_requests
     if quota is not None and belief is not None and belief.hear(now, quota.limit, 1):
         state.throttle.tell(now, belief.limit, quota.used or 0)

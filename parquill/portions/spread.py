@@ -40,7 +40,7 @@ def spread_over(workers: int, crew: Crew) -> Spread:
         if count < 2:
             return None
         shares = zip(divide(slices, count), share_out(free, count), strict=True)
-        orders = [_order(work, rows, share) for rows, share in shares]
+        orders = [_order(work, rows, share, sharers=count) for rows, share in shares]
         posts = await asyncio.to_thread(_leave, work, orders)
         run = SharedRun(work, posts)
         async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
@@ -90,7 +90,7 @@ def _free(work: Spreading) -> Free:
     )
 
 
-def _order(work: Spreading, rows: Mapping[str, Rows], share: Share) -> Order:
+def _order(work: Spreading, rows: Mapping[str, Rows], share: Share, *, sharers: int) -> Order:
     job, name = work.opened.job, uuid.uuid4().hex
     place = portion_place(job, work.workspace, name)
     output = job.output.model_copy(update={"path": beside(place, "/out"), "reuse_from": ()})
@@ -107,6 +107,7 @@ def _order(work: Spreading, rows: Mapping[str, Rows], share: Share) -> Order:
         retry=tuple(work.options.retry),
         deadline=work.options.deadline,
         crowded=work.crowded,
+        sharers=sharers,
     )
 
 

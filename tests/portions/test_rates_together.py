@@ -9,7 +9,7 @@ import pytest
 from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.job import LimitSettings
-from parquill.limits import Gate, GateClosed, Need, Outcome, Reply
+from parquill.limits import Gate, GateClosed, Need, Outcome, Quota, Reply, Told
 from parquill.portions.shares import Free, share_out
 from tests.clock import ManualClock
 from tests.portions.windows import most_in_a_minute
@@ -17,14 +17,16 @@ from tests.portions.windows import most_in_a_minute
 NEED = Need(tokens=10, worst_pico=5, worst_tokens=20)
 
 
-async def keep_sending(gate: Gate, clock: ManualClock, sent: list[float]) -> None:
-    """A queue that is never empty."""
+async def keep_sending(gate: Gate, clock: ManualClock, sent: list[float], told: int | None = None) -> None:
+    """A queue that is never empty; `told`: the limit of requests that each answer names."""
     try:
         while True:
             ticket = await gate.reserve(NEED)
             await gate.admit(ticket)
             sent.append(clock.monotonic())
-            gate.settle(ticket, cost_pico=5, tokens=10, reply=Reply(Outcome.OK))
+            used = sum(at > clock.monotonic() - 60 for at in sent)
+            said = None if told is None else Told(Quota(told, used), None)
+            gate.settle(ticket, cost_pico=5, tokens=10, reply=Reply(Outcome.OK, told=said))
     except GateClosed:
         return
 
@@ -43,6 +45,21 @@ async def test_shares_of_a_rate_together_keep_every_window_and_fill_it(processes
     await asyncio.gather(*senders)
     assert most_in_a_minute(sent) <= rate
     assert len(sent) >= 0.97 * 2 * rate
+
+
+@pytest.mark.parametrize("processes", [2, 7, 16])
+async def test_a_rate_that_the_endpoint_tells_each_process_is_kept_by_all_together(processes: int) -> None:
+    clock, rate = ManualClock(), 640
+    gates = [Gate(LimitSettings(), Budget(), clock, sharers=processes) for _ in range(processes)]
+    sent: list[float] = []
+    senders = [asyncio.create_task(keep_sending(gate, clock, sent, told=rate)) for gate in gates]
+    for _ in range(240):
+        await clock.advance(0.5)
+    for gate in gates:
+        gate.close(Stop.SIGTERM, "enough")
+    await asyncio.gather(*senders)
+    assert most_in_a_minute(sent) <= rate
+    assert len(sent) >= 0.95 * 2 * rate - rate / 10
 
 
 async def test_a_gate_that_comes_after_others_waits_until_their_minute_is_over() -> None:
