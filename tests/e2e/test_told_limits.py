@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from parquill.batch import RunLoop, Watch
+from parquill.batch import Stoppable, Watched
 from parquill.progress import LimitUse
 from tests.e2e.kit import rehearsal, rows, until
 
@@ -19,7 +19,7 @@ async def test_limits_in_an_answers_headers_become_the_runs_own(form: str, tmp_p
     seen: list[tuple[LimitUse, ...]] = []
 
     @asynccontextmanager
-    async def attach(_: RunLoop, watch: Watch) -> AsyncIterator[None]:
+    async def attach(_: Stoppable, watch: Watched) -> AsyncIterator[None]:
         async def look() -> None:
             await until(lambda: watch.state().done >= 55)
             seen.append(watch.state().limits)
