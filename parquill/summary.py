@@ -26,7 +26,6 @@ from typing import Any, Protocol
 
 from parquill.costs import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
-from parquill.storage import shown
 
 PICO = 10**12
 EXIT_DONE, EXIT_ROWS_FAILED = 0, 3
@@ -330,6 +329,8 @@ _SECRET_KEYS = frozenset({"webhook"})
 
 def without_secrets(value: Any) -> Any:
     """Return settings as they may be shown: no webhook address, no login or key in a URL."""
+    from parquill.storage import shown  # noqa: PLC0415 - pyarrow; summaries are shown by flows that have not loaded it
+
     if isinstance(value, Mapping):
         return {
             str(key): "(not shown)" if key in _SECRET_KEYS and item else without_secrets(item)
