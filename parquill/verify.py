@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from parquill.batch.endpoint import EMULATOR
-from parquill.batch.plan import Planner, chunk_keys
+from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared, prepare
 from parquill.clock import Clock, SystemClock
 from parquill.errors import OutputError
@@ -150,7 +150,7 @@ def _is_older(schema: pa.Schema, wanted: pa.Schema) -> bool:
 
 def _match_rows(opened: Prepared, one: Slice, table: pa.Table, chunks: Sequence[Any], found: _Found) -> None:
     key, kept = opened.manifest.columns.key.name, [field.name for field in opened.manifest.columns.kept]
-    wanted = pa.chunked_array([piece for chunk in chunks for piece in chunk_keys(chunk, opened.manifest).chunks])
+    wanted = pa.chunked_array([piece for chunk in chunks for piece in opened.manifest.keys(chunk).chunks])
     have = table.column(key)
     if not have.equals(wanted.cast(have.type)):
         _match_keys(one, wanted.to_pylist(), have.to_pylist(), found)

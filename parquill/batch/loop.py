@@ -72,7 +72,7 @@ class RunLoop:
             on_outcome=self._finish,
             on_read=self._publish_if_whole,
         )
-        self._standing = Standing(rooms.plan, rooms.output, self.feed.works)
+        self._standing = Standing(rooms.plan, rooms.output, rooms.ledger, self.feed.works)
         self._sharing = Sharing(
             rooms.plan, self._standing, self.feed, rooms.elsewhere, clock=rooms.clock, finish=self._finish
         )

@@ -30,7 +30,7 @@ from parquill.batch.scan import scan
 from parquill.batch.shelf import Shelf, archive_entry
 from parquill.errors import PASSING_KINDS, ErrorKind, ManifestError, OutputError
 from parquill.job import Job
-from parquill.manifest import Chunk, Manifest, Slice
+from parquill.manifest import Manifest, Slice
 from parquill.results import (
     ItemResult,
     PartInfo,
@@ -61,6 +61,8 @@ class OpenSlice:
     """Rows that are asked again, with what the old part (at that row) says was spent on them."""
     stands: bool = False
     """The old part is still true of every row, if not the last word: it may stay when the run stops."""
+    held: int | None = None
+    """The ledger's slice with outcomes of an earlier process, where there is one."""
 
     def keeps(self, row: int) -> bool:
         """Whether the old part's row stands for this one."""
@@ -151,15 +153,18 @@ class Planner:
                 open_slices.append(OpenSlice(one, number, digests[one.part], old=info))
         wanted = {one.part for one in self._manifest.slices}
         orphans = tuple(info for name, info in parts.items() if name not in wanted)
-        self._retire_changed(shelf, open_slices)
-        matched = tuple(sorted(self._match_all(open_slices, shelf), key=lambda one: one.number))
+        held = self._held(shelf, open_slices)
+        matched = tuple(
+            replace(one, held=held.get(one.slice.part))
+            for one in sorted(self._match_all(open_slices, shelf), key=lambda one: one.number)
+        )
         for orphan in orphans:
             self._lift(shelf, orphan, results_in(orphan, read_part(self._output, orphan.name)), range(orphan.rows))
         kept_ok, kept_errors = self._kept(complete, matched)
         plan = RunPlan(
             self._job, self._manifest, self._reader, self._settings, complete, matched, orphans, kept_ok, kept_errors
         )
-        return plan if not matched else self.indexed(plan)
+        return plan if not matched else self.indexed(plan, shelf)
 
     def unfinished(self, parts: Mapping[str, PartInfo], *, emulated: bool, retry: Retry) -> tuple[Slice, ...]:
         """Return the slices whose part is missing or not its last word; looks only, moves nothing."""
@@ -177,13 +182,17 @@ class Planner:
         columns = self._manifest.columns.needed(self._reader.columns)
         return scan(self._manifest, columns, settings=settings, stamp=self._reader.stamp).digests
 
-    def _retire_changed(self, shelf: Shelf, open_slices: Sequence[OpenSlice]) -> None:
-        """Outcomes of slices that are others now move to the archive, where fingerprints find them."""
+    def _held(self, shelf: Shelf, open_slices: Sequence[OpenSlice]) -> Mapping[str, int]:
+        """Return the ledger's slices by part; outcomes of those that are others now move to the archive."""
         realm = EMULATOR if self._emulated else ""
         digests = {one.slice.part: f"{one.digest}{realm}" for one in open_slices}
-        for held in shelf.slices():
-            if digests.get(held.name) != held.digest:
-                shelf.retire(held.id)
+        held = {}
+        for record in shelf.slices():
+            if digests.get(record.name) == record.digest:
+                held[record.name] = record.id
+            else:
+                shelf.retire(record.id)
+        return held
 
     def _refuse_shrunk(self, parts: Mapping[str, PartInfo], *, allow_shrink: bool) -> None:
         before, now = sum(info.rows for info in parts.values()), self._manifest.rows
@@ -220,7 +229,7 @@ class Planner:
             keys: list[Any] = []
             for chunk in its:
                 fingerprints += [prepared.fingerprint for prepared in self._reader.read(chunk)]
-                keys += chunk_keys(chunk, self._manifest).to_pylist()
+                keys += self._manifest.keys(chunk).to_pylist()
             yield self._match(one, one.old, shelf, (fingerprints, keys))
 
     def _match(
@@ -313,8 +322,8 @@ class Planner:
         kinds = read_part(self._output, one.old.name, ["error_kind"]).column("error_kind")
         yield from kinds.take(pa.array(one.kept_at[one.kept_at >= 0])).to_pylist()
 
-    def indexed(self, plan: RunPlan) -> RunPlan:
-        """Return a plan that knows where each answered fingerprint stands, so that equal rows are not paid again."""
+    def indexed(self, plan: RunPlan, shelf: Shelf) -> RunPlan:
+        """Return a plan that knows where each answered fingerprint stands: equal rows are not paid again."""
         index = FingerprintIndex(self._manifest.rows)
         open_slices = {one.number: one for one in plan.open}
         for number in range(len(self._manifest.slices)):
@@ -333,12 +342,8 @@ class Planner:
             ):
                 if status == Status.OK.value and text is not None:
                     index.claim(bytes.fromhex(text), number, row)
+        for one in plan.open:
+            for row, fingerprint in shelf.answered(one.held).items() if one.held is not None else ():
+                if fingerprint is not None:
+                    index.claim(fingerprint, one.number, row)
         return replace(plan, index=index)
-
-
-def chunk_keys(chunk: Chunk, manifest: Manifest) -> pa.ChunkedArray:
-    """Return the key column of a chunk: the id, or the row's position in the manifest."""
-    if manifest.columns.has_id:
-        return chunk.table.column(manifest.columns.key.name)
-    first = chunk.slice.position + chunk.start
-    return pa.chunked_array([pa.array(np.arange(first, first + chunk.table.num_rows), pa.int64())])

@@ -93,7 +93,8 @@ class Refresher:
             return plan
         complete = {number: info for number, info in plan.complete.items() if number not in reopened}
         merged = tuple(one for _, one in sorted({**open_slices, **reopened}.items()))
-        return self._planner.indexed(replace(plan, complete=complete, open=merged, kept_ok=plan.kept_ok - lost))
+        plan = replace(plan, complete=complete, open=merged, kept_ok=plan.kept_ok - lost)
+        return self._planner.indexed(plan, self._shelf)
 
     def _answers(self, one: OpenSlice) -> Mapping[int, ItemResult]:
         """The answers that a slice would keep, by row."""

@@ -20,6 +20,9 @@ class Shelf(Protocol):
     def slices(self) -> Sequence[SliceRecord]:
         """Return the ledger's open slices."""
 
+    def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        """Return a slice's rows that have an outcome, with the fingerprint where that is an answer."""
+
     def retire(self, slice_id: int) -> None:
         """Take the outcomes of a slice that is another now."""
 
@@ -45,6 +48,9 @@ class LedgerShelf:
 
     def slices(self) -> Sequence[SliceRecord]:
         return self._ledger.slices().result()
+
+    def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        return self._ledger.answered(slice_id).result()
 
     def retire(self, slice_id: int) -> None:
         self._ledger.retire(slice_id).result()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from parquill.batch.plan import OpenSlice, chunk_keys
+from parquill.batch.plan import OpenSlice
 from parquill.ledger import Ledger
 from parquill.manifest import Chunk, Manifest
 from parquill.results import ItemResult, PartInfo, ToArrow, merge_rows, read_part, result_table, write_part
@@ -50,7 +50,7 @@ class SliceWork:
     def take(self, chunk: Chunk, manifest: Manifest) -> None:
         """Remember a chunk's key and kept columns: they go into the part as they are."""
         names = [field.name for field in manifest.columns.kept]
-        columns = [chunk_keys(chunk, manifest), *(chunk.table.column(name) for name in names)]
+        columns = [manifest.keys(chunk), *(chunk.table.column(name) for name in names)]
         self._chunks.append(pa.table(columns, names=[manifest.columns.key.name, *names]))
         self.rows_read += chunk.table.num_rows
 

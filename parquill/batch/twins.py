@@ -16,6 +16,7 @@ from parquill.batch.index import FingerprintIndex
 from parquill.batch.plan import RunPlan
 from parquill.batch.slices import SliceWork
 from parquill.errors import OutputError
+from parquill.ledger import Ledger
 from parquill.results import (
     CostSource,
     ItemResult,
@@ -50,10 +51,11 @@ class PartReader:
 
 
 class Standing:
-    """The answers of this output, wherever they stand by now: memory, old parts, new parts."""
+    """The answers of this output, wherever they stand by now: memory, old parts, new parts, the ledger."""
 
-    def __init__(self, plan: RunPlan, output: Storage, works: Mapping[int, SliceWork]) -> None:
+    def __init__(self, plan: RunPlan, output: Storage, ledger: Ledger, works: Mapping[int, SliceWork]) -> None:
         self._plan = plan
+        self._ledger = ledger
         self._output = output
         self._works = works
         self._reader = PartReader()
@@ -70,13 +72,25 @@ class Standing:
                 return result
             found = self._part_with(number, row)
             if found is None:
-                return None
+                if work is not None or (result := await self._held(number, row)) is not None:
+                    return result
+                if number not in self._works and number not in self.published:
+                    return None
+                continue  # the slice was opened meanwhile: the ledger may have let go of it
             result = await self._reader.row(self._output, *found)
             if self._part_with(number, row) == found and (work is None or not work.is_replacing):
                 return result
             # The part was replaced while it was read: what came may be another row's.
             if work is not None:
                 await work.published.wait()
+
+    async def _held(self, number: int, row: int) -> ItemResult | None:
+        """What an earlier process left in the ledger for a row whose slice has not been opened yet."""
+        one = self._open[number]
+        if one.held is None:
+            return None
+        payload = await self._ledger.outcome(one.held, row)
+        return None if payload is None else ItemResult.decode(payload)
 
     def _part_with(self, number: int, row: int) -> tuple[PartInfo, int] | None:
         """The part that answers a row now, and the row's place in it."""

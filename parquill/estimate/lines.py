@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parquill.batch.plan import chunk_keys
 from parquill.estimate.planning import Sorted
 from parquill.manifest import Manifest
 from parquill.results import money_array
@@ -80,7 +79,7 @@ class LineWriter:
         chunk, count = rows.chunk, rows.chunk.table.num_rows
         first = chunk.slice.position + chunk.start
         columns = [
-            chunk_keys(chunk, self._manifest),
+            self._manifest.keys(chunk),
             pa.array(np.arange(first, first + count, dtype=np.int64)),
             pa.array(rows.states),
             pa.array([found.faults.get(place) for place in range(count)], pa.string())

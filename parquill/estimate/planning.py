@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,10 @@ class StillShelf:
 
     def slices(self) -> Sequence[SliceRecord]:
         return self._glance.slices() if self._glance else ()
+
+    def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        assert self._glance is not None
+        return self._glance.answered(slice_id)
 
     def retire(self, slice_id: int) -> None:
         assert self._glance is not None
@@ -74,15 +78,6 @@ class StillShelf:
         at = bisect.bisect_left(self._moved, key)
         return at < len(self._moved) and self._moved[at] == key
 
-    def outcomes(self, one: OpenSlice) -> dict[int, bytes | None]:
-        """Return the rows of an open slice that the ledger has an outcome of."""
-        digest = f"{one.digest}{self._realm}"
-        for held in self.slices():
-            if held.name == one.slice.part and held.digest == digest:
-                assert self._glance is not None
-                return self._glance.outcomes(held.id)
-        return {}
-
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
@@ -106,7 +101,7 @@ class Sorter:
         self._elsewhere = elsewhere
         self._chosen = chosen
         self._open = {one.slice.part: one for one in plan.open}
-        self._outcomes: tuple[str, dict[int, bytes | None]] = ("", {})
+        self._outcomes: tuple[str, Collection[int]] = ("", ())
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Sorted]:
         """Yield the rows of every slice; of those that are finished only `columns` are read."""
@@ -140,14 +135,10 @@ class Sorter:
                 faulty.append(prepared)
         return Sorted(chunk, states, tuple(asked), tuple(faulty))
 
-    def _outcomes_of(self, one: OpenSlice) -> dict[int, bytes | None]:
-        """Rows that the ledger answers; as in a run, their answers serve equal rows from here on."""
+    def _outcomes_of(self, one: OpenSlice) -> Collection[int]:
+        """Rows that have an outcome in the ledger."""
         if self._outcomes[0] != one.slice.part:
-            found = self._shelf.outcomes(one)
-            self._outcomes = (one.slice.part, found)
-            for row, fingerprint in found.items():
-                if fingerprint is not None and self._plan.index is not None:
-                    self._plan.index.claim(fingerprint, one.number, row)
+            self._outcomes = (one.slice.part, () if one.held is None else self._shelf.answered(one.held).keys())
         return self._outcomes[1]
 
     def _state(self, number: int, prepared: PreparedRow) -> str:

@@ -46,13 +46,9 @@ class Glance:
         """Return all open slices, by name."""
         return slices.all_slices(self._db)
 
-    def outcomes(self, slice_id: int) -> dict[int, bytes | None]:
+    def answered(self, slice_id: int) -> dict[int, bytes | None]:
         """Return the rows of a slice that have an outcome, with the fingerprint where that is an answer."""
-        first = slice_id << ROW_BITS
-        found = self._db.execute(
-            "SELECT key, ok, fingerprint FROM rows WHERE key BETWEEN ? AND ?", (first, first + (1 << ROW_BITS) - 1)
-        )
-        return {key - first: bytes(fingerprint) if ok else None for key, ok, fingerprint in found}
+        return slices.answered(self._db, slice_id)
 
     def attempted(self, slice_id: int) -> set[int]:
         """Return the rows of a slice that were asked and have no outcome."""

@@ -41,13 +41,10 @@ GROUP_OPERATIONS = 256
 class Ledger:
     """What a crash must not lose, in one SQLite file.
 
-    Two kinds of methods. Those that return a `Durable` (and `headers`, `withdraw`) belong to the
-    event loop's thread: they note an operation and return at once; `await` the `Durable` to go
-    on only when it survives a power cut. Those that return a `Pending` run on the writer's
-    thread in one transaction, after all that was handed over before: `await` it in the loop,
-    or take `.result()` where there is none.
-
-    After a write or sync has failed, every method and every waiter raises
+    Methods that return a `Durable` (and `headers`, `withdraw`) belong to the event loop's thread: they note an
+    operation and return at once; `await` the `Durable` to go on only when it survives a power cut. Those that
+    return a `Pending` run on the writer's thread in one transaction, after all that was handed over before:
+    `await` it in the loop, or take `.result()` where there is none. After a write or sync has failed, all raise
     `StorageFullError` or `StorageFaultError`, also when the disk seems well again.
     """
 
@@ -97,9 +94,8 @@ class Ledger:
     ) -> tuple[int, Durable]:
         """Note that a request is about to be sent; send it when the `Durable` has been awaited.
 
-        `number` counts the row's attempts from 1, those of earlier processes too. Returns
-        the attempt's id for this process. The request is booked in the quarter hour of
-        `sent_at` when it ends, or at worst case if this process dies before.
+        `number` counts the row's attempts from 1, those of earlier processes too. Returns the attempt's id for this
+        process. The request is booked in the quarter hour of `sent_at`: when it ends, or as in doubt.
         """
         group = self._open_group()
         key = slice_id << ROW_BITS | row
@@ -157,9 +153,8 @@ class Ledger:
     ) -> Durable:
         """A row's final outcome: its attempts leave the ledger, the encoded result stands there.
 
-        The last three arguments are the last attempt's own; with `attempt` None (nothing was
-        sent now) they are 0. The row's cost in the books is that and what its earlier
-        attempts cost; the payload must say the same.
+        The last three arguments are the last attempt's own; with `attempt` None (nothing was sent now) they are 0.
+        The row's cost in the books is that and what its earlier attempts cost; the payload must say the same.
         """
         group = self._open_group()
         key = slice_id << ROW_BITS | row
@@ -170,8 +165,7 @@ class Ledger:
 
     def flush(self) -> Durable | None:
         """Commit without waiting for company; None when nothing waits."""
-        group = self._group
-        if group is None:
+        if (group := self._group) is None:
             return None
         self._send(group)
         return group.durable
@@ -179,11 +173,10 @@ class Ledger:
     def _open_group(self) -> Group:
         if self._writer.fault is not None:
             raise again(self._writer.fault)
-        group = self._group
-        if group is None:
-            group = self._group = Group(asyncio.get_running_loop())
+        if self._group is None:
+            self._group = Group(asyncio.get_running_loop())
             self._timer = self._clock.call_later(GROUP_SECONDS, self.flush)
-        return group
+        return self._group
 
     def _added(self, group: Group) -> Durable:
         group.size += 1
@@ -268,6 +261,14 @@ class Ledger:
         """Encoded outcomes of a slice, by row."""
         return self._call(slices.outcomes, slice_id)
 
+    def outcome(self, slice_id: int, row: int) -> Pending[bytes | None]:
+        """The encoded outcome of one row."""
+        return self._call(slices.outcome, slice_id, row)
+
+    def answered(self, slice_id: int) -> Pending[dict[int, bytes | None]]:
+        """A slice's rows with an outcome, with the fingerprint where that is an answer."""
+        return self._call(slices.answered, slice_id)
+
     def open_attempts(self, slice_id: int) -> Pending[dict[int, list[AttemptRecord]]]:
         """Ended and doubtful attempts of the slice's rows without an outcome, by row."""
         return self._call(slices.open_attempts, slice_id)
@@ -292,8 +293,8 @@ class Ledger:
     ) -> Pending[int]:
         """Before a standing part is replaced or removed: take rows of it into archive or ledger.
 
-        Pairs begin with the row's number in that part. From here on these rows do not count
-        in the part; one that was lifted before is left as it is. Returns the pico-USD moved.
+        Pairs begin with the row's number in that part, in which these rows do not count from here on; one that
+        was lifted before is left as it is. Returns the pico-USD moved.
         """
         return self._call(archive.lift, part_id, archived, carried, self._now())
 

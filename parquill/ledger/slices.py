@@ -46,6 +46,18 @@ def outcomes(db: sqlite3.Connection, slice_id: int) -> dict[int, bytes]:
     return {key - (slice_id << ROW_BITS): payload for key, payload in found}
 
 
+def outcome(db: sqlite3.Connection, slice_id: int, row: int) -> bytes | None:
+    """The encoded result of one row, if it has an outcome."""
+    found = db.execute("SELECT payload FROM rows WHERE key = ?", (slice_id << ROW_BITS | row,)).fetchone()
+    return None if found is None else bytes(found[0])
+
+
+def answered(db: sqlite3.Connection, slice_id: int) -> dict[int, bytes | None]:
+    """The slice's rows that have an outcome, with the fingerprint where that is an answer."""
+    found = db.execute("SELECT key, ok, fingerprint FROM rows WHERE key BETWEEN ? AND ?", _range(slice_id))
+    return {key - (slice_id << ROW_BITS): bytes(fingerprint) if ok else None for key, ok, fingerprint in found}
+
+
 def open_attempts(db: sqlite3.Connection, slice_id: int) -> dict[int, list[AttemptRecord]]:
     """Attempts that ended or are in doubt, of rows without an outcome, by row, in order."""
     by_row: dict[int, list[AttemptRecord]] = defaultdict(list)

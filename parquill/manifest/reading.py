@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -45,6 +46,13 @@ class Manifest:
     schemas: Mapping[SourceFile, pa.Schema]
     folder: str
     """Where its files lie: the root of local picture paths unless the job names one."""
+
+    def keys(self, chunk: Chunk) -> pa.ChunkedArray:
+        """Return the key column of a chunk: the id, or the row's position in the manifest."""
+        if self.columns.has_id:
+            return chunk.table.column(self.columns.key.name)
+        first = chunk.slice.position + chunk.start
+        return pa.chunked_array([pa.array(np.arange(first, first + chunk.table.num_rows), pa.int64())])
 
     def only(self, parts: Collection[str]) -> Manifest:
         """Return a manifest of the slices whose part is named, with positions of its own."""

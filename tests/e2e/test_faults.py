@@ -13,6 +13,7 @@ import pytest
 from parquill.batch import RunOptions, run_job
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import ErrorKind, Stop, StorageFaultError
+from parquill.estimate import estimate_job
 from tests.disks import FailingDisk
 from tests.e2e.kit import Rehearsal, rehearsal, rows, until
 
@@ -40,6 +41,26 @@ async def test_no_room_for_a_part_stops_the_run_with_4_and_loses_nothing(step: s
         assert counts.ok + counts.failed + counts.not_attempted == counts.total == 60
         assert "out/" in (summary.stop_message or "")
         await goes_on(run, 60)
+
+
+@pytest.mark.parametrize("edited", ["c0", "b1"])
+async def test_an_answer_that_only_the_ledger_holds_serves_an_equal_row_of_an_earlier_slice(
+    edited: str, tmp_path: Path
+) -> None:
+    """`edited`: a row of the last slice is all the same, or it is another's text there and the slice is another."""
+    sections = {"output": {"rows_per_part": 2}, "limits": {"max_in_flight": 8}}
+    async with rehearsal(tmp_path, latency=Spread(0.02), sections=sections) as run:
+        texts = {"a0": "one", "a1": "two", "b0": "three", "b1": "four", "c0": "five", "c1": "six"}
+        run.write({"id": list(texts), "text": list(texts.values())})
+        await run_job(run.job(), disk=failing("write", errno.ENOSPC))
+        assert run.asked == 6
+        texts |= {"a0": texts["c1"], edited: "seven"}
+        run.write({"id": list(texts), "text": list(texts.values())})
+        assert (await estimate_job(run.job())).rows.todo == 1
+        summary = await run.run()
+        assert (summary.rows.ok, summary.requests, run.asked) == (6, 1, 7)
+        assert run.column("cost_source")[0] == "reused" or edited == "c0"
+        await run.must_hold()
 
 
 @pytest.mark.parametrize("step", ["sync", "rename", "sync_folder"])
