@@ -10,7 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parquill import load_job
+from parquill.ledger import Glance, Spend
 from parquill.verify import Verification, verify_job
+
+SPARE_WORKERS = 32
+"""Rows that a run has in hand beside those in flight (`parquill/batch/loop.py`)."""
 
 TITLE = "the content of row"
 
@@ -38,6 +42,23 @@ def write_manifest(path: Path, titles: Sequence[str | None]) -> None:
 
 def output_of(job: dict[str, Any]) -> pa.Table:
     return pq.read_table(job["output"]["path"])
+
+
+def booked(job: dict[str, Any]) -> Spend:
+    """What the ledger beside an output has of all its runs."""
+    with Glance.at(Path(f"{job['output']['path']}.parquill") / "ledger.sqlite") as ledger:
+        assert ledger is not None
+        return ledger.totals()
+
+
+def paid_twice_is_owned_up_to(job: dict[str, Any], asked_twice: int, in_flight: int, *, deaths: int = 1) -> None:
+    """No more was asked twice than the ledger says was in doubt: what a process that died had in hand.
+
+    A request is in doubt from its intent, before it has a slot, until its outcome is on the disk;
+    so there are as many as workers at most, however slow the disk is.
+    """
+    doubts = booked(job).doubts
+    assert asked_twice <= doubts <= deaths * (in_flight + SPARE_WORKERS)
 
 
 def verified(job: dict[str, Any]) -> Verification:

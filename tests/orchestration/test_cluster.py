@@ -24,9 +24,8 @@ import yaml
 from parquill import load_job
 from parquill.batch import run_job
 from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log, read_log
-from parquill.ledger import Glance
 from tests.orchestration.server import ROOT, Site, free_port, site, until
-from tests.orchestration.small_jobs import output_of, small_job, verified
+from tests.orchestration.small_jobs import booked, output_of, paid_twice_is_owned_up_to, small_job, verified
 from tests.portions.windows import most_in_a_minute
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.parametrize("engine", ["dask", "ray"])]
@@ -152,18 +151,16 @@ async def test_a_worker_that_is_killed_leaves_its_portion_to_another_within_the_
         os.kill(workers(tmp_path)[0], signal.SIGKILL)
         await end_of(flow, here, tmp_path, status=4)
         billed = read_log(tmp_path / "bill.jsonl").billed_pico
-        with Glance.at(tmp_path / "out.parquill" / "ledger.sqlite") as ledger:
-            assert ledger is not None
-            booked = ledger.totals()
+        books = booked(job)
         stopped = verified(job)
         await alone(job, monkeypatch, budget={"usd": "1"})
 
     assert stopped.holds, stopped.findings
-    assert billed <= booked.pico <= cap
-    assert booked.pico >= 0.9 * cap, "what is left is less than the worst case of a row or two"
-    assert booked.doubts, "of what was in flight the worst case is booked"
+    assert billed <= books.pico <= cap
+    assert books.pico >= 0.9 * cap, "what is left is less than the worst case of a row or two"
+    assert books.doubts, "of what was in flight the worst case is booked"
     assert set(output_of(job).column("status").to_pylist()) == {"ok"}
-    assert sum(bodies(tmp_path).values()) - ROWS <= IN_FLIGHT
+    paid_twice_is_owned_up_to(job, sum(bodies(tmp_path).values()) - ROWS, IN_FLIGHT)
     assert verified(job).holds, verified(job).findings
 
 
