@@ -43,7 +43,7 @@ async def execute_with(job: Job, options: RunOptions | None, crew: Crew | None) 
 
     key = await endpoint_key(job.model)
     attach = watched(job.name, get_run_logger(), SystemClock())
-    spread = None if crew is None else spread_over(job.run.workers, crew)
+    spread = None if crew is None else spread_over(job, crew)
     with seldom_collected():
         return await run_job(job, options, key=key, attach=attach, spread=spread)
 

@@ -21,6 +21,7 @@ from uuid import UUID
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 
 from parquill.clock import Clock
+from parquill.loops import meanwhile
 from parquill.progress import RateWindow, RunState, line
 
 if TYPE_CHECKING:
@@ -48,16 +49,12 @@ def watched(job: str, logger: Logger, clock: Clock) -> Attach:
 
         shown = _Shown(job, watch, logger)
         with stopping_on_signals(loop):
-            turns = [
-                asyncio.create_task(_every(ARTIFACT_SECONDS, shown.tell, clock), name="parquill-artifact"),
-                asyncio.create_task(_every(LOG_SECONDS, shown.log, clock), name="parquill-log"),
-            ]
             try:
-                yield
+                async with meanwhile(
+                    _every(ARTIFACT_SECONDS, shown.tell, clock), _every(LOG_SECONDS, shown.log, clock)
+                ):
+                    yield
             finally:
-                for turn in turns:
-                    turn.cancel()
-                await asyncio.wait(turns)
                 await shown.log()
                 await shown.tell()
 

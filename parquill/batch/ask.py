@@ -22,6 +22,7 @@ from parquill.clock import Clock
 from parquill.errors import OutputError, Stop, StorageFaultError, StorageFullError
 from parquill.job import Secret
 from parquill.ledger import Glance
+from parquill.loops import meanwhile
 from parquill.storage import is_remote
 from parquill.summary import RunSummary
 
@@ -67,16 +68,10 @@ def _on_a_lead(post: Post, clock: Clock, parent: int | None) -> Attach:
 
     @contextlib.asynccontextmanager
     async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
-        turns = [
-            asyncio.create_task(_hear(post, loop, clock, parent), name="parquill-hear"),
-            asyncio.create_task(_tell(post, watch, clock), name="parquill-tell"),
-        ]
         try:
-            yield
+            async with meanwhile(_hear(post, loop, clock, parent), _tell(post, watch, clock)):
+                yield
         finally:
-            for turn in turns:
-                turn.cancel()
-            await asyncio.wait(turns)
             await _show(post, watch, clock)
 
     return attach

@@ -16,9 +16,9 @@ from parquill.batch.prepare import Prepared
 from parquill.batch.selection import Rows
 from parquill.budget import Budget
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, Stop
+from parquill.errors import ErrorKind, JobError, Stop
 from parquill.job import Job, state_home
-from parquill.storage import beside, is_remote
+from parquill.storage import beside, is_remote, shown
 from parquill.summary import Timeline
 from parquill.workspace import Workspace
 
@@ -117,6 +117,27 @@ class Order:
         data = json.loads(raw)
         rows = {part: Rows(**{**one, "without": frozenset(one["without"])}) for part, one in data["rows"].items()}
         return cls(**{**data, "retry": tuple(data["retry"]), "rows": rows})
+
+
+_SIGN_IN = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "gcs": "GOOGLE_APPLICATION_CREDENTIALS",
+}
+_SIGN_IN_ELSEWHERE = "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
+
+
+def refuse_keys(job: Job) -> None:
+    """Raise `JobError` where a place names its key: an order lies in files, and its place is an argument of tasks."""
+    places = {"manifest.path": job.manifest.path, "output.path": job.output.path, "images.root": job.images.root}
+    for name, place in places.items():
+        if place is not None and is_remote(place) and shown(place) != place:
+            variables = _SIGN_IN.get(place.partition(":")[0].lower(), _SIGN_IN_ELSEWHERE)
+            raise JobError(
+                f"{name}: {shown(place)} holds a key, and where several processes ask a run (run.workers: "
+                f"{job.run.workers}) its places are told to all of them. Leave the key out, and have each process find "
+                f"it where the store's own tools do: {variables}, a profile, or the machine's role"
+            )
 
 
 def order_of(job: Job) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from parquill.batch.ask import close_portion
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.order import Order, Spread, Spreading, Stopped
+from parquill.batch.plan import RunPlan
 from parquill.batch.post import LEASE, Post
 from parquill.clock import Clock
 from parquill.errors import OutputError
@@ -79,6 +80,14 @@ class Portions:
             await self._take(order, ended=ended)
             await asyncio.to_thread(self._remove, order, path)
             await self._ledger.forget_portion(order.id)
+
+    async def as_left(self, plan: RunPlan, realm: str) -> RunPlan:
+        """Return the plan with what the ledger holds of its slices by now; as it is where nobody else asked any."""
+        if self._spread is None:
+            return plan
+        held = {(record.name, record.digest): record.id for record in await self._ledger.slices()}
+        now = (dataclasses.replace(one, held=held.get((one.slice.part, f"{one.digest}{realm}"))) for one in plan.open)
+        return dataclasses.replace(plan, open=tuple(now))
 
     async def _take(self, order: Order, *, ended: bool) -> None:
         output, post = Storage.at(order.output), Post(order.place)

@@ -112,7 +112,7 @@ class Session:
         async def work(crowded: bool) -> Spreading:
             return Spreading(
                 opened=self._opened,
-                plan=plan,
+                plan=await self._place.portions.as_left(plan, self._realm),
                 run=run,
                 facts=self._facts,
                 workspace=self._place.workspace,
@@ -135,6 +135,7 @@ class Session:
             stopped = await self._spread(plan, run, attach, timeline)
         except asyncio.CancelledError:
             stopped, cancelled = (Stop.SIGTERM, "the run was cancelled"), True
+        plan = await self._place.portions.as_left(plan, self._realm)
         crowded = (await self._ledger.totals(run)).requests > before.requests or self._options.is_crowded
         job, gate = self._job, await self._means.gate(run, crowded=crowded, sharers=self._options.sharers)
         rungs = self._rungs()

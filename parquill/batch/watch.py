@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,6 +10,7 @@ from parquill.batch.attach import Watched
 from parquill.batch.loop import RunLoop
 from parquill.clock import Clock
 from parquill.limits import Binding, Gate, GateStatistics
+from parquill.loops import meanwhile
 from parquill.progress import LimitUse, RunState
 from parquill.summary import Tally, Timeline, TimelineSample
 
@@ -131,12 +131,8 @@ async def sampling(watch: Watched, clock: Clock) -> AsyncIterator[None]:
             watch.state()
             await clock.sleep(1.0)
 
-    looking = asyncio.create_task(look())
-    try:
+    async with meanwhile(look()):
         yield
-    finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
 
 
 def _limits(gate: GateStatistics, cap_pico: int | None) -> tuple[LimitUse, ...]:

@@ -42,7 +42,7 @@ class LocalCrew:
 def spread_here(job: Job) -> Spread | None:
     """Return what spreads a job over this machine's processes; None where it wants one.
 
-    Raises `JobError` where it wants a cluster's: only a flow has one.
+    Raises `JobError` where it wants a cluster's: only a flow has one; and as `spread_over` does.
     """
     if job.run.workers == 1:
         return None
@@ -51,4 +51,4 @@ def spread_here(job: Job) -> Spread | None:
             f"run.engine: {job.run.engine} needs a flow: python -m flows.batch JOB. "
             "Or share the run among this machine's processes: --set run.engine=local"
         )
-    return spread_over(job.run.workers, LocalCrew())
+    return spread_over(job, LocalCrew())

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from parquill.batch.order import Asked, Order, Spread, Spreading, order_of, portion_place
+from parquill.batch.order import Asked, Order, Spread, Spreading, order_of, portion_place, refuse_keys
 from parquill.batch.post import Post
 from parquill.batch.selection import Rows
 from parquill.batch.watch import sampling
 from parquill.errors import Stop
+from parquill.job import Job
 from parquill.portions.rows import divide, rows_to_ask
 from parquill.portions.shares import Free, Share, most_shares, share_out
 from parquill.portions.watch import SharedRun
@@ -29,8 +30,13 @@ class Crew(Protocol):
         """Have each portion asked by a process of its own; return when all have ended, well or not."""
 
 
-def spread_over(workers: int, crew: Crew) -> Spread:
-    """Return what `run_job` is given to have `workers` processes of a crew do a part of the work."""
+def spread_over(job: Job, crew: Crew) -> Spread:
+    """Return what `run_job` is given to have a crew's processes, `run.workers` of them, do a part of the work.
+
+    Raises `JobError` for a job that no other process may be told of.
+    """
+    refuse_keys(job)
+    workers = job.run.workers
 
     async def spread(work: Spreading) -> Asked | None:
         slices, free = await asyncio.to_thread(rows_to_ask, work), _free(work)

@@ -12,6 +12,7 @@ from parquill.batch.order import Spreading, Stopped
 from parquill.batch.post import BEAT, PortionProgress, Post, Word
 from parquill.batch.watch import Pace, sample_of
 from parquill.errors import ParquillError, Stop
+from parquill.loops import meanwhile
 from parquill.progress import LimitUse, RunState
 from parquill.summary import Progress, RowCounts, Tally, TokenCounts
 
@@ -79,16 +80,10 @@ class SharedRun:
     @contextlib.asynccontextmanager
     async def on_a_lead(self) -> AsyncIterator[None]:
         """Tell the portions that their run lives, and look at them, as long as the context lasts."""
-        turns = [
-            asyncio.create_task(self._tell(), name="parquill-word"),
-            asyncio.create_task(self._look(), name="parquill-look"),
-        ]
         try:
-            yield
+            async with meanwhile(self._tell(), self._look()):
+                yield
         finally:
-            for turn in turns:
-                turn.cancel()
-            await asyncio.wait(turns)
             await asyncio.to_thread(self._look_once)
 
     async def _tell(self) -> None:

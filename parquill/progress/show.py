@@ -7,7 +7,6 @@ times a second at most, and not at all when nothing in it changed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import logging
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from parquill.clock import Clock
+from parquill.loops import meanwhile
 from parquill.progress.rates import RateWindow
 from parquill.progress.state import RunState
 from parquill.progress.view import json_object, line, panel
@@ -62,12 +62,10 @@ async def show(style: Style, state: Callable[[], RunState], console: Console, cl
         return
     with contextlib.ExitStack() as stack:
         screen = _SCREENS[style](console, stack)
-        looking = asyncio.create_task(_look_on(screen, state, clock, _PACE[style]), name="parquill-progress")
         try:
-            yield
+            async with meanwhile(_look_on(screen, state, clock, _PACE[style])):
+                yield
         finally:
-            looking.cancel()
-            await asyncio.wait([looking])
             _draw(screen, state)
 
 

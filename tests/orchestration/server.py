@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -18,13 +17,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+import urllib3
+
 from parquill.clock import SystemClock
 
 ROOT = Path(__file__).parents[2]
 CLONED = ("flows", "tasks", "parquill", "configs", "data", "prefect.yaml", "automations.yaml", "pyproject.toml", "docs")
 BIN = Path(sys.executable).parent
 
+BUSY = urllib3.Retry(connect=0, total=10, status_forcelist=[503], allowed_methods=None, backoff_factor=0.1)
+"""A server whose SQLite is locked says 503, and Prefect's own client asks again too."""
+
 T = TypeVar("T")
+
+
+class RefusedError(Exception):
+    """What a server did not want, by its status."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"{status}: {said}")
+        self.status = status
 
 
 def free_port() -> int:
@@ -125,10 +137,15 @@ class Site:
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """GET, or POST a body, below the API's address."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data=data, headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as reply:
-            return json.loads(reply.read())
+        method = "GET" if body is None else "POST"
+        try:
+            with urllib3.PoolManager(retries=BUSY, timeout=30.0) as pool:
+                reply = pool.request(method, f"{self.url}{path}", json=body)
+        except urllib3.exceptions.HTTPError as away:
+            raise ConnectionError(f"{self.url} does not answer") from away
+        if reply.status >= 400:
+            raise RefusedError(reply.status, reply.data.decode())
+        return reply.json()
 
     def flow_runs(self, **found: Any) -> list[dict[str, Any]]:
         """All flow runs with these values, the newest first."""
