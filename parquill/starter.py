@@ -1,8 +1,9 @@
 """`parquill init MANIFEST`: a job file that fits a manifest, to start from.
 
 It looks at the columns and the first rows: which column is an id (unique and not null over the
-whole manifest), which hold pictures or documents, which text the prompt can be made of. What it
-guesses it says in a comment, so that a person can put it right.
+whole manifest, and called or written like one: of two rows every label is unique), which hold
+pictures or documents, which text the prompt can be made of. What it guesses it says in a comment,
+so that a person can put it right.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from parquill.job import Job
 from parquill.manifest import Manifest, open_manifest
 
 _SAMPLE = 200
-_ID_NAMES = re.compile(r"(^|_)(id|uuid|guid|key|sku|asin|pk)$", re.IGNORECASE)
+_ID_NAMES = re.compile(
+    r"(?i:(^|[_\W])(id|uuid|guid|key|sku|asin|isbn|ean|gtin|pk|no|nr|number|index)$)|[a-z](Id|ID|Key|No)$"
+)
+_ID_VALUE = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}([0-9a-f]{8,32})?", re.IGNORECASE)
+"""A UUID, or a digest in hexadecimal."""
 _PROMPT_NAMES = re.compile(r"^(prompt|instruction|question|query|user_prompt|text_prompt)$", re.IGNORECASE)
 _PICTURE_NAMES = re.compile(r"image|picture|photo|img|thumbnail", re.IGNORECASE)
 _PICTURE_VALUE = re.compile(r"^data:image/|\.(jpe?g|png|webp|gif|avif|tiff?)([?#].*)?$", re.IGNORECASE)
@@ -31,6 +36,8 @@ class Guess:
     """What a manifest's columns seem to be for."""
 
     id_column: str | None
+    unlike_ids: tuple[str, ...]
+    """Columns that are unique, but neither called nor written like an id; looked for where there is no id."""
     images: tuple[str, ...]
     documents: tuple[str, ...]
     prompt_column: str | None
@@ -53,12 +60,13 @@ def guess(manifest: Manifest, columns: Mapping[str, Sequence[Any]]) -> Guess:
     images = tuple(name for name, values in columns.items() if _holds(values, _PICTURE_VALUE, _PICTURE_NAMES, name))
     documents = tuple(name for name, values in columns.items() if _holds(values, _DOCUMENT_VALUE, None, name))
     rest = [name for name in columns if name not in images and name not in documents]
-    id_column = next(
-        (name for name in sorted(rest, key=lambda name: not _ID_NAMES.search(name)) if _is_key(manifest, name)), None
-    )
+    likely = [name for name in rest if _ID_NAMES.search(name)]
+    likely += [name for name in rest if name not in likely and _are_ids(columns[name])]
+    id_column = next((name for name in likely if _is_key(manifest, name)), None)
+    others = () if id_column else tuple(name for name in rest if name not in likely and _is_key(manifest, name))
     texts = [name for name in rest if name != id_column and _all_texts(columns[name])]
     prompt = next((name for name in texts if _PROMPT_NAMES.match(name)), None)
-    return Guess(id_column, images, documents, prompt, tuple(name for name in texts if name != prompt))
+    return Guess(id_column, others, images, documents, prompt, tuple(name for name in texts if name != prompt))
 
 
 def _probe_job(path: str) -> Job:
@@ -115,6 +123,10 @@ def _is_key(manifest: Manifest, name: str) -> bool:
     return True
 
 
+def _are_ids(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) and _ID_VALUE.fullmatch(value) for value in values)
+
+
 def _all_texts(values: Sequence[Any]) -> bool:
     return any(values) and all(value is None or isinstance(value, str) for value in values)
 
@@ -139,16 +151,24 @@ def _written(path: str, manifest: Manifest, found: Guess) -> str:
         "  name: google/gemma-3-4b-it",
         "  endpoint: openrouter                 # or emulator (a rehearsal), or any OpenAI-compatible base URL",
         "  max_tokens: 256",
+        '  # price: {prompt: "0", completion: "0"} # USD per token, for an endpoint that names none (your own server):',
+        "  #                                      without a price, budget.usd cannot be kept and is refused",
         "budget:",
-        '  usd: "1.00"                          # a hard cap',
+        '  usd: "1.00"                          # a hard cap; or tokens: 1000000, which needs no price',
     ]
     return "\n".join(lines) + "\n"
 
 
 def _id_lines(found: Guess) -> list[str]:
-    if found.id_column is None:
+    if found.id_column is not None:
+        return [f"  id_column: {_yaml(found.id_column)}"]
+    if not found.unlike_ids:
         return ["  # no column is unique and not null: rows are named by their position (`row`)"]
-    return [f"  id_column: {_yaml(found.id_column)}"]
+    name = _yaml(found.unlike_ids[0])
+    return [
+        f"  # id_column: {name}   # ? unique so far, but neither called nor written like an id: without one, rows",
+        "  # are named by their position (`row`)",
+    ]
 
 
 def _value_lines(key: str, columns: Sequence[str]) -> list[str]:

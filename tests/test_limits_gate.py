@@ -10,6 +10,7 @@ from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits import Gate, GateClosed, Need, Outcome, Reply, Scope, Ticket
+from parquill.limits.state import FIRST_SLOTS
 from tests.clock import ManualClock, settle
 
 OK = Reply(Outcome.OK)
@@ -213,9 +214,39 @@ async def test_a_wait_is_clamped_to_five_minutes() -> None:
     assert waiting.done()
 
 
+async def test_until_the_first_answers_come_few_requests_are_sent_and_then_twice_as_many() -> None:
+    gate = Gate(LimitSettings(), Budget(), ManualClock())
+    started = [asyncio.create_task(send(gate)) for _ in range(40)]
+    await settle()
+    first = [task.result() for task in started if task.done()]
+    assert len(first) == FIRST_SLOTS
+    for ticket in first:
+        gate.settle(ticket, cost_pico=0, tokens=10, reply=OK)
+    await settle()
+    assert gate.statistics().in_flight == 2 * FIRST_SLOTS
+    gate.close(Stop.SIGTERM, "enough")
+    await asyncio.gather(*started, return_exceptions=True)
+
+
+async def test_a_refusal_that_names_requests_in_flight_lowers_them_and_no_rate() -> None:
+    clock = ManualClock()
+    gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
+    tickets = [await send(gate) for _ in range(20)]
+    for _ in range(11):
+        gate.settle(
+            tickets.pop(), cost_pico=0, tokens=0, reply=Reply(Outcome.THROTTLED, scope=Scope.CONCURRENCY)
+        )
+    waiting = asyncio.create_task(send(gate))
+    await clock.advance(2.0)
+    gate.settle(await waiting, cost_pico=0, tokens=1, reply=OK)
+    statistics = gate.statistics()
+    assert statistics.in_flight_limit == 9
+    assert statistics.requests_per_minute is None
+
+
 async def test_the_in_flight_402_lowers_concurrency_and_waits() -> None:
     clock = ManualClock()
-    gate = Gate(LimitSettings(), Budget(), clock)
+    gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
     tickets = [await send(gate) for _ in range(20)]
     reply = Reply(Outcome.THROTTLED, wait=1.0, scope=Scope.IN_FLIGHT_MONEY)
     gate.settle(tickets.pop(), cost_pico=0, tokens=0, reply=reply)

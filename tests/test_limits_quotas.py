@@ -138,7 +138,7 @@ async def sent_in(gate: Gate, clock: ManualClock, seconds: float) -> int:
 
 async def test_a_told_limit_of_requests_is_held_with_what_was_sent_before() -> None:
     clock = ManualClock()
-    gate = Gate(LimitSettings(), Budget(), clock)
+    gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
     await answered(gate, Told(Quota(60), None), 20)
     assert gate.statistics().requests_per_minute == 60
     assert await sent_in(gate, clock, 59.0) == 40
@@ -146,18 +146,32 @@ async def test_a_told_limit_of_requests_is_held_with_what_was_sent_before() -> N
 
 async def test_what_others_have_used_of_a_told_limit_is_left_to_them() -> None:
     clock = ManualClock()
-    gate = Gate(LimitSettings(), Budget(), clock)
+    gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
     await answered(gate, Told(Quota(60, used=50), None), 20)
     assert await sent_in(gate, clock, 59.0) == 10
 
 
 async def test_a_told_limit_of_tokens_is_held_with_what_was_sent_before() -> None:
     clock = ManualClock()
-    gate = Gate(LimitSettings(), Budget(), clock)
+    gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
     await answered(gate, Told(None, Quota(6000, used=2000)), 20)
     assert gate.statistics().tokens_per_minute == 6000
     assert 36 <= await sent_in(gate, clock, 59.0) <= 40
     assert gate.fits(Need(10_000, 0, 0)) is None, "what a header says fails no row"
+
+
+async def test_refusals_tell_limits_too_when_others_have_used_the_minute_up() -> None:
+    clock = ManualClock()
+    gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
+    tickets = [await gate.reserve(NEED) for _ in range(3)]
+    for ticket in tickets:
+        await gate.admit(ticket)
+    told = Told(Quota(60, used=60), Quota(6000, used=100))
+    for ticket in tickets:
+        gate.settle(ticket, cost_pico=0, tokens=0, reply=Reply(Outcome.THROTTLED, wait=1.0, told=told))
+    assert gate.statistics().requests_per_minute == 60
+    assert await sent_in(gate, clock, 59.0) == 0, "the server counts a full minute already"
+    assert await sent_in(gate, clock, 30.0) > 20
 
 
 async def test_limits_that_the_job_names_are_not_read_from_headers() -> None:

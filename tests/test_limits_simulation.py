@@ -10,8 +10,10 @@ from __future__ import annotations
 import pytest
 
 from parquill.job import LimitSettings
+from parquill.limits.quotas import AGREED
+from parquill.limits.state import FIRST_SLOTS
 from tests.simulation.scenes import KINDS, Scene, known, unknown
-from tests.simulation.servers import FixedWindow, Moody, Queueing, Server
+from tests.simulation.servers import FixedWindow, Gateway, Moody, Queueing, Server, Slots
 from tests.simulation.world import Traffic, World
 
 RATES = ("fixed", "sliding", "bucket", "quanta")
@@ -110,6 +112,32 @@ def test_tokens_told_in_headers_are_kept_from_the_first_minute_on() -> None:
     log = scene.world.run(8 * 60)
     assert sum(log.refused) == 0
     assert scene.fill(1, 8) >= 0.97
+
+
+@pytest.mark.parametrize("limit", [1500, 6000, 20_000])
+@pytest.mark.parametrize("latency", [0.05, 1.0, 5.0])
+def test_a_gateway_that_takes_few_at_once_and_counts_tokens_afterwards_refuses_next_to_nothing(
+    limit: float, latency: float
+) -> None:
+    """Refused may be what leaves before three answers have told the limit, less what it takes at once; and
+
+    since it counts answers, and not when they were asked for, one minute may see a few of the last one's.
+    Each such refusal asks for a whole minute, which is lost.
+    """
+    server = Gateway(limit, phase=20.0)
+    traffic = Traffic(latency=latency, spread=0.2, tokens=50.0, token_spread=0.1, error=0.1, waiting=200)
+    world = World(LimitSettings(), server, seed=13, traffic=traffic, by_tokens=True)
+    log = world.run(10 * 60)
+    assert sum(log.refused[:1]) <= max(0, FIRST_SLOTS + AGREED - server.at_once)
+    assert sum(log.refused[1:]) <= 0.01 * sum(log.sent)
+    assert log.fill(limit, 2, 10) >= 0.95 - world.state.throttle.pauses / 8
+
+
+@pytest.mark.parametrize("limit", [5, 9, 20, 31])
+def test_a_server_with_few_slots_refuses_at_the_start_no_more_than_leave_at_once_and_a_doubling(limit: int) -> None:
+    traffic = Traffic(latency=2.3, waiting=300)
+    log = World(LimitSettings(), Slots(limit), seed=14, traffic=traffic).run(60)
+    assert sum(log.refused) <= FIRST_SLOTS + limit
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

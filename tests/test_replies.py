@@ -208,6 +208,7 @@ def test_a_429_throttles_and_a_daily_one_says_so(case: dict[str, Any]) -> None:
     verdict = told(case)
     assert (verdict.kind, verdict.retry, verdict.throttled, verdict.lost) == (K.RATE_LIMITED, True, True, False)
     assert (verdict.daily, verdict.in_flight_money) == (case["daily"], False)
+    assert verdict.at_once is case.get("at_once", False)
     assert verdict.message
 
 

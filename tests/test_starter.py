@@ -35,6 +35,31 @@ def test_a_column_called_prompt_is_taken_as_it_is(tmp_path: Path) -> None:
     assert (job.prompt.user_column, job.prompt.user) == ("prompt", None)
 
 
+def test_a_column_that_merely_happens_to_be_unique_is_no_id_and_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "small.parquet"
+    pq.write_table(pa.table({"label": ["cat", "dog"], "text": ["x", "x"]}), path)
+    text = starter_job(str(path))
+    assert yaml.safe_load(text)["manifest"].get("id_column") is None
+    assert "# id_column: label" in text
+    assert "row" in text
+
+
+@pytest.mark.parametrize("name", ["ID", "product_id", "itemId", "SKU", "order no", "img.key"])
+def test_an_id_is_known_by_its_name(name: str, tmp_path: Path) -> None:
+    job = written(tmp_path, title=pa.array(["a", "b"]), **{name: pa.array([7, 8])})
+    assert job.manifest.id_column == name
+
+
+def test_an_id_is_known_by_how_it_is_written(tmp_path: Path) -> None:
+    values = ["0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"]
+    assert written(tmp_path, title=pa.array(["a", "b"]), ref=pa.array(values)).manifest.id_column == "ref"
+
+
+@pytest.mark.parametrize("name", ["paid", "monkey", "valid", "casino"])
+def test_words_that_end_like_an_id_are_none(name: str, tmp_path: Path) -> None:
+    assert written(tmp_path, **{name: pa.array(["a", "b"])}).manifest.id_column is None
+
+
 def test_no_id_is_named_where_none_is_unique(tmp_path: Path) -> None:
     job = written(tmp_path, id=pa.array(["a", "a"]), text=pa.array(["x", "x"]))
     assert job.manifest.id_column is None

@@ -39,10 +39,10 @@ class Trial:
     async def ask(self, request: ChatRequest, settings: Mapping[str, Any]) -> Verdict:
         """Send one request; `settings` is its body without the messages."""
         assert self.left
-        self.sent += 1
         images = sum(turn.images for turn in request.turns)
         body = RequestBody(settings).build(request)
         exchange = await self._client.complete(body, seconds=_SECONDS, on_id=lambda _: None)
+        self.sent += exchange.sent
         verdict = classify(exchange)
         most = self._price.worst_pico(self.count(request).upper, settings["max_tokens"], images) if self._price else 0
         cost = book(verdict, self._price, worst_pico=most, images=images).cost_pico

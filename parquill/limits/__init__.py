@@ -13,7 +13,7 @@ The map, from policy to shell; only the last one waits, and only it reads a cloc
     admission.py who goes next
     step.py      step(state, now, event) -> (state, decisions)
     gate.py      futures and one timer around `step`
-    quotas.py    what good answers say of limits, in headers
+    quotas.py    what replies say of limits, in headers
     resets.py    how long a server asks to wait, in the many ways servers write it
 
 Values: values.py for callers, events.py between `gate` and `step`.

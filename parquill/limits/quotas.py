@@ -1,4 +1,4 @@
-"""What an endpoint says of its limits with its good answers, in OpenAI's headers.
+"""What an endpoint says of its limits with its replies, in OpenAI's headers.
 
 `x-ratelimit-limit-requests` and `-tokens`, with `-remaining-` and `-reset-` beside them: OpenAI,
 Azure, Groq, Fireworks and gateways such as LiteLLM send them, and mean a minute by them, but not
@@ -6,7 +6,7 @@ all and not always (Groq's requests are a day's). The reset tells: a limit that 
 after more than a minute is none per minute. What LiteLLM passes on of its upstream's headers
 (`llm_provider-…`) is not read: it speaks of one of the deployments behind it.
 
-A limit is believed when three answers in a row say the same, and no longer when the endpoint
+A limit is believed when three replies in a row say the same, refusals among them, and no longer when the endpoint
 takes far more than it said. Limits that the job names are never read here.
 """
 

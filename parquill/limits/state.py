@@ -18,9 +18,10 @@ from parquill.limits.throttle import Throttle
 from parquill.limits.values import Binding, Ticket
 from parquill.limits.window import EstimateMeter, Meter
 
-FIRST_SLOTS = 32
+FIRST_SLOTS = 8
 MOST_SLOTS = 1024
-"""In flight with `max_in_flight: auto`: at the start, and at most."""
+"""In flight with `max_in_flight: auto`: at the start, and at most. Until the first answers nothing is known,
+and all that leave at once may be too many: gateways derive single figures from a limit of tokens."""
 PACED_SLOTS = 512
 """In flight at the start where a rate is told: its pace fills no more of them than it needs."""
 DAY = 86_400.0
@@ -129,14 +130,17 @@ def crowd(state: State, now: float) -> None:
             meter.book(now, meter.limit)
 
 
-def hear(state: State, now: float, told: Told, tokens: int) -> None:
-    """Take in what an answer of `tokens` told of limits that the job does not name."""
+def hear(state: State, now: float, told: Told, tokens: int, *, answered: bool = True) -> None:
+    """Take in what the reply to a request of `tokens` told of limits that the job does not name.
+
+    A refusal (not `answered`) tells them as well, and weighs nothing against them.
+    """
     told = told.shared_by(state.sharers)
     quota, belief = told.requests, state.told_requests
-    if quota is not None and belief is not None and belief.hear(now, quota.limit, 1):
+    if quota is not None and belief is not None and belief.hear(now, quota.limit, 1 if answered else 0):
         state.throttle.tell(now, belief.limit, quota.used or 0)
     quota, belief = told.tokens, state.told_tokens
-    if quota is not None and belief is not None and belief.hear(now, quota.limit, tokens):
+    if quota is not None and belief is not None and belief.hear(now, quota.limit, tokens if answered else 0):
         if state.tokens is None:
             state.tokens = EstimateMeter(belief.limit, now)
             state.tokens.book(now, max(quota.used or 0, tokens * state.requests.used(now)))

@@ -88,6 +88,8 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
 def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions: Decisions) -> None:
     state.breaker.unsent(ticket.probe)
     state.allowance.excuse()
+    if reply.told is not None:
+        hear(state, now, reply.told, ticket.need.tokens, answered=False)
     if reply.scope is not Scope.DAILY:
         state.throttle.refused(now, ticket.sent_at, state.in_flight, reply.wait, reply.scope)
         return

@@ -45,7 +45,7 @@ class Scope(StrEnum):
 class Reply:
     """What a settled request tells the gate.
 
-    `wait` in seconds, as the server asked for it; `told`, what a good answer said of limits.
+    `wait` in seconds, as the server asked for it; `told`, what it said of limits.
     """
 
     outcome: Outcome

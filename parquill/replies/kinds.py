@@ -38,6 +38,10 @@ _VLLM_FETCHES = re.compile(r"^Cannot connect to host \S+ ssl:")
 """vLLM 0.32 answers with a 500 when it cannot reach the host of a picture's URL."""
 _TOO_LARGE = re.compile(r"cannot exceed|too (large|big)|larger than|exceeds", re.I)
 
+_AT_ONCE = re.compile(
+    r"max_parallel_requests|(parallel|concurrent) (requests?|connections?)|concurrency limit|requests in flight", re.I
+)
+
 _MODERATION = re.compile(r"flagged by moderation|blocked by (a )?guardrail|content (policy|filter)", re.I)
 
 _KEY_LIMITS = (
@@ -117,6 +121,11 @@ def is_daily(fault: Fault) -> bool:
     if re.search(r"per[- ]?min", fault.message, re.I):
         return False
     return bool(re.search(r"per[- ]?day|daily", f"{fault.message} {fault.limit_source}", re.I))
+
+
+def is_at_once(fault: Fault) -> bool:
+    """Whether the message says that too many requests run at once, whatever a minute allows."""
+    return bool(_AT_ONCE.search(fault.message))
 
 
 def _is_moderation(fault: Fault) -> bool:

@@ -41,6 +41,8 @@ class Verdict:
     """The limit that was hit resets once a day."""
     in_flight_money: bool = False
     """The 402 that waits: money is held for requests in flight."""
+    at_once: bool = False
+    """The limit that was hit is one of requests in flight, in the endpoint's own words."""
     wait_hint: float | None = None
     """Seconds to wait as the body says; headers are read by the gate's own parser."""
     stop: Stop | None = None

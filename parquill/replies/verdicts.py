@@ -99,11 +99,11 @@ def _error(fault: Fault, status: int, usage: Usage | None) -> Verdict:
     lost = usage is None and status in _MAYBE_BILLED
     kind = kinds.row_kind_by_type(fault, status)
     if kind is None and kinds.is_in_flight_money(fault, status):
-        return _throttled(fault, message, usage, in_flight_money=True)
+        return replace(_throttled(fault, message, usage), in_flight_money=True)
     if kind is None and (refusal := kinds.run_fault(fault, status)) is not None:
         return Verdict(stop=Stop.REFUSED, message=refusal, usage=usage)
     if kind is None and status == 429:
-        return _throttled(fault, message, usage, daily=kinds.is_daily(fault))
+        return replace(_throttled(fault, message, usage), daily=kinds.is_daily(fault), at_once=kinds.is_at_once(fault))
     kind = kind or kinds.row_kind_by_words(fault, status)
     if kind is not None:
         return Verdict(kind=kind, message=message, usage=usage, lost=lost)
@@ -120,16 +120,12 @@ def _error(fault: Fault, status: int, usage: Usage | None) -> Verdict:
     )
 
 
-def _throttled(
-    fault: Fault, message: str, usage: Usage | None, *, daily: bool = False, in_flight_money: bool = False
-) -> Verdict:
+def _throttled(fault: Fault, message: str, usage: Usage | None) -> Verdict:
     return Verdict(
         kind=ErrorKind.RATE_LIMITED,
         message=message,
         retry=True,
         throttled=True,
-        daily=daily,
-        in_flight_money=in_flight_money,
         wait_hint=fault.retry_after,
         usage=usage,
     )

