@@ -188,7 +188,9 @@ def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
 @app.command(short_help="serve an OpenRouter that runs here")
 def emulator(  # noqa: PLR0917 - typer makes options of parameters
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
-    profile: Annotated[str, typer.Option(metavar="NAME", help="calm, busy, stormy or broken")] = "calm",
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="calm, busy, stormy, broken, ollama or lmstudio")
+    ] = "calm",
     seed: Annotated[int, typer.Option(help="the same seed gives the same misbehaviour")] = 0,
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="where to append what is received and billed")

@@ -163,6 +163,27 @@ async def test_requests_beyond_the_concurrency_are_429s_and_the_peak_is_kept():
         assert caller.emulator.stats().running == 0
 
 
+async def test_litellms_429s_and_its_tokens_that_count_with_the_answer():
+    clock = ManualClock()
+    form = {"limit_form": "litellm", "tokens_counted": "answered", "limit_headers": "litellm"}
+    async with calling(clock, max_concurrent=2, tokens_per_minute=50, latency=Spread(5.0), **form) as caller:
+        running = [asyncio.create_task(caller.ask(f"{number}")) for number in range(3)]
+        (refused,), waiting = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        reply = refused.result()
+        assert (reply.status, reply.error["type"]) == (429, "throttling_error")
+        assert "max_parallel_requests=2 requests in flight" in reply.error["message"]
+        assert not {"retry-after", "llm_provider-retry-after"} & {name.lower() for name in reply.headers}
+        await clock.advance(5)
+        answered = await asyncio.gather(*waiting)
+        assert [reply.status for reply in answered] == [200, 200], "both were let in before either had counted"
+        used = sum(reply.json["usage"]["total_tokens"] for reply in answered)
+        left = min(int(reply.headers["x-ratelimit-remaining-tokens"]) for reply in answered)
+        assert left == max(0, 50 - used)
+        late = await caller.ask("late")
+        assert (late.status, late.headers["llm_provider-retry-after"]) == (429, "60")
+        assert "No deployments available" in late.error["message"]
+
+
 async def test_without_a_known_key_it_is_a_401():
     async with calling(api_keys=("sk-good",)) as caller:
         assert caller.emulator.api_key == "sk-good"

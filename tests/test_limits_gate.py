@@ -233,9 +233,7 @@ async def test_a_refusal_that_names_requests_in_flight_lowers_them_and_no_rate()
     gate = Gate(LimitSettings(max_in_flight=32), Budget(), clock)
     tickets = [await send(gate) for _ in range(20)]
     for _ in range(11):
-        gate.settle(
-            tickets.pop(), cost_pico=0, tokens=0, reply=Reply(Outcome.THROTTLED, scope=Scope.CONCURRENCY)
-        )
+        gate.settle(tickets.pop(), cost_pico=0, tokens=0, reply=Reply(Outcome.THROTTLED, scope=Scope.CONCURRENCY))
     waiting = asyncio.create_task(send(gate))
     await clock.advance(2.0)
     gate.settle(await waiting, cost_pico=0, tokens=1, reply=OK)

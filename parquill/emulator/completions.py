@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from parquill.emulator import delivery, oddities, wire
+from parquill.emulator import delivery, dialects, oddities, wire
 from parquill.emulator.answers import Answer, sample, write_answer
 from parquill.emulator.asked import Asked, read_request
 from parquill.emulator.billing import LogEntry, usd
 from parquill.emulator.catalogue import prices, route
 from parquill.emulator.misbehaviour import BILLED, FAIR, OF_PROVIDER, Fate, Misbehaviour
 from parquill.emulator.pictures import check_images
-from parquill.emulator.refusals import Refusal, classic, upstream_limit
+from parquill.emulator.refusals import Refusal, classic
 from parquill.emulator.settings import EmulatorSettings, pico
 from parquill.emulator.wire import Charge
 from parquill.emulator.world import World
@@ -83,6 +83,7 @@ class Completions:
             try:
                 accepted = await self._accept(http, exchange)
             except Refusal as refusal:
+                refusal = dialects.refusal(refusal, world.settings)
                 self._book(exchange, refusal.status, Charge(0, 0, 0, 0))
                 return delivery.refused(refusal, generation_id)
             return await self._reply(http, exchange, accepted)
@@ -95,7 +96,7 @@ class Completions:
         exchange.key = world.account.authorize(http.headers.get("Authorization"))
         body = await read_body(http)
         exchange.digest = hashlib.sha256(body).digest()
-        asked = read_request(body, settings.models[0])
+        asked = dialects.fitted(read_request(body, settings.models[0]), settings)
         exchange.last, exchange.model = asked.last, asked.models[0]
         world.account.check_funds()
         models = route(asked, settings)
@@ -113,11 +114,10 @@ class Completions:
         """Check rates and money, draw the fate and count the request: without a pause."""
         world, settings, model = self._world, self._world.settings, exchange.model
         worst = charge_of(model, settings, asked.prompt_tokens, max_tokens)
-        counts_worst = settings.tokens_counted == "worst"
-        weight = asked.prompt_tokens + (max_tokens if counts_worst else answer.completion_tokens)
-        world.limits.check(settings, model, weight)
-        if settings.max_concurrent is not None and world.running > settings.max_concurrent:
-            raise upstream_limit(model, None)
+        counted = settings.tokens_counted
+        tokens = {"worst": max_tokens, "used": answer.completion_tokens, "answered": 0}[counted]
+        world.limits.check(settings, model, asked.prompt_tokens + tokens)
+        world.limits.check_running(settings, model, world.running)
         exchange.held = world.account.hold(worst)
         fate = world.fates.decide(exchange.digest, settings.misbehaviour)
         if fate.kind in OF_PROVIDER and fallbacks:
@@ -125,9 +125,8 @@ class Completions:
         elif fate.kind is not None and oddities.applies(fate, answer):
             exchange.fate = fate
             answer = oddities.spoilt_answer(fate, answer, max_tokens)
-            if not counts_worst:
-                weight = asked.prompt_tokens + answer.completion_tokens
-        world.limits.count(settings, model, weight)
+            tokens = answer.completion_tokens if counted == "used" else tokens
+        world.limits.count(settings, model, 0 if counted == "answered" else asked.prompt_tokens + tokens)
         return Accepted(asked, answer, charge_of(model, settings, asked.prompt_tokens, answer.completion_tokens))
 
     async def _reply(self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted) -> web.StreamResponse:
@@ -150,16 +149,17 @@ class Completions:
     async def _answer(
         self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted, created: int
     ) -> web.StreamResponse:
-        generation_id, fate = exchange.generation_id, exchange.fate
+        generation_id, fate, charge = exchange.generation_id, exchange.fate, accepted.charge
+        self._world.limits.count_answer(self._world.settings, charge.prompt_tokens + charge.completion_tokens)
         if fate.kind == Misbehaviour.STALL:
             await self._world.clock.sleep(self._world.settings.stall_seconds)
             return delivery.reset(http)
-        body = wire.completion(generation_id, created, exchange.model, accepted.answer, accepted.charge)
+        body = wire.completion(generation_id, created, exchange.model, accepted.answer, charge)
         if fate.kind is not None:
             body = oddities.spoilt_body(fate, body)
         if accepted.asked.stream:
             return await self._stream(http, exchange, body)
-        data = oddities.encoded(fate, body)
+        data = oddities.encoded(fate, dialects.completion(body, self._world.settings))
         if fate.kind not in (Misbehaviour.SLOW_DRIP, Misbehaviour.RESET_LATE):
             return delivery.whole(data, generation_id, self._world.limits.headers(self._world.settings))
         step = -(-len(data) // 20)

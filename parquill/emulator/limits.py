@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from parquill.clock import Clock
-from parquill.emulator.refusals import Refusal, own_limit, upstream_limit
+from parquill.emulator.refusals import Refusal, gateway_limit, gateway_slots, own_limit, upstream_limit
 from parquill.emulator.settings import EmulatorSettings
 
 MINUTE = 60.0
@@ -117,6 +117,17 @@ class RateLimits:
         if model.endswith(":free"):
             self._free_minute.add(now, 1)
 
+    def count_answer(self, settings: EmulatorSettings, tokens: int) -> None:
+        """Count the tokens of an answer, where they count only then."""
+        if settings.tokens_per_minute is not None and settings.tokens_counted == "answered":
+            self._tokens.add(self._clock.monotonic(), tokens)
+
+    def check_running(self, settings: EmulatorSettings, model: str, running: int) -> None:
+        """Raise the `Refusal` (429) of more requests at once than there are slots."""
+        slots = settings.max_concurrent
+        if slots is not None and running > slots:
+            raise gateway_slots(model, slots) if settings.limit_form == "litellm" else upstream_limit(model, None)
+
     def headers(self, settings: EmulatorSettings) -> Mapping[str, str]:
         """Return what a good reply says of the minute's limits, if it says anything."""
         if settings.limit_headers == "none":
@@ -153,6 +164,8 @@ class RateLimits:
     def _refusal(self, settings: EmulatorSettings, model: str, name: str, limit: int, free_at: float) -> Refusal:
         if settings.limit_form == "own":
             return own_limit(name, limit, self._on_the_wall(free_at))
+        if settings.limit_form == "litellm":
+            return gateway_limit(model, f"No deployments available for selected model. Passed model={model}.")
         return upstream_limit(model, free_at - self._clock.monotonic(), "rate_limited")
 
     def _on_the_wall(self, moment: float) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from parquill.chat import PICO
+from parquill.emulator import dialects
 from parquill.emulator.account import midnight
 from parquill.emulator.catalogue import endpoints_entry, model_entry
 from parquill.emulator.refusals import classic
@@ -25,6 +26,10 @@ def look_up(world: World, path: str, authorization: str | None, generation_id: s
     Models need no key. `generation_id` is the query's `id`.
     """
     settings = world.settings
+    if settings.dialect != "openrouter":
+        if path == "/models":
+            return dialects.model_list(settings)
+        raise classic(404, f"No such route: GET /v1{path}", error_type="not_found")
     if path in ("/models", "/models/user"):
         models = [model_entry(model, settings) for model in settings.models]
         return {"data": models, "links": {"next": None}, "total_count": len(models)}

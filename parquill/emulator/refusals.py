@@ -112,6 +112,28 @@ def upstream_limit(model: str, retry_after: float | None, reason: str = "engine_
     return classic(429, "Provider returned error", metadata=metadata, headers=headers)
 
 
+def gateway_limit(model: str, cause: str) -> Refusal:
+    """Return a 429 of LiteLLM's proxy (1.110): the wait is a minute wherever it is in its own."""
+    message = f"litellm.RateLimitError: {cause}\n\nLiteLLM: model group '{model}' failed with the error above. "
+    error = {
+        "message": message + "No fallback was attempted.",
+        "type": "throttling_error",
+        "param": None,
+        "code": "429",
+    }
+    return Refusal(429, {"error": error}, {"llm_provider-retry-after": "60"})
+
+
+def gateway_slots(model: str, slots: int) -> Refusal:
+    """Return its 429 for too many at once, which names no wait."""
+    cause = (
+        f"Deployment has all max_parallel_requests slots in use. Deployment model_group={model} already has "
+        f"max_parallel_requests={slots} requests in flight."
+    )
+    refusal = gateway_limit(model, cause)
+    return Refusal(refusal.status, refusal.body)
+
+
 def in_flight_budget(retry_after: int = 1) -> Refusal:
     """Return the passing 402: too much is held by requests that still run."""
     return classic(

@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from parquill.clock import Clock, SystemClock
-from parquill.emulator import delivery
+from parquill.emulator import delivery, dialects
 from parquill.emulator.completions import Completions
 from parquill.emulator.lookups import look_up
 from parquill.emulator.misbehaviour import Misbehaviour
@@ -142,7 +142,7 @@ class Emulator:
                     return await self._route(http, path[len(prefix) :], generation_id)
             raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
         except Refusal as refusal:
-            return delivery.refused(refusal, generation_id)
+            return delivery.refused(dialects.refusal(refusal, self._world.settings), generation_id)
         except ConnectionError:  # the client left before its request was whole
             return delivery.reset(http)
 

@@ -48,14 +48,16 @@ class Spread:
 class EmulatorSettings:
     """One emulator. Money is in USD, time in seconds; None means without that limit.
 
-    `seed` decides answers and misfortunes. `port` 0 takes a free one. `latency` passes
-    between accepting a request and answering it; `output_tokens` is how long plain answers
-    are. `tokens_counted` says what a request weighs in `tokens_per_minute`: what it `used`,
-    or its `worst` case, prompt and max_tokens. `window_phase` shifts fixed windows, which
-    otherwise begin when the emulator starts. `count_rejected`: a request refused by a minute's limit
-    counts in it as well. `limit_form` is whose 429 it is: OpenRouter's `own` (X-RateLimit-*)
-    or the provider's (`upstream`, Retry-After). `limit_headers`: what good replies say of the minute's
-    limits, nothing as OpenRouter's, or what `openai` or `litellm` does (that one without resets).
+    `seed` decides answers and misfortunes. `port` 0 takes a free one. `latency` passes between
+    accepting a request and answering it; `output_tokens` is how long plain answers are.
+    `tokens_counted` says what a request weighs in `tokens_per_minute`: what it `used`, or its `worst`
+    case, prompt and max_tokens; `answered`: what it used, counted with its answer only. `window_phase`
+    shifts fixed windows, which otherwise begin when the emulator starts. `count_rejected`: a request
+    refused by a minute's limit counts in it as well. `limit_form` is whose 429 it is: OpenRouter's
+    `own` (X-RateLimit-*), the provider's (`upstream`, Retry-After), or that of LiteLLM's proxy.
+    `limit_headers`: what good replies say of the minute's limits, nothing as OpenRouter's, or what
+    `openai` or `litellm` does (that one without resets). `dialect`: whose words and fields its replies
+    have, OpenRouter's or a server's at home (`dialects`).
     `misbehaviour` holds probabilities by kind.
 
     Raises `UsageError` for values that make no sense, and for a host outside this machine
@@ -82,9 +84,9 @@ class EmulatorSettings:
     free_requests_per_day: int | None = 50
     window: Literal["fixed", "sliding"] = "fixed"
     window_phase: float = 0.0
-    tokens_counted: Literal["used", "worst"] = "used"
+    tokens_counted: Literal["used", "worst", "answered"] = "used"
     count_rejected: bool = False
-    limit_form: Literal["own", "upstream"] = "own"
+    limit_form: Literal["own", "upstream", "litellm"] = "own"
     limit_headers: Literal["none", "openai", "litellm"] = "none"
     max_concurrent: int | None = None
     credit_usd: Decimal | None = None
@@ -96,6 +98,7 @@ class EmulatorSettings:
     generation_delay: float = 0.0
     stall_seconds: float = 120.0
     drip_seconds: float = 2.0
+    dialect: Literal["openrouter", "ollama", "lmstudio"] = "openrouter"
     misbehaviour: Mapping[Misbehaviour, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -137,6 +140,13 @@ def _check_odds(odds: Mapping[Misbehaviour, float]) -> None:
         raise UsageError(f"emulator: probabilities of misbehaviour lie between 0 and 1 in total, not {per_try}")
 
 
+_AT_HOME: dict[str, Any] = {
+    "prompt_price": Decimal(0),
+    "completion_price": Decimal(0),
+    "context_length": 8_192,
+    "fetches_urls": False,
+}
+
 PROFILES: dict[str, dict[str, Any]] = {
     # Answers at once and never fails.
     "calm": {},
@@ -176,5 +186,8 @@ PROFILES: dict[str, dict[str, Any]] = {
         "drip_seconds": 0.5,
         "misbehaviour": dict.fromkeys(Misbehaviour, 0.015),
     },
+    # Gemma 3 4B on a machine of one's own, with a context of 8192 tokens.
+    "ollama": {**_AT_HOME, "dialect": "ollama", "models": ("gemma3:4b",)},
+    "lmstudio": {**_AT_HOME, "dialect": "lmstudio", "models": ("gemma-3-4b-it",)},
 }
 """Named settings; repeatable by seed, whatever the order and the concurrency of requests."""

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from parquill.batch import Stoppable, Watched
+from parquill.emulator import Spread
+from parquill.limits.quotas import AGREED
+from parquill.limits.state import FIRST_SLOTS
 from parquill.progress import LimitUse
 from tests.e2e.kit import rehearsal, rows, until
 
@@ -36,3 +39,14 @@ async def test_limits_in_an_answers_headers_become_the_runs_own(form: str, tmp_p
     told = {use.name: use.of for use in seen[0]}
     assert told["requests/min"] == 1200
     assert told["tokens/min"] == 60_000
+
+
+async def test_a_gateway_that_tells_its_tokens_and_takes_few_at_once_refuses_next_to_nothing(tmp_path: Path) -> None:
+    """As LiteLLM's proxy does: what leaves before three answers have told the limit may be refused, no more."""
+    slots = 9
+    told = {"limit_headers": "litellm", "limit_form": "litellm", "tokens_counted": "answered", "latency": Spread(0.1)}
+    async with rehearsal(tmp_path, tokens_per_minute=120_000, max_concurrent=slots, **told) as run:
+        run.write(rows(60))
+        summary = await run.run(limits={"max_in_flight": "auto"})
+        assert summary.rows.ok == 60
+        assert run.emulator.stats().rate_limited <= FIRST_SLOTS + AGREED - slots

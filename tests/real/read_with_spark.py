@@ -34,7 +34,9 @@ def main(folder: str) -> None:
         "by_tag": [[row[0], row[1]] for row in spark.sql(by_tag).collect()],
         "cost": str(rows.agg(f.sum("cost_usd")).first()[0]),
         "repaired": rows.filter(f.size("answer_repairs") > 0).count(),
-        "finished": [row.at.isoformat() for row in rows.orderBy("id").select(f.col("finished_at").alias("at")).collect()],
+        "finished": [
+            row.at.isoformat() for row in rows.orderBy("id").select(f.col("finished_at").alias("at")).collect()
+        ],
         "unanswered": rows.filter("answer is null").count(),
     }
     print(json.dumps(found))
