@@ -35,7 +35,7 @@ demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on th
 	env -u PREFECT_API_URL -u PREFECT_PROFILE PREFECT_HOME=$(CURDIR)/.prefect $(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator
 
 test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
-	$(BIN)/python -m pytest -n 2 --dist loadfile --kills $(KILLS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --kills $(KILLS)
 
 chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency, limits of every kind
 	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py tests/test_limits_simulation.py

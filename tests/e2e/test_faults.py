@@ -49,7 +49,7 @@ async def test_an_answer_that_only_the_ledger_holds_serves_an_equal_row_of_an_ea
 ) -> None:
     """`edited`: a row of the last slice is all the same, or it is another's text there and the slice is another."""
     sections = {"output": {"rows_per_part": 2}, "limits": {"max_in_flight": 8}}
-    async with rehearsal(tmp_path, latency=Spread(0.02), sections=sections) as run:
+    async with rehearsal(tmp_path, latency=Spread(0.5), sections=sections) as run:  # all are sent before one is back
         texts = {"a0": "one", "a1": "two", "b0": "three", "b1": "four", "c0": "five", "c1": "six"}
         run.write({"id": list(texts), "text": list(texts.values())})
         await run_job(run.job(), disk=failing("write", errno.ENOSPC))

@@ -10,7 +10,7 @@ import pytest
 import flows  # noqa: F401 - first of all: it silences Prefect before Prefect is imported
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Prefect's API on a database of its own; results and settings stay out of the user's home."""
     from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
@@ -30,9 +30,8 @@ def api(prefect_api: None) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use the API share a process, wait for its start, and forgive Prefect its sockets."""
+    """Tests that use the API wait for its start, and forgive Prefect its sockets."""
     for item in items:
         if "api" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("prefect"))
             item.add_marker(pytest.mark.timeout(300))
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
