@@ -1,12 +1,26 @@
-"""What all tests share: how many deaths a run of the suite can afford."""
+"""What all tests share: how many deaths a run of the suite can afford, and which tests share a process."""
 
 from __future__ import annotations
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often runs are killed: 5, in CI 50, in chaos 200")
+
+
+class _Scheduling(LoadFileScheduling):
+    """A file's tests share a process; all tests of flows do, and so Prefect's server is started once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/orchestration" if file.startswith("tests/orchestration/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling | None:
+    """Take it for `--dist loadfile`."""
+    return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""One temporary Prefect API for all tests of flows: it takes ten seconds to start."""
+"""One temporary Prefect API for all tests of flows: it takes ten seconds to start.
+
+It ends with the folder's last test, since its threads draw random numbers under Hypothesis's feet.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 import flows  # noqa: F401 - first of all: it silences Prefect before Prefect is imported
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Prefect's API on a database of its own; results and settings stay out of the user's home."""
     from prefect.settings import PREFECT_HOME, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
