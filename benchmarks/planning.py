@@ -22,7 +22,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.throughput import PEAK_FILE, endpoint
+from benchmarks.endpoint import endpoint
+from benchmarks.sides import PEAK_FILE, side
 from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared, prepare
 from parquill.clock import SystemClock
@@ -97,7 +98,7 @@ def fill(opened: Prepared, output: Storage) -> None:
 def run(folder: Path, *arguments: str) -> tuple[float, float, dict[str, object]]:
     """Start `parquill run` on the job: seconds, peak MiB, what it printed."""
     with tempfile.NamedTemporaryFile("r") as peak:
-        command = [sys.executable, "-m", "benchmarks.throughput", "ours-json", str(folder / "job.json"), *arguments]
+        command = side("ours", str(folder / "job.json"), "--quiet", "--json", *arguments)
         started = time.perf_counter()
         environment = {**os.environ, PEAK_FILE: peak.name}
         printed = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=False).stdout

@@ -26,7 +26,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.throughput import endpoint, job
+from benchmarks.endpoint import endpoint
+from benchmarks.sides import job
 
 SMALL = 100
 SIDES = ("run", "flow", "local", "dask", "ray", "demo")

@@ -1,195 +1,125 @@
-"""Requests a second, and CPU for each thousand: `parquill run` against a bare aiohttp loop.
+"""Requests a second, and CPU for each thousand: `parquill run`, a bare aiohttp loop, the rivals.
 
-Both ask the same local endpoint in turn, each in a process of its own on the same event loop
-(uvloop): the bare loop with no limits, no books, rows appended to a list; Parquill with
-everything on (limits, budget, ledger, typed answers, parts). Start-up is taken out by a run of
-100 rows. Then peak memory at several sizes.
+All ask the same endpoint in turn, each in a process of its own on uvloop: the bare loop with no
+limits and no books, rows appended to a list; Parquill with everything on (limits, budget, ledger,
+typed answers, parts); the rivals as their makers advise, with the checkpoint, the limiter and the
+cap that they have, for plain text, which costs them less than Parquill's typed answers. Start-up
+is taken out by a run of 100 rows, from wall and CPU alike. Then peak memory at several sizes.
 
-    python -m benchmarks.throughput [--rows 20000] [--latency 0.2] [--rounds 3] [--memory 5000 50000]
+    python -m benchmarks.throughput [--rows 20000] [--rival-rows 5000] [--latency 0 0.2] [--rounds 3]
+                                    [--sides bare parquill flexllm …] [--memory 10000 100000]
 """
 
 from __future__ import annotations
 
 import argparse
-import atexit
-import contextlib
 import json
 import os
+import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from dataclasses import astuple
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-IN_FLIGHT = 256
-PEAK_FILE = "PARQUILL_BENCHMARK_PEAK"
-WORDS = "a quiet street in the old town with a row of bicycles and a red door under a wide grey sky"
+from benchmarks.endpoint import endpoint, kind
+from benchmarks.environments import RIVALS, command
+from benchmarks.sides import IN_FLIGHT, Spent, clear, job, manifest, measure, side
+
+START = 100
+"""Rows of the run whose cost is a side's start-up."""
+OWN = ("bare", "parquill")
+SIDES = (*OWN, *RIVALS)
 
 
-def manifest(folder: Path, rows: int) -> Path:
-    """Write a manifest: some 60 words and a picture's URL a row."""
-    path = folder / f"manifest-{rows}.parquet"
-    if not path.exists():
-        texts = [f"Describe picture {i}. Context: {WORDS} {WORDS} {WORDS}" for i in range(rows)]
-        urls = [f"https://pictures.example.org/{i:08d}.jpg" for i in range(rows)]
-        table = pa.table({"id": [f"row-{i:08d}" for i in range(rows)], "text": texts, "image_url": urls})
-        pq.write_table(table, path, row_group_size=20_000)
-    return path
+def ask(name: str, folder: Path, rows: int, base_url: str) -> tuple[Spent, int | None]:
+    """One side asks once, from an empty output: what it took, and how many rows hold their own answer."""
+    clear(folder)
+    if name == "bare":
+        return measure(side("bare", str(manifest(folder, rows)), base_url)), None
+    if name == "parquill":
+        job_file = folder / f"job-{rows}.json"
+        job_file.write_text(json.dumps(job(folder, rows, base_url)))
+        return measure(side("ours", str(job_file), "--quiet")), own_answers(folder / "out")
+    left = folder / "rival"
+    shutil.rmtree(left, ignore_errors=True)
+    left.mkdir()
+    return measure(command(RIVALS[name], manifest(folder, rows), base_url, left)), own_answers(left / "answers.parquet")
 
 
-def job(folder: Path, rows: int, base_url: str) -> dict[str, object]:
-    """The job that is measured: limits, budget, ledger and a typed schema."""
-    return {
-        "name": "bench",
-        "manifest": {"path": str(manifest(folder, rows)), "id_column": "id", "image_columns": ["image_url"],
-                     "keep_columns": []},
-        "prompt": {"user": "{{ text }}"},
-        "output": {"path": str(folder / "out"), "schema": "configs/schemas/caption.json", "mode": "json_schema"},
-        "model": {"endpoint": base_url, "max_tokens": 128},
-        "limits": {"max_in_flight": IN_FLIGHT, "requests_per_minute": 10_000_000, "tokens_per_minute": 10_000_000_000},
-        "budget": {"usd": "1000"},
-    }  # fmt: skip
+def own_answers(output: Path) -> int:
+    """How many rows hold the answer to their own picture, which nginx names in each."""
+    table = pq.read_table(output, columns=["id", "answer_text"])
+    named = kind() == "nginx"
+    return sum(
+        text is not None and (not named or f"Picture {int(row_id.removeprefix('row-'))}:" in text)
+        for row_id, text in zip(table["id"].to_pylist(), table["answer_text"].to_pylist(), strict=True)
+    )
 
 
-def bare(path: Path, base_url: str) -> None:
-    """The floor: 256 workers, one session, orjson, a list."""
-    import asyncio
-
-    import aiohttp
-    import orjson
-    import uvloop
-
-    async def main() -> None:
-        rows = pq.read_table(path).to_pylist()
-        answers: list[object] = []
-        left = iter(rows)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
-
-            async def worker() -> None:
-                for row in left:
-                    content = [{"type": "text", "text": row["text"]},
-                               {"type": "image_url", "image_url": {"url": row["image_url"]}}]  # fmt: skip
-                    body = {"model": "google/gemma-3-4b-it", "max_tokens": 128, "temperature": 0.0,
-                            "messages": [{"role": "user", "content": content}]}  # fmt: skip
-                    async with session.post(base_url + "/chat/completions", data=orjson.dumps(body),
-                                            headers={"Content-Type": "application/json"}) as reply:  # fmt: skip
-                        answer = orjson.loads(await reply.read())
-                    answers.append((row["id"], answer["choices"][0]["message"]["content"]))
-
-            await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-        assert len(answers) == len(rows)
-
-    uvloop.run(main())
-
-
-def ours(job_file: Path, *arguments: str) -> None:
-    """`parquill run`, as a user starts it."""
-    from parquill.cli import main
-
-    sys.argv = ["parquill", "run", str(job_file), "--quiet", *arguments]
-    main()
-
-
-def measure(*arguments: str) -> tuple[float, float, float]:
-    """Run one side in a process of its own: wall seconds, CPU seconds, peak MiB."""
-    with tempfile.NamedTemporaryFile("r") as peak:
-        started = time.perf_counter()
-        environment = {**os.environ, PEAK_FILE: peak.name}
-        process = subprocess.Popen([sys.executable, "-m", "benchmarks.throughput", *arguments], env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - started
-        if process.returncode:
-            raise SystemExit(f"{arguments} ended with {process.returncode}")
-        return wall, usage.ru_utime + usage.ru_stime, float(peak.read())
-
-
-def leave_peak() -> None:
-    """Write this process's peak memory in MiB where the one that measures reads it.
-
-    `ru_maxrss` will not do: a child's begins at what its parent had when it was started.
-    """
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    Path(os.environ[PEAK_FILE]).write_text(str(int(status.split("VmHWM:")[1].split()[0]) / 1024), encoding="utf-8")
-
-
-@contextlib.contextmanager
-def endpoint(latency: float) -> Iterator[str]:
-    """The lean endpoint in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.lean_endpoint", "0", str(latency)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def one(side: str, folder: Path, rows: int, base_url: str) -> tuple[float, float, float]:
-    """Measure one side once, from an empty output."""
-    subprocess.run(["rm", "-rf", str(folder / "out"), str(folder / "out.parquill")], check=True)
-    if side == "bare":
-        return measure("bare", str(manifest(folder, rows)), base_url)
-    job_file = folder / f"job-{rows}.json"
-    job_file.write_text(json.dumps(job(folder, rows, base_url)))
-    return measure("ours", str(job_file))
-
-
-def compare(folder: Path, rows: int, latency: float, rounds: int) -> None:
-    """Measure both sides in turn and print medians and their ratio."""
-    small = 100
+def compare(folder: Path, sizes: dict[str, int], latency: float, rounds: int) -> None:
+    """Let all sides ask in turn, round by round, and print their medians."""
+    spent: dict[str, list[Spent]] = {name: [] for name in sizes}
+    answered: dict[str, int | None] = {}
     with endpoint(latency) as base_url:
-        runs: dict[str, list[tuple[float, float, float]]] = {"bare": [], "ours": []}
-        for _ in range(rounds):
-            for side, measured in runs.items():
-                start = one(side, folder, small, base_url)
-                whole = one(side, folder, rows, base_url)
-                measured.append((whole[0] - start[0], whole[1] - start[1], whole[2]))
-    print(f"\n{rows:,} rows, {latency * 1000:g} ms latency, {IN_FLIGHT} in flight, median of {rounds}, "
-          f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print(f"{'':12}{'req/s':>10}{'CPU s per 1,000':>18}{'peak MiB':>11}")
-    figures = {}
-    for side, measured in runs.items():
-        wall, cpu, peak = (statistics.median(column) for column in zip(*measured, strict=True))
-        figures[side] = cpu / (rows - small) * 1000
-        print(f"{side:12}{(rows - small) / wall:>10,.0f}{figures[side]:>18.3f}{peak:>11.0f}")
-    print(f"CPU ratio ours / bare: {figures['ours'] / figures['bare']:.2f}")
-    if latency:
-        print(f"ideal rate: {IN_FLIGHT / latency:,.0f} requests/s")
+        for turn in range(rounds):
+            for name, rows in sizes.items():
+                start, _ = ask(name, folder, START, base_url)
+                whole, found = ask(name, folder, rows, base_url)
+                spent[name].append(whole.without(start))
+                answered[name] = rows if found is None else min(found, answered.get(name) or rows)
+            print(
+                f"{time.strftime('%H:%M:%S')} round {turn + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True
+            )
+    show(spent, sizes, answered, latency)
+
+
+def show(spent: dict[str, list[Spent]], sizes: dict[str, int], answered: dict[str, int | None], latency: float) -> None:
+    """Print one line for each side: medians of the rounds, ratios to the bare loop's."""
+    rounds = len(next(iter(spent.values())))
+    print(f"\n{latency * 1000:g} ms latency, {IN_FLIGHT} in flight, medians of {rounds}, endpoint: {kind()}")
+    heads = f"{'rows':>8}{'req/s':>8}{'% ideal':>9}{'CPU s/1,000':>13}{'range':>15}{'x bare':>8}{'MiB':>6}"
+    print(f"{'':32}{heads}{'answered':>10}")
+    floor = 0.0
+    for name, rows in sizes.items():
+        wall, _, peak = (statistics.median(column) for column in zip(*map(astuple, spent[name]), strict=True))
+        each = sorted(one.cpu / (rows - START) * 1000 for one in spent[name])
+        cpu, rate = statistics.median(each), (rows - START) / wall
+        floor = cpu if name == "bare" else floor
+        ideal = f"{100 * rate * latency / IN_FLIGHT:.1f}" if latency else "-"
+        times = f"{cpu / floor:.2f}" if floor else "-"
+        print(
+            f"{name:32}{rows:>8,}{rate:>8,.0f}{ideal:>9}{cpu:>13.3f}{f'{each[0]:.3f}-{each[-1]:.3f}':>15}"
+            f"{times:>8}{peak:>6.0f}{answered[name]:>10,}"
+        )
 
 
 def main() -> None:
-    """Run what the arguments ask for; the two sides call this in processes of their own."""
-    if PEAK_FILE in os.environ:
-        atexit.register(leave_peak)
-    if sys.argv[1:2] == ["bare"]:
-        bare(Path(sys.argv[2]), sys.argv[3])
-        return
-    if sys.argv[1:2] == ["ours"]:
-        ours(Path(sys.argv[2]))
-        return
-    if sys.argv[1:2] == ["ours-json"]:
-        ours(Path(sys.argv[2]), "--json", *sys.argv[3:])
-        return
+    """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=5_000)
-    parser.add_argument("--latency", type=float, nargs="*", default=[0.0])
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rival-rows", type=int, default=5_000)
+    parser.add_argument("--latency", type=float, nargs="*", default=[0.0, 0.2])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", type=int, nargs="*", default=[5_000, 50_000])
+    parser.add_argument("--sides", nargs="*", default=list(SIDES), choices=SIDES)
+    parser.add_argument("--memory", type=int, nargs="*", default=[])
     options = parser.parse_args()
+    sizes = {name: options.rows if name in OWN else options.rival_rows for name in options.sides}
+    print(f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for latency in options.latency:
-            compare(folder, options.rows, latency, options.rounds)
+            compare(folder, sizes, latency, options.rounds)
         with endpoint(0.0) as base_url:
             for rows in options.memory:
-                print(f"peak memory at {rows:,} rows: {one('ours', folder, rows, base_url)[2]:,.0f} MiB")
+                taken, answered = ask("parquill", folder, rows, base_url)
+                print(
+                    f"{rows:,} rows: peak {taken.peak:,.0f} MiB, {taken.wall:,.0f} s, {taken.cpu:,.0f} CPU s, "
+                    f"{answered:,} answered, load {os.getloadavg()[0]:.1f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
