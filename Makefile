@@ -71,6 +71,10 @@ lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 	printf 'playwright\naxe-playwright-python\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header -c requirements/dev.lock - -o requirements/browser.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --extra dask --extra ray -c requirements/dev.lock pyproject.toml -o requirements/cluster.lock
+	printf 'openai[aiohttp]\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-openai.lock
+	printf 'litellm\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-litellm.lock
+	printf 'async-batch-llm\nopenai\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-async-batch-llm.lock
+	printf 'flexllm\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-flexllm.lock
 	echo 'uv==0.13.9' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/bootstrap.lock
 
 clean:  ## remove the environment and what runs left behind

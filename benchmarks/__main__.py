@@ -13,7 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 SHORT: dict[str, list[str]] = {
-    "throughput": ["--rows", "5000", "--rounds", "3", "--memory", "5000", "50000"],
+    "throughput": ["--rows", "5000", "--rival-rows", "1000", "--memory", "10000"],
+    "kills": ["--rows", "5000", "--kills", "2"],
     "start": ["3"],
     "limits": [],
     "ledger": [],

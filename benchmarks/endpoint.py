@@ -99,7 +99,7 @@ def _configuration(folder: Path, port: int, latency: float, log: Path | None) ->
         "FOLDER": str(folder),
         "PORT": str(port),
         "LATENCY": str(latency),
-        "LOG": "off" if log is None else f"{log} asked buffer=64k",
+        "LOG": "off" if log is None else f"{log} asked buffer=64k flush=100ms",
         "OFFERS": json.dumps(OFFER),
     }
     return re.sub("@([A-Z]+)@", lambda found: filled[found[1]], TEMPLATE.read_text(encoding="utf-8"))

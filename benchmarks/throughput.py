@@ -64,15 +64,14 @@ def compare(folder: Path, sizes: dict[str, int], latency: float, rounds: int) ->
     spent: dict[str, list[Spent]] = {name: [] for name in sizes}
     answered: dict[str, int | None] = {}
     with endpoint(latency) as base_url:
-        for turn in range(rounds):
+        for _ in range(rounds):
             for name, rows in sizes.items():
                 start, _ = ask(name, folder, START, base_url)
                 whole, found = ask(name, folder, rows, base_url)
                 spent[name].append(whole.without(start))
+                seen = f"{whole.wall - start.wall:.1f} s, {whole.cpu - start.cpu:.1f} CPU s"
+                print(f"{time.strftime('%H:%M:%S')} {name}: {seen}, load {os.getloadavg()[0]:.1f}", flush=True)
                 answered[name] = rows if found is None else min(found, answered.get(name) or rows)
-            print(
-                f"{time.strftime('%H:%M:%S')} round {turn + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True
-            )
     show(spent, sizes, answered, latency)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from parquill.defaults import set_environment_defaults
 from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
 from parquill.garbage import load_undisturbed
 from parquill.loops import run_alone
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from parquill.batch import RunOptions
+    from parquill.batch.order import Spread
     from parquill.job import Job
 
 app = typer.Typer(
@@ -88,13 +90,11 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     """Run a job, resume it, or add what is new: the same command each time."""
     from parquill.batch import RunOptions, run_job  # noqa: PLC0415
     from parquill.job import parse_kinds  # noqa: PLC0415
-    from parquill.portions import spread_here  # noqa: PLC0415
-    from parquill.progress import render_summary  # noqa: PLC0415
     from parquill.terminal import attended  # noqa: PLC0415
 
     if progress not in ("auto", "json"):
         _fail(f"--progress {progress}: it is auto or json", 2)
-    console = _console()
+    console = None if quiet else _console()
     with _faults():
         loaded = _load(job, overrides)
         options = RunOptions(
@@ -102,11 +102,13 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         )
         if max_usd is not None:
             _gate(loaded, options, max_usd)
-        attach = attended(console, quiet=quiet, json_lines=progress == "json")
-        summary = run_alone(run_job(loaded, options, attach=attach, spread=spread_here(loaded)))
+        attach = attended(console, json_lines=progress == "json")
+        summary = run_alone(run_job(loaded, options, attach=attach, spread=_spread(loaded)))
     if as_json:
         _print_json(summary.to_json())
-    if not quiet and not as_json:
+    if console is not None and not as_json:
+        from parquill.progress import render_summary  # noqa: PLC0415
+
         render_summary(summary, console)
     raise typer.Exit(summary.exit_status)
 
@@ -213,6 +215,8 @@ def emulator(  # noqa: PLR0917 - typer makes options of parameters
 def main() -> None:
     """Run the command line; what `parquill` calls."""
     load_undisturbed()
+    # Pydantic reads every installed package's metadata for plugins: a tenth of a run's start, and nothing here has one.
+    set_environment_defaults({"PYDANTIC_DISABLE_PLUGINS": "__all__"})
     try:
         app()
     except KeyboardInterrupt:
@@ -233,6 +237,15 @@ def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
     assert most is not None
     asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=options.allow_shrink)
     refuse_above(run_alone(estimate_job(job, asked)), most)
+
+
+def _spread(job: Job) -> Spread | None:
+    """What shares the run among processes of this machine; the usual one process loads none of it."""
+    if job.run.workers == 1:
+        return None
+    from parquill.portions import spread_here  # noqa: PLC0415
+
+    return spread_here(job)
 
 
 def _dollars(text: str | None) -> Decimal | None:

@@ -22,7 +22,8 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 
 from parquill.clock import Clock
 from parquill.loops import meanwhile
-from parquill.progress import RateWindow, RunState, line
+from parquill.progress import RateWindow, line
+from parquill.run_state import RunState
 
 if TYPE_CHECKING:
     from parquill.batch import Attach, Stoppable, Watched

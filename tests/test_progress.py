@@ -14,8 +14,9 @@ from rich.console import Console
 
 from parquill import advice
 from parquill.errors import ErrorKind, Stop
-from parquill.progress import LimitUse, RateWindow, RunState, Style, choose_style, printable, render_summary, show
+from parquill.progress import RateWindow, Style, choose_style, printable, render_summary, show
 from parquill.progress.view import json_object, line, panel
+from parquill.run_state import LimitUse, RunState
 from parquill.summary import Progress, RowCounts, TokenCounts
 from parquill.words import duration, percent, rate, stopwatch
 from tests.clock import ManualClock, settle
@@ -172,7 +173,6 @@ def test_the_style_fits_the_stream_unless_one_is_asked_for() -> None:
     assert choose_style(console()) is Style.LIVE
     assert choose_style(console(terminal=False)) is Style.PLAIN
     assert choose_style(console(), json_lines=True) is Style.JSON
-    assert choose_style(console(), quiet=True, json_lines=True) is Style.NONE
 
 
 async def test_a_plain_line_comes_at_once_every_ten_seconds_and_at_the_end() -> None:
@@ -190,13 +190,6 @@ async def test_json_lines_are_one_object_each() -> None:
     objects = [json.loads(text) for text in screen.file.getvalue().splitlines()]  # type: ignore[attr-defined]
     assert len(objects) == 4
     assert {told["job"] for told in objects} == {"product-captions"}
-
-
-async def test_quiet_says_nothing() -> None:
-    clock, screen = ManualClock(), console()
-    async with show(Style.NONE, lambda: BUSY, screen, clock):
-        await clock.advance(60)
-    assert screen.file.getvalue() == ""  # type: ignore[attr-defined]
 
 
 async def test_the_live_panel_is_drawn_again_only_when_it_changed() -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from parquill.errors import Stop
-from parquill.progress import RunState
+from parquill.run_state import RunState
 
 
 class Stoppable(Protocol):

@@ -27,8 +27,8 @@ from parquill.errors import RowError, Stop, StorageFullError
 from parquill.job import FailureSettings
 from parquill.ledger import Ledger
 from parquill.limits import Gate, GateClosed
-from parquill.progress import Stages
 from parquill.results import ItemResult, PartInfo, Status, not_attempted_table
+from parquill.run_state import Stages
 from parquill.storage import Storage
 from parquill.summary import Tally
 

@@ -22,7 +22,7 @@ from typing import Any
 from parquill.batch.order import Order, Stopped
 from parquill.errors import OutputError, ParquillError, Stop
 from parquill.ledger import Spend
-from parquill.progress import LimitUse, RunState
+from parquill.run_state import LimitUse, RunState
 from parquill.storage import Storage, beside
 
 BEAT = 5.0

@@ -11,7 +11,7 @@ from parquill.batch.loop import RunLoop
 from parquill.clock import Clock
 from parquill.limits import Binding, Gate, GateStatistics
 from parquill.loops import meanwhile
-from parquill.progress import LimitUse, RunState
+from parquill.run_state import LimitUse, RunState
 from parquill.summary import Tally, Timeline, TimelineSample
 
 _NAMES = {

@@ -12,7 +12,6 @@ from parquill.job.environment import (
     cluster_address,
     find_api_key,
     read_api_key,
-    set_environment_defaults,
     state_home,
     wants_api_key,
 )
@@ -67,7 +66,6 @@ __all__ = [
     "load_job",
     "parse_kinds",
     "read_api_key",
-    "set_environment_defaults",
     "state_home",
     "wants_api_key",
     "zone",

@@ -106,12 +106,6 @@ def cluster_address(engine: Literal["local", "dask", "ray"], environ: Mapping[st
     return None if name is None else env.get(name, "").strip() or None
 
 
-def set_environment_defaults(values: Mapping[str, str]) -> None:
-    """Give environment variables that are not set a value, for this process and its children."""
-    for name, value in values.items():
-        os.environ.setdefault(name, value)
-
-
 _VARIABLE = re.compile(r"\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 

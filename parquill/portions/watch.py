@@ -13,7 +13,7 @@ from parquill.batch.post import BEAT, PortionProgress, Post, Word
 from parquill.batch.watch import Pace, sample_of
 from parquill.errors import ParquillError, Stop
 from parquill.loops import meanwhile
-from parquill.progress import LimitUse, RunState
+from parquill.run_state import LimitUse, RunState
 from parquill.summary import Progress, RowCounts, Tally, TokenCounts
 
 _LOOK_SECONDS = 1.0

@@ -1,6 +1,5 @@
 """Showing people how a run goes: while it runs, and when it has ended.
 
-    state.py    RunState: what a run tells of itself, a frozen value
     rates.py    rows and tokens a second over the last ten seconds
     view.py     RunState -> what is drawn: three widths, or one line, or one JSON object
     show.py     when it is drawn: the styles, their pace, and log lines beside them
@@ -14,15 +13,11 @@ display that fails or cannot be written to is given up or skipped, and never hol
 from parquill.progress.closing import figures_grid, render_summary, rows_against_estimate
 from parquill.progress.rates import RateWindow
 from parquill.progress.show import Style, choose_style, show
-from parquill.progress.state import LimitUse, RunState, Stages
 from parquill.progress.view import line
 from parquill.words import printable
 
 __all__ = [
-    "LimitUse",
     "RateWindow",
-    "RunState",
-    "Stages",
     "Style",
     "choose_style",
     "figures_grid",

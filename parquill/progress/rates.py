@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from parquill.progress.state import RunState
+from parquill.run_state import RunState
 
 
 class RateWindow:

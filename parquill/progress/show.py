@@ -1,4 +1,4 @@
-"""When the view is drawn: four styles, their pace, and log lines beside them.
+"""When the view is drawn: three styles, their pace, and log lines beside them.
 
 A frame is drawn from the event loop and only when the stream takes it at once: a terminal held by
 Ctrl-S, or a stalled connection, misses frames and the run goes on. The live panel is drawn four
@@ -22,8 +22,8 @@ from rich.live import Live
 from parquill.clock import Clock
 from parquill.loops import meanwhile
 from parquill.progress.rates import RateWindow
-from parquill.progress.state import RunState
 from parquill.progress.view import json_object, line, panel
+from parquill.run_state import RunState
 
 _log = logging.getLogger(__name__)
 
@@ -34,17 +34,14 @@ class Style(StrEnum):
     LIVE = "live"
     PLAIN = "plain"
     JSON = "json"
-    NONE = "none"
 
 
 _PACE = {Style.LIVE: 0.25, Style.PLAIN: 10.0, Style.JSON: 2.0}
 """Seconds between two looks."""
 
 
-def choose_style(console: Console, *, quiet: bool = False, json_lines: bool = False) -> Style:
+def choose_style(console: Console, *, json_lines: bool = False) -> Style:
     """Return the style that fits the console: live on a terminal, else a plain line now and then."""
-    if quiet:
-        return Style.NONE
     if json_lines:
         return Style.JSON
     return Style.LIVE if console.is_terminal and not console.is_dumb_terminal else Style.PLAIN
@@ -57,9 +54,6 @@ async def show(style: Style, state: Callable[[], RunState], console: Console, cl
     `console` writes to standard error. What goes wrong in the display is logged once, ends the
     display, and never reaches the body.
     """
-    if style is Style.NONE:
-        yield
-        return
     with contextlib.ExitStack() as stack:
         screen = _SCREENS[style](console, stack)
         try:

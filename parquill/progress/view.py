@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from parquill.progress.state import LimitUse, RunState
+from parquill.run_state import LimitUse, RunState
 from parquill.summary import dollars, usd
 from parquill.words import count, duration, percent, printable, rate, stopwatch
 

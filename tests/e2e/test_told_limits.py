@@ -13,7 +13,7 @@ from parquill.batch import Stoppable, Watched
 from parquill.emulator import Spread
 from parquill.limits.quotas import AGREED
 from parquill.limits.state import FIRST_SLOTS
-from parquill.progress import LimitUse
+from parquill.run_state import LimitUse
 from tests.e2e.kit import rehearsal, rows, until
 
 

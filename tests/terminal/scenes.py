@@ -16,7 +16,8 @@ from rich.console import Console
 from parquill.clock import SystemClock
 from parquill.costs import CostRange
 from parquill.errors import Stop
-from parquill.progress import LimitUse, RunState, Stages, Style, render_summary, show
+from parquill.progress import Style, render_summary, show
+from parquill.run_state import LimitUse, RunState, Stages
 from parquill.summary import Progress, RowCounts, RunSummary, TokenCounts
 
 BUSY = RunState(
