@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 SHORT: dict[str, list[str]] = {
-    "throughput": ["--rows", "5000", "--rival-rows", "1000", "--memory", "10000"],
+    "throughput": ["--rows", "5000", "--rival-rows", "500", "--latency", "0", "--memory", "10000"],
     "kills": ["--rows", "5000", "--kills", "2"],
     "start": ["3"],
     "limits": [],

@@ -63,8 +63,11 @@ def measure(words: list[str], environment: dict[str, str], log: Path) -> tuple[f
 
 
 @contextlib.contextmanager
-def server(folder: Path, environment: dict[str, str]) -> Iterator[psutil.Process]:
-    """A Prefect server on a database of its own."""
+def server(folder: Path, environment: dict[str, str], sides: list[str]) -> Iterator[psutil.Process | None]:
+    """A Prefect server on a database of its own; None where no side asks one."""
+    if not {"flow", "dask", "ray"} & set(sides):
+        yield None
+        return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -100,7 +103,11 @@ def main() -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**kept, "RAY_AUTH_MODE": "disabled", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     found = {}
-    with tempfile.TemporaryDirectory() as name, endpoint(0.0) as base_url, server(Path(name), environment) as prefect:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        endpoint(0.0) as base_url,
+        server(Path(name), environment, options.only) as prefect,
+    ):
         folder = Path(name)
         print(f"{options.rows:,} rows, load {os.getloadavg()[0]:.1f}")
         print(f"{'':8}{'start-up s':>12}{'start-up CPU':>14}{'req/s':>10}{'CPU s per 1,000':>18}")
@@ -115,7 +122,7 @@ def main() -> None:
                 job_file.write_text(json.dumps(job(folder, rows, base_url)))
                 ends.append(measure(command(side, job_file), environment, folder / "log"))
             found[side] = show(side, ends[0], ends[1], options.rows)
-        spent = [one.cpu_times() for one in (prefect, *prefect.children(recursive=True))]
+        spent = [one.cpu_times() for one in (prefect, *prefect.children(recursive=True))] if prefect else []
     if {"run", "flow"} <= found.keys():
         print(f"flow over engine: {100 * (found['flow'] / found['run'] - 1):+.1f} % of CPU, start-up aside")
     print(f"the server: {sum(one.user + one.system for one in spent):.1f} CPU s for all of it")
