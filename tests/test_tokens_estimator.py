@@ -9,7 +9,11 @@ import numpy as np
 import orjson
 import pytest
 
+from parquill.chat import ChatRequest, Turn
+from parquill.job import ModelSettings
+from parquill.tokens import TokenCounter
 from parquill.tokens.estimator import FittedMeter
+from parquill.tokens.text import TextTokens
 
 TEXTS: dict[str, list[list[Any]]] = orjson.loads((Path(__file__).parent / "data" / "token_samples.json").read_bytes())[
     "texts"
@@ -73,3 +77,28 @@ def test_many_texts_count_as_each_alone_in_whatever_blocks(meter: FittedMeter) -
 
 def test_a_lone_surrogate_is_counted_not_refused(meter: FittedMeter) -> None:
     assert meter.measure("a\ud800b")[1] >= 3
+
+
+class Unasked(FittedMeter):
+    """Measures many texts at once, and no text alone."""
+
+    def measure(self, text: str) -> TextTokens:
+        raise AssertionError(f"measured alone: {text!r}")
+
+
+def test_texts_that_were_looked_ahead_at_are_not_measured_again_and_count_the_same() -> None:
+    texts = ["A cat on a wall.", "Ein Kätzchen, auf der Mauer", "", "塀の上の猫"]
+    alone, ahead = TokenCounter(ModelSettings()), TokenCounter(ModelSettings(), meter=Unasked())
+    ahead.look_ahead(texts[:2])
+    ahead.look_ahead(texts[2:])
+    for text in texts:
+        request = ChatRequest((Turn("user", (text,)),))
+        assert ahead.count(request) == alone.count(request)
+
+
+def test_what_was_looked_at_long_ago_is_measured_again() -> None:
+    counter = TokenCounter(ModelSettings(), meter=Unasked())
+    for text in ("a cat", "a dog", "a cow"):
+        counter.look_ahead([text])
+    with pytest.raises(AssertionError, match="measured alone: 'a cat'"):
+        counter.count(ChatRequest((Turn("user", ("a cat",)),)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from parquill.errors import ErrorKind
 from parquill.images import ImageRoom
 from parquill.job import Job
 from parquill.limits import Gate, GateClosed, Need
-from parquill.prices import max_price
+from parquill.prices import Price, max_price
 from parquill.prompts import Asking
 from parquill.replies import Verdict
 from parquill.results import ItemResult, Status
@@ -31,6 +31,8 @@ _FAULTS = {
     "empty": ErrorKind.BAD_RESPONSE,
 }
 
+
+_REMEMBERED_PROVIDERS = 64
 
 Parts = tuple[str | ImagePart, ...]
 """A row's pictures and pages (or a document's text) as they are sent."""
@@ -60,11 +62,14 @@ class Rooms:
 class _Talk:
     """Where the conversation about one row stands."""
 
-    __slots__ = ("changed", "estimated", "first", "listed", "parts", "reasks", "request", "rung")
+    __slots__ = ("changed", "estimated", "first", "images", "listed", "parts", "reasks", "request", "rung")
 
     def __init__(self, parts: Parts) -> None:
-        self.parts: Parts | None = parts
+        self.parts: Parts | None
         """None when they have to be made anew."""
+        self.images: int
+        """How many pictures are sent."""
+        self.carry(parts)
         self.rung = Rung.TEXT
         self.first: ChatRequest | None = None
         """What the row asks on this rung; None when that has to be made anew."""
@@ -75,10 +80,9 @@ class _Talk:
         self.listed: int | None = None
         """What its first answer costs by the price of the start; before that, what it is thought to."""
 
-    @property
-    def images(self) -> int:
-        """How many pictures are sent."""
-        return sum(isinstance(part, ImagePart) for part in self.parts or ())
+    def carry(self, parts: Parts) -> None:
+        """Take what is sent with the row's text."""
+        self.parts, self.images = parts, sum([isinstance(part, ImagePart) for part in parts])
 
     @property
     def has_urls(self) -> bool:
@@ -99,6 +103,7 @@ class Conversations:
         self._alarm = alarm
         self._settings: dict[Rung, dict[str, Any]] = {}
         self._bodies: dict[Rung, RequestBody] = {}
+        self._prices: dict[str | None, Price] = {}
 
     async def converse(self, prepared: PreparedRow, parts: Parts, asked: Asked) -> ItemResult:
         """Ask one row to its end; raises `GateClosed` when the run stops before it."""
@@ -141,7 +146,9 @@ class Conversations:
         talk = _Talk(parts)
         while True:
             if talk.parts is None:
-                talk.parts, talk.first = await self.parts(prepared), None
+                talk.carry(await self.parts(prepared))
+                talk.first = None
+                assert talk.parts is not None
                 asked.images = figures_of(talk.parts)
             if talk.first is None:
                 talk.rung = self._rungs.rung
@@ -238,7 +245,7 @@ class Conversations:
             return
         counts = usage.prompt_tokens, usage.completion_tokens, talk.images
         if price is not None and usage.cost_pico is not None:
-            lessons.drift.add(usage.cost_pico, price.for_provider(completion.provider).cost_pico(*counts))
+            lessons.drift.add(usage.cost_pico, self._price_of(price, completion.provider).cost_pico(*counts))
         if not talk.reasks:
             lessons.length.observe(usage.completion_tokens, usage.prompt_tokens, talk.images)
             if price is not None:
@@ -248,6 +255,19 @@ class Conversations:
                 f"the endpoint counted {usage.prompt_tokens:,} prompt tokens where at most {estimate.upper:,} were "
                 "thought possible; the bound is raised"
             )
+
+    def _price_of(self, price: Price, provider: str | None) -> Price:
+        """The price at one provider; of the first names it is remembered, since a reply may name anything."""
+        known = self._prices.get(provider)
+        if known is None:
+            known = price.for_provider(provider)
+            if len(self._prices) < _REMEMBERED_PROVIDERS:
+                self._prices[provider] = known
+        return known
+
+    def look_ahead(self, rows: Sequence[PreparedRow]) -> None:
+        """Take notice of rows that will be asked soon: their texts are measured together."""
+        self._rooms.lessons.counter.look_ahead([row.text for row in rows])
 
     def _body(self, rung: Rung) -> RequestBody:
         body = self._bodies.get(rung)

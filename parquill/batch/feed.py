@@ -7,6 +7,7 @@ finds its place: kept from the old part, or already an outcome in the ledger.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from parquill.batch.account import Account, Booking
@@ -18,6 +19,9 @@ from parquill.batch.slices import SliceWork
 from parquill.ledger import AttemptRecord, CarriedRow, Ledger
 from parquill.manifest import Chunk
 from parquill.results import CostSource, ItemResult, Status
+
+_BLOCK = 64
+"""Rows made ready together: enough that what is done for all of them costs little, and the loop is not held up."""
 
 
 class Feed:
@@ -33,9 +37,10 @@ class Feed:
         chosen: Selection,
         on_outcome: Callable[[SliceWork, int, ItemResult], object],
         on_read: Callable[[SliceWork], object],
+        on_block: Callable[[Sequence[PreparedRow]], object],
     ) -> None:
-        """`chosen`: the rows that are asked. `on_outcome`: told of rows whose
-        outcome the ledger holds already; `on_read`: told when a slice is read to its end."""
+        """`chosen`: the rows that are asked. `on_outcome`: told of rows whose outcome the ledger holds already;
+        `on_read`: told when a slice is read to its end; `on_block`: told of rows before they are handed out."""
         self._plan = plan
         self._ledger = ledger
         self._run = run
@@ -44,6 +49,7 @@ class Feed:
         self._archived: bool | None = None
         self._on_outcome = on_outcome
         self._on_read = on_read
+        self._on_block = on_block
         self._open = {one.slice.part: one for one in plan.open if chosen.touches(one.slice)}
         self._names = plan.manifest.columns.needed(plan.reader.columns)
         self._chunks = plan.manifest.read(self._names, set(self._open)) if self._open else iter(())
@@ -158,7 +164,7 @@ class Feed:
         wanted = {row for row in chosen if not work.kept[row] and work.results[row] is None}
         if ask:
             self._work = work
-            self._rows = await self._prepare(work, chunk, wanted)
+            self._rows = self._in_blocks(await self._prepare(work, chunk, wanted))
             if work.is_read:
                 self._on_read(work)
         return work
@@ -175,6 +181,11 @@ class Feed:
         for row, payload in adopted.items():
             self._take_outcome(work, row, ItemResult.decode(payload))
         return iter([one for one in prepared if one.row not in adopted])
+
+    def _in_blocks(self, rows: Iterator[PreparedRow]) -> Iterator[PreparedRow]:
+        while block := list(itertools.islice(rows, _BLOCK)):
+            self._on_block(block)
+            yield from block
 
     async def _open_slice(self, plan: OpenSlice) -> SliceWork:
         ledger = self._ledger

@@ -71,6 +71,7 @@ class RunLoop:
             chosen=chosen,
             on_outcome=self._finish,
             on_read=self._publish_if_whole,
+            on_block=rooms.conversations.look_ahead,
         )
         self._standing = Standing(rooms.plan, rooms.output, rooms.ledger, self.feed.works)
         self._sharing = Sharing(

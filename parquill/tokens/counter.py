@@ -15,7 +15,7 @@ from parquill.tokens.estimator import FittedMeter
 from parquill.tokens.exact import load_tokenizer
 from parquill.tokens.receipts import Receipts
 from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, Content, ImageCost, Opening, lay_content, lay_opening
-from parquill.tokens.text import ManyTokens, TextMeter
+from parquill.tokens.text import ManyTokens, TextMeter, TextTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class TokenCounter:
         self._turns: tuple[Turn, ...] | None = None
         self._opening: Opening = lay_opening(())
         self._opening_tokens = (0.0, 0)
+        self._ahead: dict[str, TextTokens] = {}
+        self._before: dict[str, TextTokens] = {}
 
     def error(self, rows: int, text: float, text_squares: float, images: int) -> float:
         """Standard error of the expected prompt tokens of so many requests together; 1.96 of it hold 95 %.
@@ -78,11 +80,20 @@ class TokenCounter:
         opening, content = self._lay_out(request)
         text, bound = self._opening_tokens
         for part in content.texts:
-            expected, upper = self._meter.measure(part)
+            expected, upper = self._ahead.get(part) or self._before.get(part) or self._meter.measure(part)
             text += expected
             bound += upper
         images, fused = content.images, content.fused
         return self._estimate(text, bound, images + opening.content.images, fused + opening.content.fused)
+
+    def look_ahead(self, texts: Sequence[str]) -> None:
+        """Measure texts that will be counted soon all at once, for a third of what one by one costs.
+
+        Those of the last two calls are remembered; `count` measures any other when it comes.
+        """
+        expected, upper = self._meter.measure_many(texts)
+        known = zip(expected.tolist(), upper.tolist(), strict=True)
+        self._before, self._ahead = self._ahead, dict(zip(texts, known, strict=True))
 
     def count_many(self, texts: Sequence[str]) -> ManyTokens:
         """Tokens of texts alone, many at once: expected (float64) and upper bounds (int64)."""
