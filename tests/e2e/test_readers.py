@@ -59,6 +59,8 @@ async def test_pandas_pyarrow_polars_and_duckdb_read_the_folder(tmp_path: Path) 
         found = duckdb.sql(query).fetchall()
         assert [caption for caption, _ in found] == [answer["caption"] for answer in answers]
         assert sum(cost for _, cost in found) == total
+        tags = duckdb.sql(f"select unnest(answer.tags) from '{run.output}/*.parquet'").fetchall()
+        assert [tag for (tag,) in tags] == [tag for answer in answers for tag in answer["tags"]]
 
 
 async def test_the_python_interface_works_where_a_loop_is_running(tmp_path: Path) -> None:
