@@ -37,8 +37,8 @@ demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on th
 test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --kills $(KILLS)
 
-chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency, limits of every kind
-	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py tests/test_limits_simulation.py
+chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency, limits of every kind, a hundred estimates
+	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py tests/test_limits_simulation.py tests/test_estimate_interval.py
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .
