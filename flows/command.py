@@ -21,7 +21,7 @@ _USAGE, _REFUSED, _FAULT = 2, 5, 1
 
 
 Option = tuple[str, Callable[[str], Any]]
-"""What a parameter means, and its type."""
+"""What a parameter means, and its type; a `bool` is a flag."""
 
 
 def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyType({})) -> NoReturn:
@@ -37,7 +37,8 @@ def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyT
         "--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="override one key of the job"
     )
     for name, (meaning, kind) in options.items():
-        parser.add_argument(f"--{name}", help=meaning, type=kind)
+        form: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind}
+        parser.add_argument(f"--{name}", help=meaning, **form)
     given = vars(parser.parse_args())
     try:
         load_job(given["job"], given["overrides"])  # a slip is told at once, not when a server has started

@@ -2,6 +2,7 @@
 
 python -m flows.estimate configs/caption.yaml --set model.endpoint=emulator
 python -m flows.estimate JOB --calibrate 50       send 50 rows first, to know the rest better
+python -m flows.estimate JOB --by brand --compare for each brand, and at other models' prices
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ async def estimate(
     job: Job | Path,
     overrides: Sequence[str] | Mapping[str, Any] = (),
     calibrate: Annotated[int, Field(ge=1)] | None = None,
+    by: str | None = None,
+    compare: bool = False,
 ) -> State[Estimate]:
     """Say what a job would cost now.
 
@@ -39,13 +42,22 @@ async def estimate(
         job: a job file's path, or what would stand in one.
         overrides: `key.path=value` texts, or a mapping from key paths to values.
         calibrate: rows to send first; they are paid and kept. Without it nothing is sent.
+        by: a column of the manifest: the cost for each of its values as well.
+        compare: the same work at the prices of other models as well.
     """
     try:
-        found = await estimated(load_job(job, overrides), calibrate)
+        found = await estimated(load_job(job, overrides), calibrate, by, compare)
     except ParquillError as error:
         return failed(error)
     return Completed(message=estimate_words(found), data=found)
 
 
 if __name__ == "__main__":
-    run_flow(estimate, {"calibrate": ("send so many rows first, to know the rest better; they are kept", int)})
+    run_flow(
+        estimate,
+        {
+            "calibrate": ("send so many rows first, to know the rest better; they are kept", int),
+            "by": ("the cost for each value of a column", str),
+            "compare": ("the same work at other models' prices", bool),
+        },
+    )

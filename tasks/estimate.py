@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 
 @task(name="estimate", cache_policy=NO_CACHE, persist_result=False)
-async def estimate(job: Job, calibrate: int | None = None) -> Estimate:
+async def estimate(job: Job, calibrate: int | None = None, by: str | None = None, compare: bool = False) -> Estimate:
     """Say what the job would cost now; sends nothing, or `calibrate` rows to know the rest better.
 
-    Its artifact is `<job>-estimate`. Raises `UsageError` for what a run would be refused for.
+    With `by` also for each value of that column, with `compare` at other models' prices. Its artifact is
+    `<job>-estimate`. Raises `UsageError` for what a run would be refused for.
     """
     from parquill.estimate import EstimateOptions, estimate_job  # noqa: PLC0415 - the engine is loaded where it works
 
-    found = await estimate_job(job, EstimateOptions(calibrate=calibrate), key=await endpoint_key(job.model))
+    options = EstimateOptions(calibrate=calibrate, by=by, compare=compare)
+    found = await estimate_job(job, options, key=await endpoint_key(job.model))
     logger, text = get_run_logger(), estimate_words(found)
     logger.info("%s", text)
     for notice in found.notices:

@@ -35,23 +35,14 @@ def summary_rows(summary: RunSummary) -> list[dict[str, str]]:
 
 
 def estimate_rows(estimate: Estimate) -> list[dict[str, str]]:
-    """Return what a job would cost, a figure a row."""
-    rows, cost = estimate.rows, estimate.cost
-    money = {"cost in USD": "unknown"}
-    if cost is not None:
-        money = {f"cost in USD, {name}": amount for name, amount in cost.to_json().items()}
-    return _table(
-        {
-            "rows to send": count(rows.todo),
-            "answered before": count(rows.kept),
-            "answered by an equal row": count(rows.equal),
-            "certain to fail": count(rows.failing),
-            "tokens in": count(estimate.tokens.prompt),
-            "tokens out": count(estimate.tokens.completion),
-            **money,
-            "takes": "unknown" if estimate.seconds is None else duration(estimate.seconds),
-        }
-    )
+    """Return the table that an estimate shows people, a line a row."""
+    from parquill.estimate import sections  # noqa: PLC0415 - the engine is loaded where it works
+
+    return [
+        {"figure": ": ".join(filter(None, (section.title, label))), "value": figure, "remark": remark}
+        for section in sections(estimate)
+        for label, figure, remark in section.lines
+    ]
 
 
 def estimate_words(estimate: Estimate) -> str:

@@ -7,6 +7,7 @@
     lines.py      estimate.parquet, a line for each row, written as the walk goes
     sums.py       totals, and the interval around them
     pace.py       how long it takes, from known limits or from the last run
+    narrowing.py  how many rows a calibration should have
     calibrate.py  some rows, sent through the ordinary run, so that the rest is known better
     reckoning.py  `estimate_job`: all of it; the gate of `--max-usd`
     table.py      the table for people
@@ -21,7 +22,7 @@ has in flight is not seen. Paid second tries are not foreseen until receipts sho
 """
 
 from parquill.estimate.reckoning import estimate_job, refuse_above
-from parquill.estimate.table import render_estimate
+from parquill.estimate.table import render_estimate, sections
 from parquill.estimate.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "estimate_job",
     "refuse_above",
     "render_estimate",
+    "sections",
 ]

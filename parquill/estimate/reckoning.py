@@ -26,6 +26,7 @@ from parquill.chat import PICO
 from parquill.clock import Clock, SystemClock
 from parquill.errors import EndpointRefusedError, EstimateAboveError, JobError, Stop
 from parquill.estimate.calibrate import choose_rows
+from parquill.estimate.narrowing import rows_wanted
 from parquill.estimate.opening import PartsOf
 from parquill.estimate.pace import pace
 from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf, realm_of
@@ -197,6 +198,7 @@ class _Desk:
             by=self._options.by,
             groups=_groups(totals, walk.groups),
             comparison=_comparison(walk.sums) if self._options.compare else (),
+            narrowing=rows_wanted(walk.sums, lessons.counter, lessons.length, facts.price, lessons.surplus),
         )
         return dataclasses.replace(estimate, notices=(*opened.shape.notices, *_notices(job, facts, estimate)))
 

@@ -71,11 +71,11 @@ class Errors:
     answer: float = 0.0
 
     @classmethod
-    def of(cls, sums: Sums, counter: TokenCounter, length: AnswerLength) -> Errors:
-        """Return them as receipts tell them."""
+    def of(cls, sums: Sums, counter: TokenCounter, length: AnswerLength, worth: float = 1.0) -> Errors:
+        """Return them as receipts tell them, or as `worth` times as many such receipts would."""
         return cls(
-            counter.error(sums.rows, sums.text_tokens, sums.text_squares, sums.images),
-            length.error(sums.rows, sums.prompt_tokens, sums.images),
+            counter.error(sums.rows, sums.text_tokens, sums.text_squares, sums.images, worth),
+            length.error(sums.rows, sums.prompt_tokens, sums.images, worth),
         )
 
 
@@ -87,6 +87,8 @@ class Totals:
     errors: Errors
     price: Price | None
     surplus: Surplus = field(default_factory=Surplus)
+    worth: float = 1.0
+    """So many times the rows behind `surplus` are taken as seen."""
 
     def expected_pico(self, sums: GroupSums) -> int | None:
         """Expected cost of rows; None where no price is known."""
@@ -114,7 +116,7 @@ class Totals:
         rates, errors = self.price.rates, self.errors
         tokens = (rates.prompt * math.ceil(SIGMAS * errors.prompt)) ** 2
         tokens += (rates.completion * math.ceil(SIGMAS * errors.answer)) ** 2
-        beyond = math.ceil(SIGMAS * self.surplus.error(self.sums.rows, listed))
+        beyond = math.ceil(SIGMAS * self.surplus.error(self.sums.rows, listed, self.worth))
         return math.isqrt((self.surplus.applied(math.isqrt(tokens)) // ATTO_PER_PICO) ** 2 + beyond**2)
 
     def _listed_pico(self, sums: GroupSums) -> int | None:

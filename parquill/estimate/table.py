@@ -1,6 +1,11 @@
-"""The table that an estimate shows people: rows, tokens, cost with its interval, time."""
+"""The table that an estimate shows people: rows, tokens, cost with its interval, time.
+
+`sections` is what it says, as plain texts; a terminal and a flow's artifact each lay it out in their way.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -8,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parquill import advice
+from parquill.estimate.narrowing import NARROW
 from parquill.estimate.values import Estimate
 from parquill.progress import figures_grid
 from parquill.summary import dollars
@@ -15,16 +21,35 @@ from parquill.words import count, counted, duration, percent, printable
 
 _MOST_GROUPS = 20
 
+Line = tuple[str, str, str]
+"""What is told, its figure, and a remark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Lines that belong together; every text is fit for a terminal."""
+
+    title: str
+    lines: list[Line]
+
+
+def sections(estimate: Estimate) -> list[Section]:
+    """Return what an estimate says: the figures, then what was asked for besides."""
+    found = [Section("", _figures(estimate))]
+    if estimate.failing_by_kind:
+        found.append(Section("certain to fail", _failing(estimate)))
+    if estimate.groups:
+        found.append(Section(f"by {printable(estimate.by or '')}", _groups(estimate)))
+    if estimate.comparison:
+        title = "the same tokens at other prices (other models count 10 to 30 % otherwise)"
+        found.append(Section(title, _comparison(estimate)))
+    return found
+
 
 def render_estimate(estimate: Estimate, console: Console) -> None:
     """Print the estimate; every text of foreign origin is made harmless first."""
-    blocks: list[RenderableType] = [_headline(estimate), _figures(estimate)]
-    if estimate.failing_by_kind:
-        blocks.append(_failing(estimate))
-    if estimate.groups:
-        blocks.append(_groups(estimate))
-    if estimate.comparison:
-        blocks.append(_comparison(estimate))
+    blocks: list[RenderableType] = [_headline(estimate)]
+    blocks += [_laid_out(section) for section in sections(estimate)]
     blocks.append(_closing(estimate))
     console.print(Padding(Group(*(Padding(block, (0, 0, 1, 0)) for block in blocks)), (1, 1, 0, 1)))
 
@@ -42,9 +67,9 @@ def _headline(estimate: Estimate) -> Text:
     )
 
 
-def _figures(estimate: Estimate) -> Table:
+def _figures(estimate: Estimate) -> list[Line]:
     rows, tokens = estimate.rows, estimate.tokens
-    lines = [
+    lines: list[Line] = [
         ("to send", count(rows.todo), ""),
         ("kept", count(rows.kept), "answered before"),
         ("equal", count(rows.equal), "answered by another row or output, without a request"),
@@ -58,7 +83,7 @@ def _figures(estimate: Estimate) -> Table:
             *_costs(estimate),
             ("time", *_time(estimate)),
         ]
-    return figures_grid([*lines, ("price", "", printable(estimate.price_line))])
+    return [*lines, ("price", "", printable(estimate.price_line))]
 
 
 def _prompts(estimate: Estimate) -> str:
@@ -76,11 +101,12 @@ def _answers(estimate: Estimate) -> str:
     return f"{estimate.answer_tokens:.0f} a row, {sources[estimate.answer_source]}"
 
 
-def _costs(estimate: Estimate) -> list[tuple[str, str, str]]:
+def _costs(estimate: Estimate) -> list[Line]:
     if (cost := estimate.cost) is None:
         return [("cost", "unknown", "no price is known")]
-    half = max(cost.high_pico - cost.expected_pico, cost.expected_pico - cost.low_pico)
-    share = f", give or take {percent(half / cost.expected_pico)}" if cost.expected_pico else ""
+    share = f", give or take {percent(cost.half)}" if cost.expected_pico else ""
+    if (more := estimate.narrowing) is not None:
+        share += f"; --calibrate {more} would bring it under {percent(NARROW)}"
     return [
         ("cost", dollars(cost.expected_pico), f"expected{_beyond(estimate.surplus - 1)}"),
         ("", f"{dollars(cost.low_pico)} to {dollars(cost.high_pico)}", f"in 95 of 100 cases{share}"),
@@ -103,37 +129,34 @@ def _time(estimate: Estimate) -> tuple[str, str]:
     return duration(estimate.seconds), f"{estimate.pace}{ends}"
 
 
-def _failing(estimate: Estimate) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="red", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for kind, number in sorted(estimate.failing_by_kind.items(), key=lambda item: -item[1]):
-        grid.add_row(printable(kind), count(number), Text(advice.what_to_do(kind)))
-    return grid
+def _failing(estimate: Estimate) -> list[Line]:
+    by_number = sorted(estimate.failing_by_kind.items(), key=lambda item: -item[1])
+    return [(printable(kind), count(number), advice.what_to_do(kind)) for kind, number in by_number]
 
 
-def _groups(estimate: Estimate) -> Table:
+def _groups(estimate: Estimate) -> list[Line]:
     lines = []
     for one in estimate.groups[:_MOST_GROUPS]:
         cost = "unknown" if one.expected_pico is None else dollars(one.expected_pico)
         lines.append((printable(one.value, 60), cost, counted(one.rows, "row")))
     if len(estimate.groups) > _MOST_GROUPS:
         lines.append(("…", "", f"{count(len(estimate.groups) - _MOST_GROUPS)} more, in --json"))
-    return _titled(f"by {printable(estimate.by or '')}", figures_grid(lines))
+    return lines
 
 
-def _comparison(estimate: Estimate) -> Table:
-    lines = [
+def _comparison(estimate: Estimate) -> list[Line]:
+    return [
         (printable(row.model, 60), dollars(row.cost_pico), f"price of {row.as_of}" if row.as_of else "")
         for row in estimate.comparison
     ]
-    return _titled("the same tokens at other prices (other models count 10 to 30 % otherwise)", figures_grid(lines))
 
 
-def _titled(title: str, body: Table) -> Table:
+def _laid_out(section: Section) -> Table:
+    body = figures_grid(section.lines)
+    if not section.title:
+        return body
     grid = Table.grid()
-    grid.add_row(Text(title, "bold"))
+    grid.add_row(Text(section.title, "bold"))
     grid.add_row(body)
     return grid
 

@@ -64,6 +64,12 @@ class Cost:
     rows_pico: tuple[int, ...] = ()
 
     @property
+    def half(self) -> float:
+        """Half of the interval as a share of the expected cost; its larger half where they differ."""
+        half = max(self.high_pico - self.expected_pico, self.expected_pico - self.low_pico)
+        return half / self.expected_pico if self.expected_pico else 0.0
+
+    @property
     def range(self) -> CostRange:
         """What a run is held against afterwards."""
         return CostRange(self.expected_pico, self.low_pico, self.high_pico, self.rows_pico)
@@ -126,6 +132,9 @@ class Estimate:
     groups: tuple[Group, ...] = ()
     comparison: tuple[CostRow, ...] = ()
     calibration: Calibration | None = None
+    narrowing: int | None = None
+    """Rows that `--calibrate` has to send to bring half of the interval under `NARROW`, as far as receipts tell;
+    None where it is, where none were seen, or where half of the rows would not do."""
     notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +153,8 @@ class Estimate:
             data["compare"] = [_compared(row) for row in self.comparison]
         if self.calibration is not None:
             data["calibration"] = {"rows": self.calibration.rows, "cost_usd": usd(self.calibration.cost_pico)}
+        if self.narrowing is not None:
+            data["calibrate"] = self.narrowing
         return data
 
 

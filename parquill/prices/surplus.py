@@ -48,14 +48,15 @@ class Surplus:
         """What to expect of rows that are listed at so much."""
         return listed_pico * round(self.ratio * 10**9) // 10**9
 
-    def error(self, rows: int, listed_pico: int) -> float:
-        """Standard error, in pico-USD, of the cost of so many rows to come that are listed at `listed_pico`."""
+    def error(self, rows: int, listed_pico: int, worth: float = 1.0) -> float:
+        """Standard error, in pico-USD, of the cost of so many rows to come that are listed at `listed_pico`;
+        `worth`: if so many times the rows had been seen."""
         if self.rows < 2 or not self.listed or not rows:
             return 0.0
         ratio = self.paid / self.listed
         squares = self.paid_squares - 2 * ratio * self.products + ratio**2 * self.listed_squares
         one = math.sqrt(max(0.0, squares) / (self.rows - 1)) * self.rows / self.listed
-        return one * listed_pico * math.sqrt(1 / self.rows + 1 / rows)
+        return one * listed_pico * math.sqrt(1 / (self.rows * worth) + 1 / rows)
 
     def dump(self) -> dict[str, float]:
         """The sums as a JSON value."""

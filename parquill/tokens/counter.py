@@ -60,14 +60,15 @@ class TokenCounter:
         self._ahead: dict[str, TextTokens] = {}
         self._before: dict[str, TextTokens] = {}
 
-    def error(self, rows: int, text: float, text_squares: float, images: int) -> float:
+    def error(self, rows: int, text: float, text_squares: float, images: int, worth: float = 1.0) -> float:
         """Standard error of the expected prompt tokens of so many requests together; 1.96 of it hold 95 %.
 
         `text` and `text_squares` are sums over the requests of their texts' tokens, and of their squares.
-        Without receipts all texts share one error, and each has one of its own.
+        Without receipts all texts share one error, and each has one of its own. `worth`: if there were so many
+        times the receipts.
         """
         if rows and self.receipts.count:
-            return self.receipts.error(rows, text, text_squares, images)
+            return self.receipts.error(rows, text, text_squares, images, worth)
         return math.hypot(self._meter.mean_error * text, self._meter.spread * math.sqrt(text_squares))
 
     @property

@@ -91,15 +91,15 @@ class AnswerLength:
         expected = self._guess.expected + self._line.apply(prompt_tokens, images)
         return min(max(expected, 1.0), float(self._max_tokens))
 
-    def error(self, rows: int, prompt_tokens: int, images: int) -> float:
+    def error(self, rows: int, prompt_tokens: int, images: int, worth: float = 1.0) -> float:
         """Standard error of what is expected of so many answers together, whose prompts have so many tokens
-        and pictures together: 1.96 of it hold 95 %."""
+        and pictures together: 1.96 of it hold 95 %. `worth`: if there were so many times the receipts."""
         if not rows:
             return 0.0
         if not self._seen.count:
             return math.hypot(rows * self._guess.mean_error, math.sqrt(rows) * self._guess.spread)
         self._fit()
-        mean_variance = self._line.variance(prompt_tokens / rows, images / rows)
+        mean_variance = self._line.variance(prompt_tokens / rows, images / rows) / worth
         return self._widened * rows * math.sqrt(mean_variance + self._deviation**2 / rows)
 
     def estimate(self) -> LengthEstimate:

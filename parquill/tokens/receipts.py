@@ -66,9 +66,10 @@ class Receipts:
         sums = self._sums.get(provider or "")
         return _solved(sums)[0] if sums else Line()
 
-    def error(self, rows: int, text: float, text_squares: float, images: int) -> float:
+    def error(self, rows: int, text: float, text_squares: float, images: int, worth: float = 1.0) -> float:
         """Standard error of the corrected count of so many requests together, 1.96 of which hold 95 %: `text`
-        and `text_squares` are sums over the requests of their texts' formula tokens, and of their squares."""
+        and `text_squares` are sums over the requests of their texts' formula tokens, and of their squares.
+        `worth`: if there were so many times the receipts."""
         at = text / rows, images / rows
         fits = [(sums.count / self._count, *_solved(sums)) for sums in self._sums.values() if sums.count]
         mean = sum(share * line.apply(*at) for share, line, _ in fits)
@@ -77,7 +78,7 @@ class Receipts:
         own = noise * (rows + TEXT_SD**2 * text_squares) + between * rows
         shared = sum(share**2 * line.variance(*at) for share, line, _ in fits) + between / self._count
         freedom = sum(line.freedom for _, line, _ in fits) + NOISE_WORTH
-        return student(freedom) * math.sqrt(own + rows**2 * shared)
+        return student(freedom) * math.sqrt(own + rows**2 * shared / worth)
 
     def add(self, text: float, images: int, error: float, provider: str | None) -> None:
         """Take a receipt: `error` is what was counted less the formula's whole count."""

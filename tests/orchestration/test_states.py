@@ -138,7 +138,7 @@ def test_an_estimate_says_what_it_knows() -> None:
     assert estimate_words(free) == "Nothing is left to ask: it would cost $0.00."
     assert "at an unknown price" in estimate_words(dataclasses.replace(dear, cost=None))
     assert estimate_words(dear) == "3 rows to send to m: about $1.00 ($0.10 to $10.00, at worst $100.00)."
-    assert {"figure": "cost in USD, high", "value": "10"} in estimate_rows(dear)
+    assert {"figure": "cost", "value": "$1.00", "remark": "expected"} in estimate_rows(dear)
 
 
 def test_a_key_of_an_artifact_has_small_letters_digits_and_dashes() -> None:

@@ -27,10 +27,11 @@ from parquill.emulator.schemas import SchemaWriter
 from parquill.emulator.settings import Spread
 from parquill.emulator.tokens import count_prompt, count_text
 from parquill.estimate.calibrate import strata
+from parquill.estimate.narrowing import rows_wanted
 from parquill.estimate.sums import Errors, Sums, Totals
 from parquill.estimate.values import Cost
 from parquill.job import ModelSettings
-from parquill.prices import Price, PriceSource, Rates
+from parquill.prices import Price, PriceSource, Rates, Surplus
 from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate
 from parquill.words import language_group
 
@@ -120,14 +121,24 @@ class SimulatedJob:
 
     def estimate(self, calibrate: int) -> tuple[Cost, int]:
         """Return the estimate of the rows that are left after calibrating, and what they cost."""
+        left, sums, counter, length = self._learnt(calibrate)
+        cost = Totals(sums, Errors.of(sums, counter, length), self.price).cost()
+        assert cost is not None
+        return cost, sum(self.price.cost_pico(*self.billed[row], int(self.images[row])) for row in left)
+
+    def wanted(self, calibrate: int) -> int | None:
+        """Return how many rows more are said to make the interval narrow, after so many."""
+        _, sums, counter, length = self._learnt(calibrate)
+        return rows_wanted(sums, counter, length, self.price, Surplus())
+
+    def _learnt(self, calibrate: int) -> tuple[list[int], Sums, TokenCounter, AnswerLength]:
+        """The rows that are left after calibrating, their sums, and what was learnt."""
         counter, length = TokenCounter(ModelSettings()), AnswerLength(MAX_TOKENS, self._schema)
         estimates = counter.count_requests(self.requests)
         sent = self._send(calibrate, estimates, counter, length) if calibrate else frozenset()
         left = [row for row in range(len(self.billed)) if row not in sent]
         sums = self._sums(left, counter.count_requests([self.requests[row] for row in left]), length)
-        cost = Totals(sums, Errors.of(sums, counter, length), self.price).cost()
-        assert cost is not None
-        return cost, sum(self.price.cost_pico(*self.billed[row], int(self.images[row])) for row in left)
+        return left, sums, counter, length
 
     def ideal_half(self, calibrate: int) -> float:
         """Half of the 95 % interval, as a share, of one who knows every prompt's tokens and the answers'
