@@ -94,6 +94,11 @@ class Workspace:
         return self.folder / "attempts"
 
     @property
+    def drift(self) -> Path:
+        """A folder with the answers that were billed otherwise than the price of the start says."""
+        return self.folder / "drift"
+
+    @property
     def portions(self) -> Path:
         """A folder with what other processes were asked to do for the run that goes on."""
         return self.folder / "portions"

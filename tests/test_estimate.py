@@ -314,6 +314,11 @@ async def test_rows_that_are_billed_otherwise_than_listed_are_told_and_foreseen(
     for row in rows:
         assert row["cost_usd"] == (row["prompt_tokens"] + 2 * row["completion_tokens"]) * Decimal("0.00000002")
     assert {row["cost_source"] for row in rows} == {"endpoint"}
+    noted = pq.read_table(desk.folder / "out.parquill" / "drift").to_pylist()
+    assert {one["fingerprint"]: one["cost_usd"] for one in noted} == {
+        row["fingerprint"]: row["cost_usd"] for row in rows
+    }
+    assert all(one["cost_usd"] == 2 * one["listed_usd"] for one in noted)
     desk.write(desk.texts(100))
     found = await estimate_job(job)
     assert found.surplus == pytest.approx(2, rel=0.05)
@@ -323,6 +328,7 @@ async def test_rows_billed_as_listed_are_not_worth_a_word(desk: Desk) -> None:
     desk.write(desk.texts(20))
     summary = await run_job(desk.job())
     assert not any("DIFFERS" in one for one in summary.notices)
+    assert not (desk.folder / "out.parquill" / "drift").exists()
     found = await estimate_job(desk.job())
     assert found.surplus == 1
 

@@ -84,6 +84,20 @@ def test_before_it_is_known_who_answers_providers_count_by_their_share() -> None
     assert counter.receipts.for_provider("never seen").apply(text, 0) == 0
 
 
+def test_receipts_of_two_processes_together_are_those_of_one() -> None:
+    one, other, both = (TokenCounter(ModelSettings()) for _ in range(3))
+    for counter, words in ((one, range(20, 60)), (other, range(60, 90))):
+        for number in words:
+            estimate = counter.count(_request(number, number % 2))
+            for taught in (counter, both):
+                taught.observe(estimate, number % 2, round(estimate.formula * 1.05), "A" if number % 3 else "B")
+    one.receipts.merge(other.receipts)
+    assert one.receipts.count == both.receipts.count == 70
+    for words in (30, 200):
+        assert one.count(_request(words, 1)).expected == pytest.approx(both.count(_request(words, 1)).expected, abs=1)
+    assert one.error(10, 900, 81_000, 5) == pytest.approx(both.error(10, 900, 81_000, 5))
+
+
 def test_a_receipt_above_its_bound_alarms_and_raises_all_bounds() -> None:
     counter = TokenCounter(ModelSettings())
     first = counter.count(_request(40))

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from parquill.batch.attach import Attach, Stoppable, Watched
+from parquill.batch.lessons import Lessons
 from parquill.batch.order import Order
 from parquill.batch.post import BEAT, LEASE, PortionProgress, PortionReport, Post
 from parquill.clock import Clock
@@ -60,7 +61,8 @@ def _report(order: Order, post: Post, summary: RunSummary) -> None:
     with Glance.at(order.workspace.ledger) as glance:
         assert glance is not None
         spent, stop = glance.totals(), summary.stopped_by
-    post.close(PortionReport(spent, None if stop is None else (stop, summary.stop_message or "")))
+    why = None if stop is None else (stop, summary.stop_message or "")
+    post.close(PortionReport(spent, why, Lessons.kept(order.workspace)))
 
 
 def _on_a_lead(post: Post, clock: Clock, parent: int | None) -> Attach:

@@ -80,7 +80,7 @@ class Attempts:
         policy: RetryPolicy,
         clock: Clock,
         rng: random.Random,
-        evidence: EvidenceFile | None = None,
+        evidence: EvidenceFile[AttemptEvidence] | None = None,
     ) -> None:
         self._gate = gate
         self._ledger = ledger

@@ -9,6 +9,7 @@ from typing import Any
 from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
 from parquill.batch.attempts import Asked, Attempts, Pictures
 from parquill.batch.endpoint import EndpointFacts
+from parquill.batch.evidence import DriftEvidence, EvidenceFile
 from parquill.batch.lessons import Lessons
 from parquill.batch.rows import PreparedRow
 from parquill.batch.rungs import RungChoice
@@ -57,6 +58,8 @@ class Rooms:
     gate: Gate
     attempts: Attempts
     clock: Clock
+    drift: EvidenceFile[DriftEvidence]
+    """Takes the answers that were billed otherwise than the price of the start says."""
 
 
 class _Talk:
@@ -183,7 +186,7 @@ class Conversations:
                 talk.first = None
                 return None
             return self._without_answer(asked, verdict, talk.estimated)
-        self._learn(talk, estimate, verdict.completion)
+        self._learn(talk, asked, estimate, verdict.completion)
         answer = rooms.shape.parse(verdict.completion, talk.rung)
         if answer.ok:
             self._rungs.confirm()
@@ -238,14 +241,19 @@ class Conversations:
             talk.listed = price.cost_pico(estimate.expected, length, talk.images)
             talk.estimated = self._rooms.lessons.surplus.applied(talk.listed)
 
-    def _learn(self, talk: _Talk, estimate: TokenEstimate, completion: ChatCompletion) -> None:
+    def _learn(self, talk: _Talk, asked: Asked, estimate: TokenEstimate, completion: ChatCompletion) -> None:
         """Take an answer's receipt; a second try tells nothing of how long first answers are."""
         usage, price, lessons = completion.usage, self._rooms.facts.price, self._rooms.lessons
         if usage is None:
             return
         counts = usage.prompt_tokens, usage.completion_tokens, talk.images
         if price is not None and usage.cost_pico is not None:
-            lessons.drift.add(usage.cost_pico, self._price_of(price, completion.provider).cost_pico(*counts))
+            listed = self._price_of(price, completion.provider).cost_pico(*counts)
+            if lessons.drift.add(usage.cost_pico, listed):
+                place, now = asked.place, int(self._rooms.clock.wall() * 1_000_000)
+                self._rooms.drift.add(
+                    DriftEvidence.of(place.part, place.row, place.fingerprint, completion, usage, listed, now)
+                )
         if not talk.reasks:
             lessons.length.observe(usage.completion_tokens, usage.prompt_tokens, talk.images)
             if price is not None:

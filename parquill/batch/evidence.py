@@ -1,6 +1,9 @@
-"""The attempts table: what each request gave, kept where the job wants it (`output.keep_attempts`).
+"""Tables about single requests, beside the output: `attempts` and `drift`.
 
-One Parquet file for every thousand attempts, in the run's own folder beside the output, written
+`attempts`: what each request gave, kept where the job wants it (`output.keep_attempts`). `drift`: the answers that
+were billed otherwise than their tokens cost at the price of the run's start; there is none where all were.
+
+One Parquet file for every thousand lines, in the run's own folder beside the output, written
 whole. It is evidence, not the books: what a kill -9 takes of it (the last unfinished file) is
 in the ledger all the same, without its raw text.
 """
@@ -8,17 +11,21 @@ in the ledger all the same, without its raw text.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parquill.chat import ChatCompletion, Usage
 from parquill.results import money_array
 from parquill.storage import Storage
 from parquill.workspace import Workspace
 
 _ROWS_PER_FILE = 1_000
-_SCHEMA = pa.schema(
+_MONEY = pa.decimal128(18, 12)
+_ATTEMPTS = pa.schema(
     [
         ("part", pa.string()),
         ("row", pa.int32()),
@@ -29,11 +36,25 @@ _SCHEMA = pa.schema(
         ("error_kind", pa.string()),
         ("error_message", pa.string()),
         ("text", pa.string()),
-        ("cost_usd", pa.decimal128(18, 12)),
+        ("cost_usd", _MONEY),
         ("cost_source", pa.string()),
         ("prompt_tokens", pa.int64()),
         ("completion_tokens", pa.int64()),
         ("latency_ms", pa.int32()),
+        ("ended_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_DRIFT = pa.schema(
+    [
+        ("part", pa.string()),
+        ("row", pa.int32()),
+        ("fingerprint", pa.string()),
+        ("generation_id", pa.string()),
+        ("provider", pa.string()),
+        ("prompt_tokens", pa.int64()),
+        ("completion_tokens", pa.int64()),
+        ("cost_usd", _MONEY),
+        ("listed_usd", _MONEY),
         ("ended_at", pa.timestamp("us", tz="UTC")),
     ]
 )
@@ -60,27 +81,75 @@ class AttemptEvidence:
     ended_at: int
 
 
-class EvidenceFile:
-    """Takes attempts and writes them away in whole files."""
+@dataclass(frozen=True, slots=True)
+class DriftEvidence:
+    """One answer's bill, and what its tokens cost at the price of the start. `row` counts within the part."""
 
-    def __init__(self, folder: Storage, prefix: str) -> None:
+    part: str
+    row: int
+    fingerprint: str | None
+    generation_id: str | None
+    provider: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    cost_pico: int
+    listed_pico: int
+    ended_at: int
+
+    @classmethod
+    def of(
+        cls,
+        part: str,
+        row: int,
+        fingerprint: bytes | None,
+        completion: ChatCompletion,
+        usage: Usage,
+        listed_pico: int,
+        ended_at: int,
+    ) -> DriftEvidence:
+        """Name an answer whose bill, `usage.cost_pico`, is not what it is listed at; `ended_at` in unix microseconds."""
+        return cls(
+            part=part,
+            row=row,
+            fingerprint=fingerprint.hex() if fingerprint else None,
+            generation_id=completion.generation_id,
+            provider=completion.provider,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost_pico=usage.cost_pico or 0,
+            listed_pico=listed_pico,
+            ended_at=ended_at,
+        )
+
+
+Evidence = TypeVar("Evidence", AttemptEvidence, DriftEvidence)
+
+
+class EvidenceFile(Generic[Evidence]):
+    """Takes lines of one table and writes them away in whole files; where there are none, there is no file."""
+
+    def __init__(self, folder: Storage, prefix: str, schema: pa.Schema) -> None:
         """`prefix` makes the names of this process's files its own."""
         self._folder = folder
         self._prefix = prefix
-        self._rows: list[AttemptEvidence] = []
+        self._schema = schema
+        self._rows: list[Evidence] = []
         self._files = 0
         self._writes: set[asyncio.Task[None]] = set()
 
-    @classmethod
-    def begin(cls, workspace: Workspace, prefix: str) -> EvidenceFile:
-        """Make the folder of attempts beside an output ready."""
-        folder = Storage.at(workspace.attempts)
-        folder.make_ready()
-        return cls(folder, prefix)
+    @staticmethod
+    def of_attempts(workspace: Workspace, prefix: str) -> EvidenceFile[AttemptEvidence]:
+        """Begin the table of attempts beside an output."""
+        return EvidenceFile(Storage.at(workspace.attempts), prefix, _ATTEMPTS)
 
-    def add(self, attempt: AttemptEvidence) -> None:
-        """Keep one attempt; a full file is written on a thread."""
-        self._rows.append(attempt)
+    @staticmethod
+    def of_drift(workspace: Workspace, prefix: str) -> EvidenceFile[DriftEvidence]:
+        """Begin the table of bills that differ from the price, beside an output."""
+        return EvidenceFile(Storage.at(workspace.drift), prefix, _DRIFT)
+
+    def add(self, line: Evidence) -> None:
+        """Keep one line; a full file is written on a thread."""
+        self._rows.append(line)
         if len(self._rows) >= _ROWS_PER_FILE:
             write = asyncio.create_task(self._write())
             self._writes.add(write)
@@ -96,16 +165,20 @@ class EvidenceFile:
     async def _write(self) -> None:
         rows, self._rows = self._rows, []
         self._files += 1
-        name = f"{self._prefix}-{self._files:06d}.parquet"
-        await asyncio.to_thread(self._folder.write_whole, name, lambda sink: pq.write_table(_table(rows), sink))
+        await asyncio.to_thread(self._write_file, f"{self._prefix}-{self._files:06d}.parquet", rows)
+
+    def _write_file(self, name: str, rows: list[Evidence]) -> None:
+        self._folder.make_ready()
+        table = _table(rows, self._schema)
+        self._folder.write_whole(name, lambda sink: pq.write_table(table, sink))
 
 
-def _table(rows: list[AttemptEvidence]) -> pa.Table:
+def _table(rows: Sequence[AttemptEvidence | DriftEvidence], schema: pa.Schema) -> pa.Table:
     values = [asdict(row) for row in rows]
     columns = [
-        money_array([row["cost_pico"] for row in values])
-        if field.name == "cost_usd"
+        money_array([row[field.name.replace("_usd", "_pico")] for row in values])
+        if field.type == _MONEY
         else pa.array([row[field.name] for row in values], field.type)
-        for field in _SCHEMA
+        for field in schema
     ]
-    return pa.table(columns, schema=_SCHEMA)
+    return pa.table(columns, schema=schema)

@@ -1,13 +1,15 @@
 """What a job's receipts say of its tokens and its cost, kept beside the output so that the next run begins with it.
 
 One file, `learned.json` in the run's own folder: sums, never a row. It belongs to one realm and
-to one way of asking (model, prompt, schema, sampling); a job that asks otherwise begins anew.
+to one way of asking (model, prompt, schema, sampling); a job that asks otherwise begins anew. Where several
+processes ask a run, each begins with nothing, and the run learns from all of them (`merge`).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from parquill.batch.prepare import Prepared
@@ -35,9 +37,33 @@ class Lessons:
         """Begin with what was learned before; a file that cannot be read is as none."""
         job, settings = opened.job, opened.asking.settings_digest
         length = AnswerLength(job.model.max_tokens, opened.shape.json_schema)
-        receipts, surplus = _loaded(_read(workspace, settings, realm), length)
+        known = cls.kept(workspace)
+        ours = (known.get("settings"), known.get("realm")) == (settings, realm)
+        receipts, surplus = _loaded(known if ours else {}, length)
         counter = TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode(), receipts=receipts)
         return cls(counter, length, surplus, settings, realm)
+
+    @staticmethod
+    def kept(workspace: Workspace) -> dict[str, Any]:
+        """Return what was kept beside an output; nothing where it cannot be read."""
+        try:
+            return dict(json.loads((workspace.folder / _NAME).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def merge(self, told: Mapping[str, Any]) -> None:
+        """Learn what another process of this run kept; what was asked otherwise, or cannot be read, is as nothing."""
+        if (told.get("settings"), told.get("realm")) != (self.settings, self.realm):
+            return
+        try:
+            receipts, surplus = Receipts.load(told["receipts"]), Surplus.load(told["surplus"])
+            drift = Drift(**told["drift"])
+            self.length.load(told["lengths"])
+        except (KeyError, TypeError, ValueError):
+            return
+        self.counter.receipts.merge(receipts)
+        self.surplus.merge(surplus)
+        self.drift.merge(drift)
 
     def keep(self, workspace: Workspace) -> None:
         """Write down what is known now."""
@@ -47,17 +73,9 @@ class Lessons:
             "receipts": self.counter.receipts.dump(),
             "lengths": self.length.dump(),
             "surplus": self.surplus.dump(),
+            "drift": asdict(self.drift),
         }
         workspace.storage().write_whole(_NAME, lambda sink: sink.write(json.dumps(data).encode()))
-
-
-def _read(workspace: Workspace, settings: str, realm: str) -> dict[str, Any]:
-    path = workspace.folder / _NAME
-    try:
-        data = json.loads(path.read_bytes())
-        return dict(data) if (data["settings"], data["realm"]) == (settings, realm) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def _loaded(known: dict[str, Any], length: AnswerLength) -> tuple[Receipts, Surplus]:

@@ -17,14 +17,15 @@ import asyncio
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from parquill.batch.ask import close_portion
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.order import Order, Spread, Spreading, Stopped
 from parquill.batch.plan import RunPlan
-from parquill.batch.post import LEASE, Post
+from parquill.batch.post import LEASE, PortionReport, Post
 from parquill.clock import Clock
 from parquill.errors import OutputError
 from parquill.job import BudgetSettings, LimitSettings, Secret
@@ -43,11 +44,13 @@ class Portions:
 
     def __init__(self, workspace: Workspace, ledger: Ledger, clock: Clock, spread: Spread | None) -> None:
         self._folder = workspace.portions
-        self._attempts = workspace.attempts
+        self._kept = (workspace.attempts, workspace.drift)
         self._label = workspace.output
         self._ledger = ledger
         self._clock = clock
         self._spread = spread
+        self.learned: list[Mapping[str, Any]] = []
+        """What the portions that were taken over learned from their receipts."""
 
     @property
     def shares(self) -> bool:
@@ -96,7 +99,10 @@ class Portions:
                 await self._close(order, post)
             elif not ended:
                 await asyncio.to_thread(self._refuse_working, post)
-        spent = await asyncio.to_thread(_spent, order, post)
+        report = await asyncio.to_thread(post.report)
+        if report is not None:
+            self.learned.append(report.learned)
+        spent = await asyncio.to_thread(_spent, order, post, report)
         realm = EMULATOR if order.emulated else ""
         for entry in await asyncio.to_thread(output.files):
             if not entry.name.endswith(".parquet"):
@@ -124,9 +130,10 @@ class Portions:
 
     def _remove(self, order: Order, path: Path) -> None:
         workspace, output = order.workspace, Storage.at(order.output)
-        for file in sorted(workspace.attempts.glob("*")):
-            self._attempts.mkdir(exist_ok=True)
-            file.rename(self._attempts / f"{order.id}-{file.name}")
+        for theirs, ours in zip((workspace.attempts, workspace.drift), self._kept, strict=True):
+            for file in sorted(theirs.glob("*")):
+                ours.mkdir(exist_ok=True)
+                file.rename(ours / f"{order.id}-{file.name}")
         for entry in output.files():
             output.remove(entry.name)
         Post(order.place).remove()
@@ -141,9 +148,8 @@ def _standing_in(folder: str) -> contextlib.AbstractContextManager[None]:
     return contextlib.chdir(folder) if Path(folder).is_dir() else contextlib.nullcontext()
 
 
-def _spent(order: Order, post: Post) -> Spend:
+def _spent(order: Order, post: Post, report: PortionReport | None) -> Spend:
     """What a portion booked; its whole share where only its machine knows."""
-    report = post.report()
     if report is not None:
         return report.spent
     if not is_remote(order.output) or not post.begun:

@@ -4,7 +4,7 @@
     word.json      the run's, every few seconds: that it lives, and whether to stop
     begun.json     the process's, before it sends anything
     progress.json  the process's, every few seconds: what it did so far
-    report.json    the process's, at its end: what it spent, and why it stopped early
+    report.json    the process's, at its end: what it spent and learned, and why it stopped early
 
 A process that cannot read its order does not see what the run sees, and asks nothing. One that
 hears no word for `LEASE` seconds stops by itself: its run is gone.
@@ -80,10 +80,11 @@ class PortionProgress:
 
 @dataclass(frozen=True, slots=True)
 class PortionReport:
-    """A portion's end: what its ledger has booked, and why it stopped with rows left."""
+    """A portion's end: what its ledger has booked, why it stopped with rows left, and what receipts taught it."""
 
     spent: Spend
     stopped: Stopped | None = None
+    learned: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Post:
@@ -148,8 +149,9 @@ class Post:
         found = self._read(_REPORT)
         if found is None:
             return None
-        stopped = found["stopped"]
-        return PortionReport(Spend(**found["spent"]), None if stopped is None else (Stop(stopped[0]), stopped[1]))
+        stopped, learned = found["stopped"], found.get("learned", {})
+        why = None if stopped is None else (Stop(stopped[0]), stopped[1])
+        return PortionReport(Spend(**found["spent"]), why, learned)
 
     def remove(self) -> None:
         """Take everything away."""

@@ -14,7 +14,7 @@ from parquill.batch.attach import Attach, unwatched
 from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR
-from parquill.batch.evidence import EvidenceFile
+from parquill.batch.evidence import DriftEvidence, EvidenceFile
 from parquill.batch.examples import with_pictures
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
@@ -88,7 +88,11 @@ class Session:
 
     @functools.cached_property
     def _lessons(self) -> Lessons:
-        return Lessons.take_up(self._opened, self._place.workspace, self._realm)
+        """Asked for first when the portions have ended: what was known before, and what they learned."""
+        lessons = Lessons.take_up(self._opened, self._place.workspace, self._realm)
+        for told in self._place.portions.learned:
+            lessons.merge(told)
+        return lessons
 
     def _refuse_unpriced(self) -> None:
         if self._job.budget.usd is not None and self._facts.price is None:
@@ -139,7 +143,9 @@ class Session:
         crowded = (await self._ledger.totals(run)).requests > before.requests or self._options.is_crowded
         job, gate = self._job, await self._means.gate(run, crowded=crowded, sharers=self._options.sharers)
         rungs = self._rungs()
-        evidence = self._evidence(run)
+        name = f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}"
+        drift = EvidenceFile.of_drift(self._place.workspace, name)
+        evidence = EvidenceFile.of_attempts(self._place.workspace, name) if job.output.keep_attempts else None
         attempts = Attempts(
             gate,
             self._ledger,
@@ -157,7 +163,7 @@ class Session:
             ledger=self._ledger,
             output=self._place.output,
             publisher=self._publisher(plan, rungs),
-            conversations=Conversations(self._rooms(asking, gate, attempts), rungs, alarm=self._notice_once),
+            conversations=Conversations(self._rooms(asking, gate, attempts, drift), rungs, alarm=self._notice_once),
             attempts=attempts,
             gate=gate,
             tally=tally,
@@ -177,19 +183,14 @@ class Session:
         except asyncio.CancelledError:
             cancelled = True  # every row stands in the output: the list and the books follow, then it is passed on
         finally:
-            if evidence is not None:
-                await evidence.close()
+            for table in (evidence, drift):
+                if table is not None:
+                    await table.close()
         watch.state()
         summary = await self._close(plan, run, loop, watch, before)
         if cancelled:
             raise asyncio.CancelledError
         return summary
-
-    def _evidence(self, run: int) -> EvidenceFile | None:
-        """Begin a file for the attempts' bodies, where the job keeps them."""
-        if not self._job.output.keep_attempts:
-            return None
-        return EvidenceFile.begin(self._place.workspace, f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}")
 
     def _keep_deadline(self, loop: RunLoop) -> None:
         if self._options.deadline is None:
@@ -205,7 +206,7 @@ class Session:
         rungs = ladder(mode, parameters, self._opened.shape)
         return RungChoice(rungs, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
-    def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts) -> Rooms:
+    def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts, drift: EvidenceFile[DriftEvidence]) -> Rooms:
         opened, job = self._opened, self._job
         return Rooms(
             job=job,
@@ -217,6 +218,7 @@ class Session:
             gate=gate,
             attempts=attempts,
             clock=self._clock,
+            drift=drift,
         )
 
     def _publisher(self, plan: RunPlan, rungs: RungChoice) -> Publisher:

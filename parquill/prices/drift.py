@@ -21,12 +21,18 @@ class Drift:
     billed_pico: int = 0
     listed_pico: int = 0
 
-    def add(self, billed_pico: int, listed_pico: int) -> None:
-        """Take an answer's bill, and what its tokens cost at the price of the start."""
-        if abs(billed_pico - listed_pico) > NOTICED * listed_pico:
-            self.answers += 1
-            self.billed_pico += billed_pico
-            self.listed_pico += listed_pico
+    def add(self, billed_pico: int, listed_pico: int) -> bool:
+        """Take an answer's bill, and what its tokens cost at the price of the start; return whether they differ."""
+        differs = abs(billed_pico - listed_pico) > NOTICED * listed_pico
+        if differs:
+            self.merge(Drift(1, billed_pico, listed_pico))
+        return differs
+
+    def merge(self, other: Drift) -> None:
+        """Take the answers of another process that asked for the same run."""
+        self.answers += other.answers
+        self.billed_pico += other.billed_pico
+        self.listed_pico += other.listed_pico
 
     def told(self) -> str | None:
         """Say it to people; None where every answer was billed as listed."""
@@ -37,7 +43,8 @@ class Drift:
         answers = "1 answer was" if self.answers == 1 else f"{self.answers:,} answers were"
         return (
             f"THE PRICE DIFFERS: {answers} billed at {_usd(self.billed_pico)} together, where the price of the start "
-            f"gives {_usd(self.listed_pico)}{change if self.listed_pico else ''}. Each row's cost_usd is its bill"
+            f"gives {_usd(self.listed_pico)}{change if self.listed_pico else ''}. Each row's cost_usd is its bill; "
+            "those rows are listed beside the output, in the folder drift"
         )
 
 

@@ -36,6 +36,11 @@ class Surplus:
         self.products += float(paid_pico) * listed_pico
         self.listed_squares += float(listed_pico) ** 2
 
+    def merge(self, other: Surplus) -> None:
+        """Take all rows of another process that asked for the same job."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
     @property
     def ratio(self) -> float:
         """What to expect of rows to come, for each dollar that one answer of each is listed at."""

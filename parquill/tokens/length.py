@@ -138,8 +138,9 @@ class AnswerLength:
         return _moved(self._seen, self._guess.expected).dump()
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up what `dump` returned in an earlier run. Raises `ValueError` when it is something else."""
-        self._seen = _moved(RidgeSums.load(state), -self._guess.expected)
+        """Take what `dump` returned elsewhere, besides what was seen here. Raises `ValueError` when it is something
+        else."""
+        self._seen.merge(_moved(RidgeSums.load(state), -self._guess.expected))
         self._fitted_at = 0
 
 

@@ -94,6 +94,14 @@ class Receipts:
         """Raise all bounds so that one of `upper` would have held `counted`, and a tenth beyond."""
         self._upper_factor = max(self._upper_factor, self._upper_factor * counted / max(upper, 1) * 1.1)
 
+    def merge(self, other: Receipts) -> None:
+        """Take all receipts of another process that asked for the same job."""
+        for name, sums in other._sums.items():
+            self._sums.setdefault(name, RidgeSums()).merge(sums)
+        self._count += other._count
+        self._upper_factor = max(self._upper_factor, other._upper_factor)
+        self._renew()
+
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         providers = {name: sums.dump() for name, sums in self._sums.items()}

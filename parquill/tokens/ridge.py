@@ -72,6 +72,13 @@ class RidgeSums:
         xy[2] += weight * images * y
         self.yy += weight * y * y
 
+    def merge(self, other: RidgeSums) -> None:
+        """Take all observations of another."""
+        self.count += other.count
+        self.xx = [one + more for one, more in zip(self.xx, other.xx, strict=True)]
+        self.xy = [one + more for one, more in zip(self.xy, other.xy, strict=True)]
+        self.yy += other.yy
+
     def solve(self, deviations: Sequence[float], noise: float) -> Line:
         """Fit the line; `deviations` are the prior's, one sigma each, `noise` is the variance of a weight of 1."""
         a, b, c, d, e, f = self.xx

@@ -23,6 +23,7 @@ from parquill.batch import RunOptions, run_job
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log, read_log
 from parquill.errors import JobError, Stop
+from parquill.estimate import estimate_job
 from parquill.job import Job
 from parquill.portions import spread_here
 from parquill.summary import RunSummary
@@ -79,6 +80,20 @@ def processes() -> list[psutil.Process]:
 
 def bill(folder: Path) -> Counter[str]:
     return Counter(entry.body for entry in iter_log(folder / "bill.jsonl"))
+
+
+async def test_a_run_learns_from_what_its_portions_were_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says where they were billed otherwise: the job names half of what the endpoint asks."""
+    price = {"prompt": "0.00000001", "completion": "0.00000002"}
+    async with shared(tmp_path, monkeypatch, rows=60) as (job, emulator):
+        job["model"]["price"] = price
+        summary = await run(job)
+        assert emulator.stats().requests == summary.rows.ok == 60
+        found = await estimate_job(load_job(job))
+    assert found.receipts == 60
+    assert found.surplus == pytest.approx(2, rel=0.05)
+    assert any("60 answers were billed" in notice for notice in summary.notices)
+    assert pq.read_table(tmp_path / "out.parquill" / "drift").num_rows == 60
 
 
 async def test_two_processes_make_the_table_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
