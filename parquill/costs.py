@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,11 @@ class Quantiles:
     def add(self, number: int) -> None:
         """Count a number; what is not above zero counts as zero."""
         self._classes[int(math.log(number) * _CLASSES) if number > 0 else -1] += 1
+
+    def add_all(self, numbers: Sequence[int]) -> None:
+        """Count many numbers at once."""
+        classes, log = _CLASSES, math.log
+        self._classes.update([int(log(number) * classes) if number > 0 else -1 for number in numbers])
 
     @property
     def count(self) -> int:

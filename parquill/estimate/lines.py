@@ -24,7 +24,8 @@ from parquill.results import money_array
 from parquill.storage import ByteSink
 
 _MONEY = pa.decimal128(18, 12)
-_ROWS_PER_GROUP = 131_072
+_ROWS_PER_GROUP = 32_768
+"""They wait in memory until they are written: 200 bytes each, encoded and not."""
 
 
 @dataclass(slots=True)

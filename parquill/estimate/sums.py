@@ -10,6 +10,7 @@ cheapest to the dearest of them. The statistics are floats; from tokens on, mone
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -56,11 +57,22 @@ class Sums(GroupSums):
     """Of the prompts, what stands in texts: pictures are known exactly."""
     text_squares: float = 0.0
 
-    def add_content(self, text_tokens: float, images: int) -> None:
-        """Add what a row's prompt is made of."""
-        self.images += images
-        self.text_tokens += text_tokens
-        self.text_squares += text_tokens * text_tokens
+    def add_rows(
+        self,
+        prompts: Sequence[int],
+        answers: Sequence[float],
+        prompts_pico: Sequence[int],
+        texts: Sequence[float],
+        images: Sequence[int],
+    ) -> None:
+        """Add rows: of each its expected tokens, its prompt's cost, and what its prompt is made of."""
+        self.rows += len(prompts)
+        self.prompt_tokens += sum(prompts)
+        self.answer_tokens += sum(answers)
+        self.prompt_pico += sum(prompts_pico)
+        self.images += sum(images)
+        self.text_tokens += sum(texts)
+        self.text_squares += sum(text * text for text in texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from parquill.estimate.lines import Figures, LineWriter
 from parquill.estimate.opening import Parts, PartsOf
 from parquill.estimate.planning import FAILING, Sorted, Sorter
 from parquill.estimate.sums import GroupSums, Sums
+from parquill.prices import ATTO_PER_PICO
 from parquill.storage import ByteSink
 from parquill.tokens import TokenEstimate
 from parquill.words import language_group
@@ -37,6 +38,10 @@ class Ask:
     row: PreparedRow
     request: ChatRequest
     images: int
+
+
+Going = tuple[Ask, TokenEstimate, float]
+"""A row that is sent, its prompt's tokens, and the tokens that its answer is expected to have."""
 
 
 class Walk:
@@ -89,15 +94,17 @@ class Walk:
         for first in range(0, len(rows.asked), _BATCH):
             asks = self._requests(rows, found, rows.asked[first : first + _BATCH])
             estimates = self._counter.count_requests([ask.request for ask in asks])
+            going: list[Going] = []
             for ask, estimate in zip(asks, estimates, strict=True):
                 answer = self._length.expect(estimate.expected, ask.images)
                 if kind := self._never(estimate, answer):
                     self._fail(rows, found, ask.row, kind)
-                    continue
-                place = ask.row.row - start
-                pico = self._add(found, place, ask, estimate, answer)
-                if values is not None:
-                    self._group(values[place], estimate.expected, answer, pico)
+                else:
+                    going.append((ask, estimate, answer))
+            prompts_pico = self._add(found, start, going)
+            if values is not None:
+                for (ask, estimate, answer), pico in zip(going, prompts_pico, strict=True):
+                    self._group(values[ask.row.row - start], estimate.expected, answer, pico)
         return found
 
     def _requests(self, rows: Sorted, found: Figures, asked: Sequence[PreparedRow]) -> list[Ask]:
@@ -123,27 +130,40 @@ class Walk:
         found.faults[place] = kind.value
         self.faults[kind.value] += 1
 
-    def _add(self, found: Figures, place: int, ask: Ask, estimate: TokenEstimate, answer: float) -> int:
-        """Add a row to send to the sums, and its line; returns its prompt's cost."""
-        sums, price, expected, images = self.sums, self._facts.price, estimate.expected, ask.images
-        whole = round(answer)
-        prompt_pico, full, worst = 0, None, None
-        if price is not None:
-            prompt_pico = price.cost_pico(expected, 0, images)
-            full = self._surplus.applied(price.cost_pico(expected, whole, images))
-            worst = price.worst_pico(estimate.upper, self._opened.job.model.max_tokens, images)
-            sums.worst_pico += worst
-            self.costs.add(full)
-        sums.add(expected, answer, prompt_pico)
-        sums.add_content(estimate.formula - images * self._image_tokens, images)
-        found.places.append(place)
-        found.images.append(images)
-        found.writing.append(language_group(ask.row.text))
-        found.prompt_tokens.append(expected)
-        found.answer_tokens.append(whole)
-        found.expected_pico.append(full)
-        found.worst_pico.append(worst)
-        return prompt_pico
+    def _add(self, found: Figures, start: int, going: Sequence[Going]) -> list[int]:
+        """Add rows to send to the sums, and their lines; returns what each costs besides its answer."""
+        images = [ask.images for ask, _, _ in going]
+        prompts = [estimate.expected for _, estimate, _ in going]
+        answers = [round(answer) for _, _, answer in going]
+        prompts_pico = self._price(found, going, images, prompts, answers)
+        aside = self._image_tokens
+        texts = [estimate.formula - ask.images * aside for ask, estimate, _ in going]
+        self.sums.add_rows(prompts, [answer for _, _, answer in going], prompts_pico, texts, images)
+        found.places += [ask.row.row - start for ask, _, _ in going]
+        found.images += images
+        found.writing += [language_group(ask.row.text) for ask, _, _ in going]
+        found.prompt_tokens += prompts
+        found.answer_tokens += answers
+        return prompts_pico
+
+    def _price(
+        self, found: Figures, going: Sequence[Going], images: list[int], prompts: list[int], answers: list[int]
+    ) -> list[int]:
+        """Note what rows cost, expected and at worst; returns what each is listed at besides its answer."""
+        price, most = self._facts.price, self._opened.job.model.max_tokens
+        if price is None:
+            found.expected_pico += [None] * len(going)
+            found.worst_pico += [None] * len(going)
+            return [0] * len(going)
+        listed = [*map(price.cost_pico, prompts, answers, images)]
+        full = [*map(self._surplus.applied, listed)] if self._surplus.rows else listed
+        worst = [price.worst_pico(estimate.upper, most, ask.images) for ask, estimate, _ in going]
+        self.costs.add_all(full)
+        self.sums.worst_pico += sum(worst)
+        found.expected_pico += full
+        found.worst_pico += worst
+        rate = price.rates.completion
+        return [pico - rate * answer // ATTO_PER_PICO for pico, answer in zip(listed, answers, strict=True)]
 
     def _group(self, value: object, prompt_tokens: int, answer: float, prompt_pico: int) -> None:
         name = "(null)" if value is None else str(value)
@@ -153,4 +173,4 @@ class Walk:
 
 
 def _images(parts: Parts) -> int:
-    return sum(isinstance(part, ImagePart) for part in parts) if parts else 0
+    return [*map(type, parts)].count(ImagePart)

@@ -165,9 +165,15 @@ class SimulatedJob:
 
     def _sums(self, left: Sequence[int], estimates: Sequence[TokenEstimate], length: AnswerLength) -> Sums:
         sums = Sums()
-        for row, one in zip(left, estimates, strict=True):
-            images = int(self.images[row])
-            sums.add(one.expected, length.expect(one.expected, images), self.price.cost_pico(one.expected, 0, images))
-            sums.add_content(one.formula - 260 * images, images)
-            sums.worst_pico += self.price.worst_pico(one.upper, MAX_TOKENS, images)
+        images = [int(self.images[row]) for row in left]
+        prompts = [one.expected for one in estimates]
+        sums.add_rows(
+            prompts,
+            [length.expect(prompt, pictures) for prompt, pictures in zip(prompts, images, strict=True)],
+            [self.price.cost_pico(prompt, 0, pictures) for prompt, pictures in zip(prompts, images, strict=True)],
+            [one.formula - 260 * pictures for one, pictures in zip(estimates, images, strict=True)],
+            images,
+        )
+        for one, pictures in zip(estimates, images, strict=True):
+            sums.worst_pico += self.price.worst_pico(one.upper, MAX_TOKENS, pictures)
         return sums
