@@ -99,6 +99,31 @@ def test_on_texts_held_back_a_job_is_within_3_percent_and_a_text_within_15(
     assert max(single for _, single in found.values()) < 0.15, found
 
 
+@pytest.mark.parametrize("origin", ["nadesiko3", *sources.OTHER_MANUALS])
+def test_japanese_that_the_fit_has_not_seen_is_within_the_same_bounds(
+    tokenizer: Tokenizer, meter: FittedMeter, origin: str
+) -> None:
+    """A programming language's pages (npm), and Debian's manuals (apt) by others than those it learned from."""
+    try:
+        texts = _pages_of_nadesiko() if origin == "nadesiko3" else sources.manual(origin)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"{origin} cannot be fetched: {error}")
+    pieces = [text for text in sources.joined(texts, random.Random(3), 200, 450) if len(text) >= 200]
+    truth = _count(tokenizer, pieces)
+    expected, upper = meter.measure_many(pieces)
+    assert len(pieces) >= 50
+    assert (upper >= truth).all()
+    assert abs(expected.sum() / truth.sum() - 1) < 0.03
+    assert np.percentile(np.abs(expected / truth - 1), 95) < 0.15
+
+
+def _pages_of_nadesiko() -> list[str]:
+    folder = sources.fetch_npm("nadesiko3", "3.7.22", "")
+    pages = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.md"))]
+    paragraphs = (" ".join(text.split()) for page in pages for text in page.split("\n\n"))
+    return [text for text in paragraphs if sources.is_japanese(text)]
+
+
 def test_no_bound_is_below_the_truth_in_any_language(tokenizer: Tokenizer, meter: FittedMeter) -> None:
     for code in sources.declaration_codes():
         texts = sources.declaration(code)

@@ -11,6 +11,9 @@ from benchmarks.token_fit import generated, sources
 GENERATED = 1500
 """Texts of each generated kind to learn from."""
 
+JAPANESE = 3
+"""How often Japanese sentences are gone through."""
+
 
 @dataclass
 class Corpora:
@@ -32,6 +35,8 @@ def gather(seed: int = 1) -> Corpora:
         salad = sources.word_salad(language, rng)
         corpora.learn += [("salad", text) for text in sources.joined(salad, rng, 40, 900)]
     _translations(corpora, rng)
+    _messages(corpora, rng)
+    _japanese(corpora, rng)
     _generated(corpora, rng)
     return corpora
 
@@ -67,6 +72,23 @@ def _translations(corpora: Corpora, rng: random.Random) -> None:
         fifth = len(messages) // 5
         corpora.learn += [("translations", text) for text in sources.joined(messages[fifth:], rng, 40, 900)]
         corpora.hold_back("interface messages", language, sources.joined(messages[:fifth], rng, 200, 700))
+
+
+def _messages(corpora: Corpora, rng: random.Random) -> None:
+    for messages in sources.compiler_messages().values():
+        rng.shuffle(messages)
+        corpora.learn += [("messages", text) for text in sources.joined(messages, rng, 40, 900)]
+
+
+def _japanese(corpora: Corpora, rng: random.Random) -> None:
+    """Words drawn one by one do not make Japanese, whose endings run together; there is little that anyone wrote
+    among the other sources, so it is joined in another order each time."""
+    for texts in (sources.compiler_messages()["ja"], sources.editor_texts(), *map(sources.manual, sources.MANUALS)):
+        for _ in range(JAPANESE):
+            rng.shuffle(texts)
+            corpora.learn += [("Japanese", text) for text in sources.joined(texts, rng, 40, 900)]
+    for package in sources.OTHER_MANUALS:
+        corpora.hold_back("Japanese manuals", package, sources.joined(sources.manual(package), rng, 200, 450))
 
 
 def _generated(corpora: Corpora, rng: random.Random) -> None:

