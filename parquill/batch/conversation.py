@@ -251,9 +251,8 @@ class Conversations:
             listed = self._price_of(price, completion.provider).cost_pico(*counts)
             if lessons.drift.add(usage.cost_pico, listed):
                 place, now = asked.place, int(self._rooms.clock.wall() * 1_000_000)
-                self._rooms.drift.add(
-                    DriftEvidence.of(place.part, place.row, place.fingerprint, completion, usage, listed, now)
-                )
+                at = place.part, place.row, place.fingerprint
+                self._rooms.drift.add(DriftEvidence.of(completion, listed, now, at=at))
         if not talk.reasks:
             lessons.length.observe(usage.completion_tokens, usage.prompt_tokens, talk.images)
             if price is not None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parquill.chat import ChatCompletion, Usage
+from parquill.chat import ChatCompletion
 from parquill.results import money_array
 from parquill.storage import Storage
 from parquill.workspace import Workspace
@@ -98,16 +98,11 @@ class DriftEvidence:
 
     @classmethod
     def of(
-        cls,
-        part: str,
-        row: int,
-        fingerprint: bytes | None,
-        completion: ChatCompletion,
-        usage: Usage,
-        listed_pico: int,
-        ended_at: int,
-    ) -> DriftEvidence:
-        """Name an answer whose bill, `usage.cost_pico`, is not what it is listed at; `ended_at` in unix microseconds."""
+        cls, completion: ChatCompletion, listed_pico: int, ended_at: int, *, at: tuple[str, int, bytes | None]
+    ) -> Self:
+        """Note the bill of an answer, its `usage.cost_pico`; `at` are its part, row and fingerprint."""
+        (part, row, fingerprint), usage = at, completion.usage
+        assert usage is not None
         return cls(
             part=part,
             row=row,
