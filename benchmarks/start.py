@@ -2,7 +2,8 @@
 
 `parquill run` on the sample job (pictures, schema, budget) against an endpoint in this process,
 which notes when the first chat completion is asked for. The output is new each time, so nothing
-is skipped; the first of the runs is not counted (the disk's cache is cold then).
+is skipped; the first of the runs is not counted (the disk's cache is cold then). What a Python takes
+to load the three largest libraries and to end stands beside it: that much no program can save that uses them.
 
     python -m benchmarks.start [ROUNDS]
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from benchmarks.lean_endpoint import Lean
 
 JOB = "configs/caption.yaml"
+LIBRARIES = "import aiohttp, pyarrow.parquet, pydantic"
 
 
 class Noting(Lean):
@@ -48,12 +50,10 @@ async def first_request(folder: Path, port: int) -> tuple[float, float]:
     return seconds, after.children_user + after.children_system - before.children_user - before.children_system
 
 
-async def said(*arguments: str) -> float:
-    """Seconds until a command has said its piece."""
+async def ended(*arguments: str) -> float:
+    """Seconds until a Python has come to its end."""
     started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "parquill", *arguments, stdout=asyncio.subprocess.DEVNULL
-    )
+    process = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL)
     await process.wait()
     return time.perf_counter() - started
 
@@ -62,15 +62,17 @@ async def main(rounds: int) -> None:
     """Measure and print medians."""
     server = await asyncio.get_running_loop().create_server(Noting, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    starts, helps = [], []
+    starts, helps, libraries = [], [], []
     for _ in range(rounds + 1):
         with tempfile.TemporaryDirectory() as name:
             starts.append(await first_request(Path(name), port))
-        helps.append(await said("--help"))
+        helps.append(await ended("-m", "parquill", "--help"))
+        libraries.append(await ended("-c", LIBRARIES))
     seconds, cpu = (statistics.median(column) for column in zip(*starts[1:], strict=True))
     print(f"start to first request, {JOB}: median {seconds:.2f} s, best {min(one for one, _ in starts[1:]):.2f} s")
     print(f"CPU of the whole run of 20 rows, its worker processes with it: median {cpu:.2f} s")
     print(f"--help: median {statistics.median(helps[1:]):.2f} s, best {min(helps[1:]):.2f} s")
+    print(f"{LIBRARIES}: median {statistics.median(libraries[1:]):.2f} s, best {min(libraries[1:]):.2f} s")
     print(f"load {os.getloadavg()[0]:.1f}, {rounds} rounds")
     server.close()
 
