@@ -3,8 +3,8 @@
 The run of `throughput.py` is killed when the endpoint has answered a share of the rows, and started
 again with the same command, KILLS times; the last start runs to its end. Counted is at the
 endpoint, which answers on after its client has died and notes every picture that it was asked
-about: a picture noted twice was paid for twice. Each of those must be one of the requests that
-the ledger holds in doubt; those that were in doubt and asked once had died before they were sent.
+about: a picture noted twice was paid for twice. There may be no more of those than requests that
+the ledger holds in doubt; the others in doubt had died before they were sent.
 Ends with status 1 where a row is lost, an answer is another row's, a second payment is unaccounted
 for, or `parquill verify` finds something.
 
@@ -76,7 +76,7 @@ def judge(folder: Path, rows: int, noted: list[str], verified: dict[str, Any]) -
     wrong = {
         "rows lack their own answer": found != rows,
         "rows were never asked for": len(times) != rows,
-        "second payments are not in doubt": twice > in_doubt,
+        "more was paid twice than is in doubt": twice > in_doubt,
         "verify does not hold": not verified["holds"],
     }
     return [what for what, is_so in wrong.items() if is_so]
