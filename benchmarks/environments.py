@@ -49,8 +49,14 @@ def _python(name: str) -> Path:
     if not whole.exists():
         print(f"making the environment of {name}: {folder}", file=sys.stderr)
         uv = str(Path(sys.executable).with_name("uv"))
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
         pins = ["--python", str(python), "--require-hashes", str(lock)]
-        subprocess.run([uv, "pip", "sync", "--quiet", "--compile-bytecode", *pins], check=True)
+        try:
+            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+            subprocess.run([uv, "pip", "sync", "--quiet", "--compile-bytecode", *pins], check=True)
+        except (OSError, subprocess.CalledProcessError) as fault:
+            raise SystemExit(
+                f"The environment of {name} could not be made ({fault}). It needs uv (`make test` brings it) and a "
+                "package index; without them: --sides bare parquill"
+            ) from fault
         whole.touch()
     return python
