@@ -2,10 +2,12 @@
 
 The same typed job, with everything on, against the lean endpoint: `parquill run`, the flow against a running
 server, and a run shared by two processes of this machine, by Dask's and by Ray's (where they are
-installed). CPU is that of a command with all its children, the server's apart, seen five times a second. Start-up is a
-run of 100 rows; what comes beyond it is the work. `make demo` is measured as a user types it.
+installed). CPU is that of a command and its children, the server's apart: as the system counts it at their end,
+or as it was seen five times a second where that is more (Ray does not wait for its processes). Start-up is a run of
+100 rows; what comes beyond it is the work. The sides take turns, round by round; each figure is the median of the
+rounds. `make demo` is measured as a user types it.
 
-    python -m benchmarks.production [--rows 10000] [--only run flow local dask ray demo]
+    python -m benchmarks.production [--rows 10000] [--rounds 3] [--only run flow local dask ray demo]
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -50,16 +54,17 @@ def measure(words: list[str], environment: dict[str, str], log: Path) -> tuple[f
     with log.open("ab") as sink:
         process = subprocess.Popen(words, env=environment, stdout=sink, stderr=subprocess.STDOUT)
     root = psutil.Process(process.pid)
-    while process.poll() is None:
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
         with contextlib.suppress(psutil.Error):
             for one in (root, *root.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
                     spent = one.cpu_times()
                     used[one.pid, one.create_time()] = spent.user + spent.system
         time.sleep(0.2)
+    process.returncode, counted = os.waitstatus_to_exitcode(ended[1]), ended[2].ru_utime + ended[2].ru_stime
     if process.returncode:
         raise SystemExit(f"{words} ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
-    return time.perf_counter() - started, sum(used.values())
+    return time.perf_counter() - started, max(counted, sum(used.values()))
 
 
 @contextlib.contextmanager
@@ -86,42 +91,60 @@ def server(folder: Path, environment: dict[str, str], sides: list[str]) -> Itera
         process.wait()
 
 
-def show(side: str, small: tuple[float, float], whole: tuple[float, float], rows: int) -> float:
+Ends = tuple[tuple[float, float], tuple[float, float]]
+"""Wall and CPU seconds of a run of `SMALL` rows, and of one of all rows."""
+
+
+def one_round(side: str, folder: Path, rows: int, base_url: str, environment: dict[str, str]) -> Ends:
+    """Run a side twice, each time from nothing."""
+    ends = []
+    for count in (SMALL, rows):
+        for left in ("out", "out.parquill"):
+            shutil.rmtree(folder / left, ignore_errors=True)
+        job_file = folder / f"job-{count}.json"
+        job_file.write_text(json.dumps(job(folder, count, base_url)))
+        ends.append(measure(command(side, job_file), environment, folder / "log"))
+    return ends[0], ends[1]
+
+
+def show(side: str, rounds: list[Ends], rows: int) -> float:
     """Print a side's line; return its CPU seconds for each 1,000 requests."""
-    each = (whole[1] - small[1]) / (rows - SMALL) * 1000
-    rate = (rows - SMALL) / max(whole[0] - small[0], 1e-9)
-    print(f"{side:8}{small[0]:>12.1f}{small[1]:>14.1f}{rate:>10,.0f}{each:>18.3f}", flush=True)
-    return each
+    wall, cpu = (statistics.median(small[which] for small, _ in rounds) for which in (0, 1))
+    works = [(whole[0] - small[0], whole[1] - small[1]) for small, whole in rounds]
+    rate = statistics.median((rows - SMALL) / max(seconds, 1e-9) for seconds, _ in works)
+    each = sorted(spent / (rows - SMALL) * 1000 for _, spent in works)
+    spread = f"{each[0]:.3f} to {each[-1]:.3f}"
+    print(f"{side:8}{wall:>12.1f}{cpu:>14.1f}{rate:>10,.0f}{statistics.median(each):>18.3f}  {spread}", flush=True)
+    return statistics.median(each)
+
+
+def is_there(side: str) -> bool:
+    """Whether a side is measured in rounds, and installed."""
+    return side != "demo" and (side not in {"dask", "ray"} or importlib.util.find_spec(side) is not None)
 
 
 def main() -> None:
     """Measure the sides that were asked for and that are installed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=list(SIDES), choices=SIDES)
     options = parser.parse_args()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**kept, "RAY_AUTH_MODE": "disabled", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    found = {}
     with (
         tempfile.TemporaryDirectory() as name,
         endpoint(0.0) as base_url,
         server(Path(name), environment, options.only) as prefect,
     ):
         folder = Path(name)
-        print(f"{options.rows:,} rows, load {os.getloadavg()[0]:.1f}")
-        print(f"{'':8}{'start-up s':>12}{'start-up CPU':>14}{'req/s':>10}{'CPU s per 1,000':>18}")
-        for side in options.only:
-            if side == "demo" or (side in {"dask", "ray"} and importlib.util.find_spec(side) is None):
-                continue
-            ends = []
-            for rows in (SMALL, options.rows):
-                for left in ("out", "out.parquill"):
-                    subprocess.run(["rm", "-rf", str(folder / left)], check=True)
-                job_file = folder / f"job-{rows}.json"
-                job_file.write_text(json.dumps(job(folder, rows, base_url)))
-                ends.append(measure(command(side, job_file), environment, folder / "log"))
-            found[side] = show(side, ends[0], ends[1], options.rows)
+        print(f"{options.rows:,} rows, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}")
+        print(f"{'':8}{'start-up s':>12}{'start-up CPU':>14}{'req/s':>10}{'CPU s per 1,000':>18}  from, to")
+        rounds: dict[str, list[Ends]] = {side: [] for side in options.only if is_there(side)}
+        for _ in range(options.rounds):
+            for side, ends in rounds.items():
+                ends.append(one_round(side, folder, options.rows, base_url, environment))
+        found = {side: show(side, ends, options.rows) for side, ends in rounds.items()}
         spent = [one.cpu_times() for one in (prefect, *prefect.children(recursive=True))] if prefect else []
     if {"run", "flow"} <= found.keys():
         print(f"flow over engine: {100 * (found['flow'] / found['run'] - 1):+.1f} % of CPU, start-up aside")

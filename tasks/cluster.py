@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from parquill.batch.post import Post
 
 _TURN = 1.0
+_STARTS = 3
+"""Ray gives its processes 30 seconds to come up, which a busy machine may not."""
 
 
 class ClusterCrew:
@@ -67,13 +69,17 @@ class ClusterCrew:
                 waiting = [future for future in waiting if not self._has_ended(future)]
 
     def _start(self) -> None:
-        if self._started:
-            return
-        try:
-            self._open.enter_context(self._runner)
-        except Exception as fault:  # each cluster has faults of its own
-            raise UsageError(f"run.engine: there is no cluster: {fault}") from fault
-        self._started = True
+        for left in range(_STARTS - 1, -1, -1):
+            if self._started:
+                return
+            runner = self._runner.duplicate()
+            try:
+                self._runner = self._open.enter_context(runner)
+                self._started = True
+            except Exception as fault:  # each cluster has faults of its own
+                if not left:
+                    raise UsageError(f"run.engine: there is no cluster: {fault}") from fault
+                self._logger.warning("the cluster did not come up and is started anew: %s", printable(str(fault)))
 
     def _has_ended(self, future: Any) -> bool:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cloudpickle
 import pytest
@@ -42,11 +42,23 @@ class Recording(ThreadPoolTaskRunner):
         return super().submit(task, parameters, *rest, **more)
 
 
+class Late(Recording):
+    """A cluster that comes up at the second try; so many were started."""
+
+    starts = 0
+
+    def __enter__(self) -> Self:
+        type(self).starts += 1
+        if self.starts == 1:
+            raise TimeoutError("the current node timed out during startup")
+        return super().__enter__()
+
+
 @flow(validate_parameters=False)
-async def shared(job: dict[str, Any]) -> Any:
+async def shared(job: dict[str, Any], runner: type[Recording] = Recording) -> Any:
     """A run whose portions are tasks in threads."""
     async with get_client() as client:
-        crew = ClusterCrew(Recording(max_workers=2), contextvars.copy_context(), str(client.api_url))
+        crew = ClusterCrew(runner(max_workers=2), contextvars.copy_context(), str(client.api_url))
     try:
         return await execute_with(load_job(job), None, crew)
     finally:
@@ -69,6 +81,11 @@ async def test_what_goes_to_a_cluster_is_a_path_and_no_secret(tmp_path: Path, mo
         assert str(tmp_path).encode() in sent
         assert CANARY.encode() not in sent
         assert HOOK.encode() not in sent
+
+
+async def test_a_cluster_that_does_not_come_up_is_started_anew(tmp_path: Path) -> None:
+    summary = await shared(small_job(tmp_path, rows=10, run={"workers": 2, "engine": "ray"}), Late)
+    assert (summary.rows.ok, Late.starts) == (10, 2)
 
 
 @pytest.mark.parametrize("kept", ["environment", "block"])
