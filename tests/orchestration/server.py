@@ -45,7 +45,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(look: Callable[[], T], *, seconds: float = 90.0, what: str = "it") -> T:
+async def until(look: Callable[[], T], *, seconds: float = 240.0, what: str = "it") -> T:
     """Look again and again until there is something to see."""
     clock, end = SystemClock(), time.monotonic() + seconds
     while not (seen := look()):
@@ -79,6 +79,7 @@ class Site:
             "PREFECT_API_URL": self.url,
             "PREFECT_HOME": str(self.folder / "prefect"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # SQLite is locked for longer than ten seconds on a busy disk
             "DO_NOT_TRACK": "1",
             "PYTHONPATH": str(self.clone),
             "COLUMNS": "250",
@@ -163,7 +164,7 @@ class Site:
     def state(self, run: str) -> dict[str, Any]:
         return dict(self.ask(f"/flow_runs/{run}")["state"])
 
-    async def end_of(self, run: str, *, seconds: float = 120.0) -> dict[str, Any]:
+    async def end_of(self, run: str, *, seconds: float = 400.0) -> dict[str, Any]:
         """Return the state that a run ends in."""
 
         def ended() -> dict[str, Any] | None:

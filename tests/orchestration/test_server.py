@@ -21,7 +21,7 @@ from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log
 from tests.orchestration.server import RefusedError, Site, processes_of, site, until
 from tests.orchestration.small_jobs import output_of, paid_twice_is_owned_up_to, small_job, verified
 
-pytestmark = [pytest.mark.prefect_server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.prefect_server, pytest.mark.timeout(900)]
 
 NIGHTLY = "parquill-nightly/nightly-captions"
 TAGGING = "parquill-batch/bulk-tagging"
@@ -111,7 +111,7 @@ async def test_a_schedule_makes_runs_and_a_worker_takes_them(here: Site) -> None
     def done() -> list[dict[str, Any]] | None:
         return here.flow_runs(deployment_id=deployment, state_type="COMPLETED", auto_scheduled=True)
 
-    run = (await until(done, seconds=180, what="a scheduled run's end"))[0]
+    run = (await until(done, what="a scheduled run's end"))[0]
     await here.run("prefect deployment delete parquill-nightly/every-minute")
     assert "44 of 45 rows answered" in run["state"]["message"]
 
@@ -189,8 +189,8 @@ async def test_a_run_whose_machine_died_is_found_out_and_the_next_one_goes_on(he
             os.kill(process, signal.SIGKILL)
         await ready(here)
         following = here.create_run(TAGGING, job=job)
-        assert (await here.end_of(run, seconds=240))["type"] == "CRASHED"
-        assert (await here.end_of(following, seconds=240))["type"] == "COMPLETED"
+        assert (await here.end_of(run))["type"] == "CRASHED"
+        assert (await here.end_of(following))["type"] == "COMPLETED"
     whole(tmp_path, job, deaths=1)
 
 
