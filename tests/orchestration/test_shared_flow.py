@@ -55,10 +55,12 @@ class Late(Recording):
 
 
 @flow(validate_parameters=False)
-async def shared(job: dict[str, Any], runner: type[Recording] = Recording) -> Any:
+async def shared(job: dict[str, Any], late: bool = False) -> Any:
     """A run whose portions are tasks in threads."""
     async with get_client() as client:
-        crew = ClusterCrew(runner(max_workers=2), contextvars.copy_context(), str(client.api_url))
+        crew = ClusterCrew(
+            (Late if late else Recording)(max_workers=2), contextvars.copy_context(), str(client.api_url)
+        )
     try:
         return await execute_with(load_job(job), None, crew)
     finally:
@@ -84,7 +86,7 @@ async def test_what_goes_to_a_cluster_is_a_path_and_no_secret(tmp_path: Path, mo
 
 
 async def test_a_cluster_that_does_not_come_up_is_started_anew(tmp_path: Path) -> None:
-    summary = await shared(small_job(tmp_path, rows=10, run={"workers": 2, "engine": "ray"}), Late)
+    summary = await shared(small_job(tmp_path, rows=10, run={"workers": 2, "engine": "ray"}), late=True)
     assert (summary.rows.ok, Late.starts) == (10, 2)
 
 
