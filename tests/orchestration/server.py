@@ -72,7 +72,8 @@ class Site:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        theirs = ("PREFECT_", "DASK_", "RAY_")  # what flows set for themselves among them
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
         return {
             **kept,
             "PATH": f"{BIN}{os.pathsep}{kept['PATH']}",

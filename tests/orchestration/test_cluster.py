@@ -32,7 +32,11 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.paramet
 
 CANARY = "sk-or-v1-canary-77c1e0b3d4"
 ROWS, IN_FLIGHT = 150, 4
-ENVIRONMENT = {"SOME_KEY": CANARY, "RAY_AUTH_MODE": "disabled"}  # which would leave a token in the user's home
+ENVIRONMENT = {
+    "SOME_KEY": CANARY,
+    "RAY_AUTH_MODE": "disabled",  # it would leave a token in the user's home
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 
 
 @pytest.fixture(scope="module")
