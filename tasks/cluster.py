@@ -119,4 +119,6 @@ def _here(settings: RunSettings) -> dict[str, Any]:
     """A cluster of this machine's processes, for as long as the run takes."""
     if settings.engine == "dask":
         return {"cluster_kwargs": {"n_workers": settings.workers, "threads_per_worker": 1, "dashboard_address": None}}
-    return {"init_kwargs": {"num_cpus": settings.workers, "include_dashboard": False, "log_to_driver": False}}
+    # Without "local" Ray joins whatever cluster it finds on this machine, another run's too.
+    ours = {"address": "local", "include_dashboard": False, "log_to_driver": False}
+    return {"init_kwargs": {"num_cpus": settings.workers, **ours}}
