@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from prefect.client.schemas.objects import State
 
 from parquill.errors import EndpointRefusedError, UsageError
 from parquill.job import load_job
+from parquill.loops import run_alone
 from parquill.summary import EXIT_DONE, EXIT_ROWS_FAILED, RunSummary
 from tasks.states import MismatchError, RunStoppedError
 
@@ -44,7 +44,7 @@ def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyT
         load_job(given["job"], given["overrides"])  # a slip is told at once, not when a server has started
     except UsageError as error:
         parser.exit(_USAGE, f"{parser.prog}: {error}\n")
-    sys.exit(asyncio.run(_run(flow, given)))
+    sys.exit(run_alone(_run(flow, given)))
 
 
 async def _run(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> int:

@@ -127,7 +127,7 @@ async def test_a_wrong_parameter_is_refused_when_the_run_is_created(here: Site, 
 
 async def test_a_cancelled_run_drains_and_the_next_one_goes_on(here: Site, tmp_path: Path) -> None:
     await ready(here)
-    async with slow_job(tmp_path) as (job, emulator):
+    async with slow_job(tmp_path, rows=1200) as (job, emulator):
         run = here.create_run(TAGGING, job=job)
         await begun(emulator)
         await here.run(f"prefect flow-run cancel {run}")
@@ -135,8 +135,9 @@ async def test_a_cancelled_run_drains_and_the_next_one_goes_on(here: Site, tmp_p
         await until(lambda: not processes_of(run), what="the process's end")
         received = output_of(job).column("status").to_pylist().count("ok")
         assert received == emulator.stats().requests, "what was in flight had its time"
-        assert received < 120
-        assert (await here.end_of(here.create_run(TAGGING, job=job)))["type"] == "COMPLETED"
+        assert received < 1200, "the command takes its time, the run a minute"
+        rest = here.create_run(TAGGING, job=job, overrides={"limits.max_in_flight": 100})
+        assert (await here.end_of(rest))["type"] == "COMPLETED"
     whole(tmp_path, job)
 
 
