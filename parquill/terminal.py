@@ -71,6 +71,7 @@ def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
 
     def stop(number: signal.Signals) -> None:
         received.append(number)
+        signal.alarm(0)  # Ray's crash handler hears the signal first and leaves three seconds until it aborts us
         if number is signal.SIGHUP:
             _look_away(shown_on)
         again = len(received) > 1
