@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from moto.server import ThreadedMotoServer
 
 from parquill.errors import ManifestError, OutputError, StorageFaultError
@@ -65,6 +69,37 @@ def test_what_fails_while_being_made_is_never_put(storage: Storage) -> None:
     with pytest.raises(StorageFaultError, match="half a part"):
         storage.write_whole(NAME, write)
     assert storage.files() == []
+
+
+class Forgetful(MemoryFileSystem):  # type: ignore[misc] # fsspec has no types
+    """Takes so many uploads, says that all went well, and keeps nothing of them."""
+
+    cachable = False
+
+    def __init__(self, uploads: int) -> None:
+        super().__init__()
+        self.store: dict[str, Any] = {}
+        self.pseudo_dirs = [""]
+        self.uploads = uploads
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        file = super()._open(path, mode, **options)
+        if mode == "rb" or self.uploads == 0:
+            return file
+        self.uploads -= 1
+        return io.BytesIO()
+
+
+@pytest.mark.parametrize(("uploads", "stands"), [(1, True), (2, False)])
+def test_an_upload_that_leaves_nothing_is_put_once_more(uploads: int, stands: bool) -> None:
+    store = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(Forgetful(uploads)))
+    storage = Storage("gs://bucket", store, "bucket", None, OutputError)
+    if stands:
+        write_part(storage, NAME, TABLE, ABOUT)
+        assert read_part(storage, NAME).equals(TABLE)
+    else:
+        with pytest.raises(StorageFaultError, match=r"bytes were put, 0 stand there"):
+            write_part(storage, NAME, TABLE, ABOUT)
 
 
 def test_files_are_found_by_pattern(storage: Storage) -> None:

@@ -23,6 +23,7 @@ from parquill.storage.patterns import glob_regex
 Check = Callable[[Any], object]
 """Reads a `pyarrow.NativeFile` back and raises when it is not what was meant."""
 
+_PUTS = 2
 _WHOLE_BYTES = 2**20
 """Objects up to this size are fetched whole."""
 _LEFTOVER = re.compile(r"^\.part-[0-9a-f]{32}\.tmp$")
@@ -233,9 +234,13 @@ class Storage:
         buffer = io.BytesIO()
         write(buffer)
         data = buffer.getbuffer()
-        with self._filesystem.open_output_stream(self._path(name)) as stream:
-            stream.write(data)
-        if (stands := self._length(name)) != len(data):
+        # An upload that the store refused on its way may end well and leave nothing: it is put once more.
+        for _ in range(_PUTS):
+            with self._filesystem.open_output_stream(self._path(name)) as stream:
+                stream.write(data)
+            if (stands := self._length(name)) == len(data):
+                break
+        else:
             raise StorageFaultError(f"{self.where(name)}: {len(data)} bytes were put, {stands} stand there")
         if check:
             with self.open(name) as file:

@@ -70,7 +70,7 @@ def google(folder: Path) -> Iterator[Bucket]:
         urllib.request.urlopen(request).close()
         files = pyarrow.fs.GcsFileSystem(anonymous=True, scheme="http", endpoint_override=host)
         options = f"?scheme=http&endpoint_override={host}"
-        yield Bucket(lambda path: f"gs://anonymous@bucket/{path}{options}", files, "anonymous@", flaky)
+        yield Bucket(lambda path: f"gs://anonymous@bucket/{path}{options}", files, None, flaky)
 
 
 @contextlib.contextmanager
