@@ -63,7 +63,7 @@ test-cluster: .venv/.dev  ## runs shared among the workers of real Dask and Ray 
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/cluster.lock
 	$(BIN)/python -m pytest -m cluster tests/orchestration
 
-test-real: .venv/.dev  ## a real Gemma 3 on llama.cpp, LiteLLM, OpenRouter's SDK, stores, pictures and PDFs of others; some 1 GB goes to ~/.cache/parquill
+test-real: .venv/.dev  ## a real Gemma 3 on llama.cpp, LiteLLM, OpenRouter's SDK, stores, pictures and PDFs of others; some 2.5 GB go to ~/.cache/parquill
 	$(BIN)/python -m pytest -m real -rs -n 0 --durations=10
 
 lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml

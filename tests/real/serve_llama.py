@@ -21,6 +21,7 @@ def main(model: str, port: str, slots: str, template: str, alias: str, vision: s
     settings.hostnames, settings.port = ["127.0.0.1"], int(port)
     settings.n_parallel, settings.n_ctx = int(slots), int(slots) * CONTEXT
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = 2
+    settings.cpuparams.poll = settings.cpuparams_batch.poll = 0  # threads that spin while they wait starve each other
     settings.model_alias = {alias}
     settings.use_jinja, settings.chat_template = True, Path(template).read_text(encoding="utf-8")
     settings.endpoint_metrics = settings.offline = True

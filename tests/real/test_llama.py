@@ -38,6 +38,7 @@ TAGGING: dict[str, Any] = {
 }
 
 
+@pytest.mark.timeout(1800)
 async def test_a_hundred_rows_in_six_languages_fit_the_schema_within_the_limits(
     llama: Server, tmp_path: Path, tokenizer_json: Path
 ) -> None:
