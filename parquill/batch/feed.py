@@ -131,7 +131,7 @@ class Feed:
 
     async def open_blank(self, plan: OpenSlice) -> SliceWork:
         """Open a slice that neither ledger nor output knows, for writing it as a whole."""
-        held = await self._ledger.slice(plan.slice.part, f"{plan.digest}{self._realm}")
+        held = await self._ledger.slice(plan.slice.part, plan.ledger_digest(self._realm))
         return SliceWork(plan, held.id)
 
     async def _load(self) -> None:
@@ -189,7 +189,7 @@ class Feed:
 
     async def _open_slice(self, plan: OpenSlice) -> SliceWork:
         ledger = self._ledger
-        held = await ledger.slice(plan.slice.part, f"{plan.digest}{self._realm}")
+        held = await ledger.slice(plan.slice.part, plan.ledger_digest(self._realm))
         if plan.old is not None and plan.carried:
             await ledger.lift(plan.old.part_id, (), list(self._carried(plan, held.id)))
         work = self.works[plan.number] = SliceWork(plan, held.id)

@@ -30,15 +30,9 @@ from parquill.batch.scan import scan
 from parquill.batch.shelf import Shelf, archive_entry
 from parquill.errors import PASSING_KINDS, ErrorKind, ManifestError, OutputError
 from parquill.job import Job
+from parquill.ledger import SliceRecord
 from parquill.manifest import Manifest, Slice
-from parquill.results import (
-    ItemResult,
-    PartInfo,
-    Status,
-    read_part,
-    read_part_info,
-    results_in,
-)
+from parquill.results import ItemResult, PartInfo, Status, read_part, read_part_info, results_in
 from parquill.storage import Storage
 
 FORMAT = 1
@@ -63,6 +57,10 @@ class OpenSlice:
     """The old part is still true of every row, if not the last word: it may stay when the run stops."""
     held: int | None = None
     """The ledger's slice with outcomes of an earlier process, where there is one."""
+
+    def ledger_digest(self, realm: str) -> str:
+        """By which digest the ledger knows this state of the slice."""
+        return f"{self.digest}{realm}"
 
     def keeps(self, row: int) -> bool:
         """Whether the old part's row stands for this one."""
@@ -153,11 +151,8 @@ class Planner:
                 open_slices.append(OpenSlice(one, number, digests[one.part], old=info))
         wanted = {one.part for one in self._manifest.slices}
         orphans = tuple(info for name, info in parts.items() if name not in wanted)
-        held = self._held(shelf, open_slices)
-        matched = tuple(
-            replace(one, held=held.get(one.slice.part))
-            for one in sorted(self._match_all(open_slices, shelf), key=lambda one: one.number)
-        )
+        open_slices = self._held(shelf, open_slices)
+        matched = tuple(sorted(self._match_all(open_slices, shelf), key=lambda one: one.number))
         for orphan in orphans:
             self._lift(shelf, orphan, results_in(orphan, read_part(self._output, orphan.name)), range(orphan.rows))
         kept_ok, kept_errors = self._kept(complete, matched)
@@ -182,17 +177,15 @@ class Planner:
         columns = self._manifest.columns.needed(self._reader.columns)
         return scan(self._manifest, columns, settings=settings, stamp=self._reader.stamp).digests
 
-    def _held(self, shelf: Shelf, open_slices: Sequence[OpenSlice]) -> Mapping[str, int]:
-        """Return the ledger's slices by part; outcomes of those that are others now move to the archive."""
-        realm = EMULATOR if self._emulated else ""
-        digests = {one.slice.part: f"{one.digest}{realm}" for one in open_slices}
-        held = {}
-        for record in shelf.slices():
-            if digests.get(record.name) == record.digest:
-                held[record.name] = record.id
-            else:
+    def _held(self, shelf: Shelf, open_slices: Sequence[OpenSlice]) -> list[OpenSlice]:
+        """Join slices and ledger; there, outcomes of slices that are others now move to the archive."""
+        records = shelf.slices()
+        joined = held_in(records, open_slices, EMULATOR if self._emulated else "")
+        ours = {one.held for one in joined}
+        for record in records:
+            if record.id not in ours:
                 shelf.retire(record.id)
-        return held
+        return joined
 
     def _refuse_shrunk(self, parts: Mapping[str, PartInfo], *, allow_shrink: bool) -> None:
         before, now = sum(info.rows for info in parts.values()), self._manifest.rows
@@ -269,7 +262,7 @@ class Planner:
             used.add(place)
         self._lift(shelf, old, results, (row for row in range(old.rows) if row not in used and row not in lifted))
         stands = rows is None and not shelf.lifted_rows(old.part_id)
-        return OpenSlice(one.slice, one.number, one.digest, old, kept_at, carried, stands)
+        return replace(one, kept_at=kept_at, carried=carried, stands=stands)
 
     def _rows_by_key(self, table: pa.Table) -> dict[Any, int]:
         """An older part's rows by key; none where the job named another key then."""
@@ -347,3 +340,9 @@ class Planner:
                 if fingerprint is not None:
                     index.claim(fingerprint, one.number, row)
         return replace(plan, index=index)
+
+
+def held_in(records: Sequence[SliceRecord], slices: Sequence[OpenSlice], realm: str) -> list[OpenSlice]:
+    """Return the slices with what the ledger, of these records, holds of each in a realm."""
+    ids = {(record.name, record.digest): record.id for record in records}
+    return [replace(one, held=ids.get((one.slice.part, one.ledger_digest(realm)))) for one in slices]

@@ -24,7 +24,7 @@ from typing import Any
 from parquill.batch.ask import close_portion
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.order import Order, Spread, Spreading, Stopped
-from parquill.batch.plan import RunPlan
+from parquill.batch.plan import RunPlan, held_in
 from parquill.batch.post import LEASE, PortionReport, Post
 from parquill.clock import Clock
 from parquill.errors import OutputError
@@ -88,9 +88,7 @@ class Portions:
         """Return the plan with what the ledger holds of its slices by now; as it is where nobody else asked any."""
         if self._spread is None:
             return plan
-        held = {(record.name, record.digest): record.id for record in await self._ledger.slices()}
-        now = (dataclasses.replace(one, held=held.get((one.slice.part, f"{one.digest}{realm}"))) for one in plan.open)
-        return dataclasses.replace(plan, open=tuple(now))
+        return dataclasses.replace(plan, open=tuple(held_in(await self._ledger.slices(), plan.open, realm)))
 
     async def _take(self, order: Order, *, ended: bool) -> None:
         output, post = Storage.at(order.output), Post(order.place)
