@@ -146,6 +146,10 @@ def test_a_limit_that_moves_is_followed(kind: str, limit: float, factor: float) 
     assert_followed(unknown(kind, 6, limit=limit), factor)
 
 
+def test_slots_that_held_and_are_halved_are_not_taken_for_a_rate() -> None:
+    assert_followed(unknown("slots", 459), 0.5)
+
+
 def test_without_limits_full_speed_is_reached_in_seconds() -> None:
     traffic = Traffic(latency=0.2, spread=0.1, delay=0.001, jitter=0.001, waiting=1500)
     world = World(LimitSettings(), Server(), seed=7, traffic=traffic)

@@ -13,6 +13,8 @@ ODD_ENOUGH = 3
 ODD_FOR = 120.0
 """A limit on what is in flight refuses at one number and never below. A refusal more than a tenth
 from the last one counts twice, one below it once; three within 120 s speak of another kind."""
+PROVEN = 3
+"""Refusals at one number after which another number is not odd, once: the limit has moved."""
 
 FEWEST = 16
 """Answers that make a round at the least: fewer are too noisy to compare."""
@@ -43,6 +45,7 @@ class SlotSearch:
         "_answers",
         "_base",
         "_cut",
+        "_fitting",
         "_found",
         "_high",
         "_interval",
@@ -82,6 +85,7 @@ class SlotSearch:
         self._cut = SMALL_CUT
         self._odd: deque[float] = deque(maxlen=ODD_ENOUGH)
         self._last = 0
+        self._fitting = 0
         self.refusals = 0
         self._free(now, 0.0)
 
@@ -127,9 +131,13 @@ class SlotSearch:
     def _compare(self, now: float, level: int) -> None:
         """Note what does not fit a limit on what is in flight: it refuses at one number, and not below."""
         if self._last and abs(level - self._last) > max(2.0, ODD * self._last):
-            self._odd.extend((now, now))
+            if self._fitting < PROVEN:
+                self._odd.extend((now, now))
+            self._fitting = 0
         elif self.value < BELOW * self._last:
             self._odd.append(now)
+        else:
+            self._fitting += 1
         self._last = level
 
     def _begin(self, now: float) -> None:
