@@ -167,6 +167,14 @@ async def test_an_unknown_model_names_those_that_are_there(emulator: Emulator, m
 async def test_a_server_that_is_not_there_is_said_so(manifest: Path) -> None:
     diagnosis = await examine(job_at("http://127.0.0.1:9/v1", manifest))
     assert "is the server running?" in diagnosis.findings[0].text
+    assert diagnosis.requests == 0  # none arrived: none is counted
+    assert diagnosis.exit_status == 5
+
+
+async def test_a_request_may_take_what_a_run_gives_it_and_no_longer(emulator: Emulator, manifest: Path) -> None:
+    emulator.plan(Misbehaviour.STALL)
+    diagnosis = await examine(job_at(emulator.base_url, manifest, retry={"deadline_seconds": 0.2}))
+    assert "no whole reply within 0.2 s" in diagnosis.findings[0].text
     assert diagnosis.exit_status == 5
 
 

@@ -68,7 +68,8 @@ class _Examination:
         self._job = opened.job
         self._facts = facts
         self._listing = listing
-        self._trial = Trial(client, facts.price, TokenCounter(opened.job.model))
+        counter, seconds = TokenCounter(opened.job.model), opened.job.retry.deadline_seconds
+        self._trial = Trial(client, facts.price, counter, seconds)
         self._found: list[Finding] = []
 
     async def whole(self) -> Diagnosis:

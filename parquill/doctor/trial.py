@@ -13,15 +13,15 @@ from parquill.replies import Verdict, classify
 from parquill.tokens import TokenCounter, TokenEstimate
 
 MOST = 3
-_SECONDS = 120.0
-"""A local server may have to load the model first."""
 
 
 class Trial:
     """Sends at most three chat requests and adds up what they cost."""
 
-    def __init__(self, client: Client, price: Price | None, counter: TokenCounter) -> None:
+    def __init__(self, client: Client, price: Price | None, counter: TokenCounter, seconds: float) -> None:
+        """Each request may take so many `seconds`, as in a run: a local server may have to load the model first."""
         self._client = client
+        self._seconds = seconds
         self._price = price
         self._counter = counter
         self.sent = 0
@@ -41,7 +41,7 @@ class Trial:
         assert self.left
         images = sum(turn.images for turn in request.turns)
         body = RequestBody(settings).build(request)
-        exchange = await self._client.complete(body, seconds=_SECONDS, on_id=lambda _: None)
+        exchange = await self._client.complete(body, seconds=self._seconds, on_id=lambda _: None)
         self.sent += exchange.sent
         verdict = classify(exchange)
         most = self._price.worst_pico(self.count(request).upper, settings["max_tokens"], images) if self._price else 0
