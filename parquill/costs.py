@@ -47,12 +47,12 @@ class Quantiles:
 
     def add(self, number: int) -> None:
         """Count a number; what is not above zero counts as zero."""
-        self._classes[int(math.log(number) * _CLASSES) if number > 0 else -1] += 1
+        self._classes[_class_of(number)] += 1
 
     def add_all(self, numbers: Sequence[int]) -> None:
         """Count many numbers at once."""
-        classes, log = _CLASSES, math.log
-        self._classes.update([int(log(number) * classes) if number > 0 else -1 for number in numbers])
+        for number, times in Counter(numbers).items():
+            self._classes[_class_of(number)] += times
 
     @property
     def count(self) -> int:
@@ -68,6 +68,10 @@ class Quantiles:
             return ()
         centres = sorted((_centre(place), number) for place, number in self._classes.items())
         return tuple(round(max(0.0, _quantile(centres, share * self.count, deviation))) for share in SHARES)
+
+
+def _class_of(number: int) -> int:
+    return int(math.log(number) * _CLASSES) if number > 0 else -1
 
 
 def _centre(place: int) -> float:

@@ -13,10 +13,13 @@ sampling settings. Never the id, the endpoint's address, the mode, the key or th
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import difflib
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from decimal import Decimal
 from typing import Any
 
 import jinja2
@@ -97,6 +100,27 @@ class UserText:
         self.columns: tuple[str, ...] = used
         """The columns that the text is made of."""
 
+    def render_all(self, columns: Mapping[str, Sequence[Any]], count: int) -> list[str | RowError]:
+        """Return the texts of `count` rows, or why there is none; `columns` hold a value for each row.
+
+        Texts that are nothing but plain values joined are joined by column; all others go through `render`.
+        """
+        template = self._template
+        if isinstance(template, jinja2.Template):
+            texts: list[Any] = [""] * count
+            apart = set(range(count))
+        else:
+            plain = _PLAIN if template else {str}
+            apart = {place for name in self.columns for place in _others(columns[name], plain)}
+            texts = template.render_all(columns, count) if template else list(columns[str(self._column)])
+            apart.update([place for place, text in enumerate(texts) if place not in apart and not text.strip()])
+        for place in apart:
+            try:
+                texts[place] = self.render({name: columns[name][place] for name in self.columns})
+            except RowError as fault:
+                texts[place] = fault
+        return texts
+
     def render(self, row: Mapping[str, Any]) -> str:
         """Return the text for one row; raises `RowError` (bad_row) where it cannot be made."""
         if self._template is None:
@@ -114,6 +138,13 @@ class UserText:
         return text
 
 
+def _others(values: Sequence[Any], kinds: Set[type]) -> list[int]:
+    """The places of values of other kinds."""
+    if kinds >= set(map(type, values)):
+        return []
+    return [place for place, value in enumerate(values) if type(value) not in kinds]
+
+
 def _column_text(column: str, value: object) -> str:
     if value is None:
         raise RowError(ErrorKind.BAD_ROW, f"the prompt is null (column {column!r})")
@@ -122,6 +153,10 @@ def _column_text(column: str, value: object) -> str:
     if not value.strip():
         raise RowError(ErrorKind.BAD_ROW, f"the prompt is empty (column {column!r})")
     return value
+
+
+_PLAIN = frozenset({str, int, float, bool, Decimal, dt.date, dt.datetime})
+"""Kinds of values that hold no null and have a text."""
 
 
 class _Joined:
@@ -145,6 +180,10 @@ class _Joined:
 
     def render(self, values: Mapping[str, Any]) -> str:
         return "".join([str(values[name]) if name else text for text, name in self._pieces])
+
+    def render_all(self, columns: Mapping[str, Sequence[Any]], count: int) -> list[str]:
+        pieces = [map(str, columns[name]) if name else itertools.repeat(text, count) for text, name in self._pieces]
+        return list(map("".join, zip(*pieces, strict=True))) if pieces else [""] * count
 
 
 def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template | _Joined, tuple[str, ...]]:
@@ -210,11 +249,7 @@ class Asking:
         """Return a row's 16 bytes; `pictures` are the identities of its picture values, in order."""
         state = self._base.copy()
         raw = text.encode("utf-8", "surrogatepass")
-        state.update(b"%d:" % len(raw))
-        state.update(raw)
-        for picture in pictures:
-            state.update(b"%d:" % len(picture))
-            state.update(picture)
+        state.update(b"".join([b"%d:%b" % (len(piece), piece) for piece in (raw, *pictures)]))
         return state.digest()
 
     def request(self, text: str, parts: Sequence[str | ImagePart] = (), instruction: str | None = None) -> ChatRequest:

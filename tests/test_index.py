@@ -24,6 +24,20 @@ def test_the_first_place_that_claims_a_fingerprint_keeps_it(numbers: list[int]) 
         assert index.find(fingerprint(number)) == first.get(number)
 
 
+@given(st.lists(st.lists(st.integers(0, 60), max_size=30), max_size=6))
+def test_rows_that_claim_together_get_what_each_gets_alone(slices: list[list[int]]) -> None:
+    marks = [bytes(16), *map(fingerprint, range(1, 61))]
+    together, alone = FingerprintIndex(61), FingerprintIndex(61)
+    for number, wanted in enumerate(slices):
+        rows = [3 * row for row in range(len(wanted))]
+        found = together.claim_all([marks[one] for one in wanted], number, rows)
+        claimed = [alone.claim(marks[one], number, row) for one, row in zip(wanted, rows, strict=True)]
+        assert found == [place in (None, (number, row)) for place, row in zip(claimed, rows, strict=True)]
+        assert together.claim_all([marks[one] for one in wanted], number, rows) == found
+    assert [together.find(mark) for mark in marks] == [alone.find(mark) for mark in marks]
+    assert together.is_full == alone.is_full
+
+
 def test_fingerprints_that_share_their_slot_do_not_hide_each_other() -> None:
     index = FingerprintIndex(20)
     size = 31

@@ -32,7 +32,7 @@ def test_a_tokenizer_file_counts_exactly_and_its_bound_is_the_count(tokenizer_fi
     estimate = counter.count(_chat("red bag red bag bag"))
     assert estimate.expected == estimate.upper == 9 + 5
     assert counter.error(rows=1, text=9.0, text_squares=81.0, images=0) == 0
-    assert counter.count_requests([_chat("red"), _chat(""), _chat("bag bag")]) == [
+    assert list(counter.count_requests([_chat("red"), _chat(""), _chat("bag bag")])) == [
         counter.count(_chat(text)) for text in ("red", "", "bag bag")
     ]
 

@@ -129,8 +129,8 @@ def test_another_system_text_is_not_taken_for_the_one_before() -> None:
 def test_many_requests_count_as_each_alone() -> None:
     counter = _counter(TEN)
     chats = [_chat(("ten",)), _chat((PICTURE, "ten", PICTURE, "two"), system="sys"), _chat((PICTURE,)), _chat(("",))]
-    assert counter.count_requests(chats) == [counter.count(chat) for chat in chats]
-    assert counter.count_requests([]) == []
+    assert list(counter.count_requests(chats)) == [counter.count(chat) for chat in chats]
+    assert list(counter.count_requests([])) == []
 
 
 def test_text_a_server_may_add_raises_the_bound_only() -> None:

@@ -8,6 +8,9 @@ a place compares the whole fingerprint there before using what stands in it.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
+
+import numpy as np
 
 _SLOTS_PER_ROW = 1.5
 _ROW_BITS = 24
@@ -37,6 +40,27 @@ class FingerprintIndex:
         self._keys[slot] = key
         self._places[slot] = slice_number << _ROW_BITS | row
         return None
+
+    def claim_all(self, fingerprints: Sequence[bytes], slice_number: int, rows: Sequence[int]) -> list[bool]:
+        """Claim a slice's rows in their order; returns of each whether its place is, or was already, the first.
+
+        All of them go from slot to slot together: equal ones meet, and the first of them takes the slot.
+        """
+        held, taken = np.frombuffer(self._keys, np.uint64), np.frombuffer(self._places, np.uint64)
+        keys = np.frombuffer(b"".join(fingerprints), "<u8")[::2].astype(np.uint64)
+        keys[keys == 0] = 1
+        places = np.array(rows, np.uint64) | np.uint64(slice_number << _ROW_BITS)
+        slots = (keys % np.uint64(self._size)).astype(np.int64)
+        looking = np.arange(len(keys))
+        while len(looking):
+            at = slots[looking]
+            free = looking[held[at] == 0][::-1]  # of several assignments to one slot the last one stands
+            held[slots[free]], taken[slots[free]] = keys[free], places[free]
+            self._free -= int(np.count_nonzero(taken[slots[free]] == places[free]))
+            looking = looking[held[at] != keys[looking]]
+            slots[looking] = (slots[looking] + 1) % self._size
+        ours: list[bool] = (taken[slots] == places).tolist()
+        return ours
 
     def find(self, fingerprint: bytes) -> tuple[int, int] | None:
         """Return the (slice, row) that has claimed a fingerprint, if any has."""

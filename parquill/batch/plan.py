@@ -221,7 +221,7 @@ class Planner:
             fingerprints: list[bytes | None] = []
             keys: list[Any] = []
             for chunk in its:
-                fingerprints += [prepared.fingerprint for prepared in self._reader.read(chunk)]
+                fingerprints += self._reader.read_together(chunk).fingerprints
                 keys += self._manifest.keys(chunk).to_pylist()
             yield self._match(one, one.old, shelf, (fingerprints, keys))
 

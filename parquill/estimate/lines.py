@@ -9,16 +9,17 @@ Finished slices come first, so that they need not be read whole; `position` give
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parquill.estimate.counting import Counted
 from parquill.estimate.planning import Sorted
+from parquill.estimate.pricing import Costs
 from parquill.manifest import Manifest
 from parquill.results import money_array
 from parquill.storage import ByteSink
@@ -28,18 +29,16 @@ _ROWS_PER_GROUP = 32_768
 """They wait in memory until they are written: 200 bytes each, encoded and not."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What the walk found of a chunk's rows, by their place in it; rows that are not sent have none."""
 
-    places: list[int] = field(default_factory=list)
-    images: list[int] = field(default_factory=list)
-    writing: list[str] = field(default_factory=list)
-    prompt_tokens: list[int] = field(default_factory=list)
-    answer_tokens: list[int] = field(default_factory=list)
-    expected_pico: list[int | None] = field(default_factory=list)
-    worst_pico: list[int | None] = field(default_factory=list)
-    faults: dict[int, str] = field(default_factory=dict)
+    counted: Counted
+    costs: Costs | None
+    """None where no price is known."""
+    places: Sequence[int]
+    writing: Sequence[str]
+    faults: Mapping[int, str]
 
 
 class LineWriter:
@@ -101,14 +100,18 @@ class LineWriter:
 
 def _spread_out(rows: Sorted, found: Figures) -> list[pa.Array]:
     """Figures of the rows to send at their places, null at the others."""
-    columns: list[tuple[Sequence[Any], pa.DataType]] = [
-        (found.images, pa.int32()),
-        (found.writing, pa.string()),
-        (found.prompt_tokens, pa.int64()),
-        (found.answer_tokens, pa.int64()),
+    counted, costs = found.counted, found.costs
+    dense = [
+        pa.array(counted.images, pa.int32()),
+        pa.array(found.writing, pa.string()),
+        pa.array(counted.tokens.expected),
+        pa.array(counted.answer_tokens),
+        *(
+            [money_array(costs.expected), money_array(costs.worst)]
+            if costs
+            else [pa.nulls(len(counted.rows), _MONEY)] * 2
+        ),
     ]
-    dense = [pa.array(values, kind) for values, kind in columns]
-    dense += [money_array(found.expected_pico), money_array(found.worst_pico)]
     if len(found.places) == len(rows.states):
         return dense
     at = np.full(len(rows.states), -1, np.int64)

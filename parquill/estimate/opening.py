@@ -1,4 +1,4 @@
-"""Pictures and documents of rows, as parts of a request.
+"""What pictures and documents of rows put into a request, as far as it counts.
 
 A picture costs the same whatever it shows, so it is opened only to see whether it can be had
 (`check_images`). Of a document the pages have to be known: it is always opened.
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from parquill.batch.rows import PreparedRow
+from parquill.batch.rows import PreparedRow, PreparedRows
 from parquill.chat import ImagePart
 from parquill.errors import RowError
 from parquill.images import ImageRoom
@@ -19,34 +19,34 @@ T = TypeVar("T")
 Wait = Callable[[Coroutine[Any, Any, T]], T]
 """Runs a coroutine in the event loop's thread and waits for it."""
 
-Parts = tuple[str | ImagePart, ...]
+Parts = tuple[str | None, ...]
+"""A document's texts as they are, and None for each picture or page: rows whose parts are equal cost the same."""
 
 _AT_ONCE = 64
-_UNOPENED = ImagePart("data:,")
 
 
 class PartsOf:
-    """Makes the parts of rows to ask; the rows that cannot be asked come back as their fault."""
+    """Says which parts rows to ask have; for rows that cannot be asked, their fault."""
 
     def __init__(self, images: ImageRoom, *, check: bool, wait: Wait[list[Parts | RowError]]) -> None:
         self._images = images
         self._check = check
         self._wait = wait
 
-    def all(self, rows: Sequence[PreparedRow]) -> list[Parts | RowError]:
+    def all(self, rows: PreparedRows) -> list[Parts | RowError]:
         """Return parts or fault for each row, in order."""
-        if any(row.documents or (self._check and row.pictures) for row in rows):
-            return self._wait(self._open_all(rows))
-        return [self._unopened(row) for row in rows]
+        if any(rows.documents) or (self._check and any(rows.pictures)):
+            return self._wait(self._open_all(list(rows)))
+        counts = [*map(len, rows.pictures)]
+        unopened = {count: self._unopened(count) for count in set(counts)}
+        return [unopened[count] for count in counts]
 
-    def _unopened(self, row: PreparedRow) -> Parts | RowError:
-        if not row.pictures:
-            return ()
+    def _unopened(self, pictures: int) -> Parts | RowError:
         try:
-            now = self._images.parts_now(row.pictures)
+            self._images.judge_count(pictures)
         except RowError as fault:
             return fault
-        return now if now is not None else (_UNOPENED,) * len(row.pictures)
+        return (None,) * pictures
 
     async def _open_all(self, rows: Sequence[PreparedRow]) -> list[Parts | RowError]:
         turn = asyncio.Semaphore(_AT_ONCE)
@@ -58,12 +58,16 @@ class PartsOf:
         return await asyncio.gather(*(open_one(row) for row in rows))
 
     async def _opened(self, row: PreparedRow) -> Parts | RowError:
+        pictures = self._unopened(len(row.pictures))
         try:
-            pictures: Parts | RowError = (
-                await self._images.parts(row.pictures) if self._check and row.pictures else self._unopened(row)
-            )
+            if self._check and row.pictures:
+                pictures = _bare(await self._images.parts(row.pictures))
             if isinstance(pictures, RowError) or not row.documents:
                 return pictures
-            return (*pictures, *await self._images.document_parts(row.documents))
+            return (*pictures, *_bare(await self._images.document_parts(row.documents)))
         except RowError as fault:
             return fault
+
+
+def _bare(parts: Sequence[str | ImagePart]) -> Parts:
+    return tuple(part if isinstance(part, str) else None for part in parts)

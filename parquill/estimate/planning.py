@@ -5,14 +5,14 @@ from __future__ import annotations
 import bisect
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.prepare import Prepared
-from parquill.batch.rows import PreparedRow
+from parquill.batch.rows import PreparedRows
 from parquill.batch.selection import Selection
 from parquill.batch.twins import Elsewhere
 from parquill.ledger import ArchiveEntry, Glance, SliceRecord
@@ -85,8 +85,8 @@ class Sorted:
 
     chunk: Chunk
     states: list[str]
-    asked: tuple[PreparedRow, ...] = ()
-    faulty: tuple[PreparedRow, ...] = ()
+    asked: PreparedRows = field(default_factory=PreparedRows)
+    faulty: PreparedRows = field(default_factory=PreparedRows)
 
 
 class Sorter:
@@ -125,15 +125,14 @@ class Sorter:
             wanted = set(self._chosen.rows(chunk.slice, start, start + count)).intersection(left)
             for row in left:
                 states[row - start] = LEFT_OUT
-        asked: list[PreparedRow] = []
-        faulty: list[PreparedRow] = []
-        for prepared in self._opened.reader.read(chunk, wanted):
-            state = states[prepared.row - start] = self._state(one.number, prepared)
-            if state is TODO:
-                asked.append(prepared)
-            elif state is FAILING:
-                faulty.append(prepared)
-        return Sorted(chunk, states, tuple(asked), tuple(faulty))
+        prepared = self._opened.reader.read_together(chunk, wanted)
+        found = self._states(one.number, prepared)
+        for row, state in zip(prepared.rows, found, strict=True):
+            states[row - start] = state
+        asked, faulty = (
+            prepared.at([place for place, state in enumerate(found) if state is kind]) for kind in (TODO, FAILING)
+        )
+        return Sorted(chunk, states, asked, faulty)
 
     def _outcomes_of(self, one: OpenSlice) -> Collection[int]:
         """Rows that have an outcome in the ledger."""
@@ -141,14 +140,19 @@ class Sorter:
             self._outcomes = (one.slice.part, () if one.held is None else self._shelf.answered(one.held).keys())
         return self._outcomes[1]
 
-    def _state(self, number: int, prepared: PreparedRow) -> str:
-        fingerprint, index = prepared.fingerprint, self._plan.index
-        if fingerprint is None:
-            return FAILING
-        assert index is not None
-        claimed = index.claim(fingerprint, number, prepared.row)
-        if claimed is not None and claimed != (number, prepared.row):
-            return EQUAL
+    def _states(self, number: int, prepared: PreparedRows) -> list[str]:
+        """What becomes of rows of a slice that nothing answers yet."""
+        assert self._plan.index is not None
+        states = [FAILING] * len(prepared)
+        sound = [place for place, fingerprint in enumerate(prepared.fingerprints) if fingerprint is not None]
+        fingerprints = [fingerprint for fingerprint in prepared.fingerprints if fingerprint is not None]
+        ours = self._plan.index.claim_all(fingerprints, number, [prepared.rows[place] for place in sound])
+        for place, fingerprint, first in zip(sound, fingerprints, ours, strict=True):
+            states[place] = self._state(fingerprint) if first else EQUAL
+        return states
+
+    def _state(self, fingerprint: bytes) -> str:
+        """What becomes of the first row with a fingerprint."""
         if self._shelf.holds(fingerprint):
             return KEPT
         if self._elsewhere is not None and self._elsewhere.holds(fingerprint):

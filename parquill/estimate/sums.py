@@ -14,6 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
+import numpy as np
+import numpy.typing as npt
+
 from parquill.estimate.values import Cost
 from parquill.prices import ATTO_PER_PICO, Price, Rates, Surplus
 from parquill.summary import TokenCounts
@@ -59,20 +62,20 @@ class Sums(GroupSums):
 
     def add_rows(
         self,
-        prompts: Sequence[int],
-        answers: Sequence[float],
+        prompts: npt.NDArray[np.int64],
+        answers: npt.NDArray[np.float64],
         prompts_pico: Sequence[int],
-        texts: Sequence[float],
-        images: Sequence[int],
+        texts: npt.NDArray[np.float64],
+        images: npt.NDArray[np.int64],
     ) -> None:
         """Add rows: of each its expected tokens, its prompt's cost, and what its prompt is made of."""
         self.rows += len(prompts)
-        self.prompt_tokens += sum(prompts)
-        self.answer_tokens += sum(answers)
+        self.prompt_tokens += int(prompts.sum())
+        self.answer_tokens += float(answers.sum())
         self.prompt_pico += sum(prompts_pico)
-        self.images += sum(images)
-        self.text_tokens += sum(texts)
-        self.text_squares += sum(text * text for text in texts)
+        self.images += int(images.sum())
+        self.text_tokens += float(texts.sum())
+        self.text_squares += float(texts @ texts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from parquill.answers import ladder
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.lessons import Lessons
 from parquill.batch.prepare import Prepared
-from parquill.batch.rows import PreparedRow
-from parquill.chat import ChatRequest, ImagePart
+from parquill.batch.rows import PreparedRows
 from parquill.costs import Quantiles
 from parquill.errors import ErrorKind, RowError
+from parquill.estimate.counting import Counted, Counting
 from parquill.estimate.lines import Figures, LineWriter
 from parquill.estimate.opening import Parts, PartsOf
 from parquill.estimate.planning import FAILING, Sorted, Sorter
+from parquill.estimate.pricing import RowPrices
 from parquill.estimate.sums import GroupSums, Sums
-from parquill.prices import ATTO_PER_PICO
+from parquill.manifest import Chunk
 from parquill.storage import ByteSink
-from parquill.tokens import TokenEstimate
 from parquill.words import language_group
-
-_BATCH = 2_048
-"""Rows counted at once: enough to share the cost, few enough to stay in the cache."""
 
 MOST_GROUPS = 10_000
 """Values of a column that are told apart; later ones are summed as one."""
 OTHERS = "(others)"
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A row with the request it would send, its pictures counted."""
-
-    row: PreparedRow
-    request: ChatRequest
-    images: int
-
-
-Going = tuple[Ask, TokenEstimate, float]
-"""A row that is sent, its prompt's tokens, and the tokens that its answer is expected to have."""
 
 
 class Walk:
@@ -58,15 +40,12 @@ class Walk:
         by: str | None,
     ) -> None:
         self._opened = opened
-        self._facts = facts
-        self._counter = lessons.counter
-        self._length = lessons.length
-        self._surplus = lessons.surplus
+        most = opened.job.model.max_tokens
+        self._prices = RowPrices(facts.price, lessons.surplus, most) if facts.price else None
         self._sorter = sorter
         self._parts = parts
         self._by = by
-        rung = ladder(opened.job.output.mode, facts.parameters, opened.shape)[0]
-        self._instruction = opened.shape.instruction_for(rung)
+        self._counting = Counting(opened, facts, lessons)
         self._image_tokens = lessons.counter.image_tokens
         self.states: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
@@ -86,91 +65,56 @@ class Walk:
 
     def _weigh(self, rows: Sorted) -> Figures:
         """Count a chunk's rows to ask; rows that turn out to be certain to fail change their state."""
-        found, start = Figures(), rows.chunk.start
-        for row in rows.faulty:
-            assert row.fault is not None
-            self._fail(rows, found, row, row.fault.kind)
-        values = rows.chunk.table.column(self._by).to_pylist() if self._by and rows.asked else None
-        for first in range(0, len(rows.asked), _BATCH):
-            asks = self._requests(rows, found, rows.asked[first : first + _BATCH])
-            estimates = self._counter.count_requests([ask.request for ask in asks])
-            going: list[Going] = []
-            for ask, estimate in zip(asks, estimates, strict=True):
-                answer = self._length.expect(estimate.expected, ask.images)
-                if kind := self._never(estimate, answer):
-                    self._fail(rows, found, ask.row, kind)
-                else:
-                    going.append((ask, estimate, answer))
-            prompts_pico = self._add(found, start, going)
-            if values is not None:
-                for (ask, estimate, answer), pico in zip(going, prompts_pico, strict=True):
-                    self._group(values[ask.row.row - start], estimate.expected, answer, pico)
-        return found
+        failed = {row: fault.kind for row, fault in zip(rows.faulty.rows, rows.faulty.faults, strict=True) if fault}
+        asked, sound = self._opened_rows(rows, failed)
+        counted = self._counting.count(asked, sound)
+        if never := self._counting.faults(counted):
+            failed |= {row: kind for row, kind in zip(asked.rows, never, strict=True) if kind}
+            counted = counted.at([place for place, kind in enumerate(never) if kind is None])
+        for row, kind in failed.items():
+            rows.states[row - rows.chunk.start] = FAILING
+            self.faults[kind.value] += 1
+        return self._add(rows.chunk, counted, failed)
 
-    def _requests(self, rows: Sorted, found: Figures, asked: Sequence[PreparedRow]) -> list[Ask]:
-        asks: list[Ask] = []
-        request, instruction = self._opened.asking.request, self._instruction
-        for row, parts in zip(asked, self._parts.all(asked), strict=True):
+    def _opened_rows(self, rows: Sorted, failed: dict[int, ErrorKind]) -> tuple[PreparedRows, list[Parts]]:
+        """The rows whose pictures and documents can be had as far as is looked, with what they put into requests."""
+        sound: list[Parts] = []
+        places: list[int] = []
+        for place, parts in enumerate(self._parts.all(rows.asked)):
             if isinstance(parts, RowError):
-                self._fail(rows, found, row, parts.kind)
+                failed[rows.asked.rows[place]] = parts.kind
             else:
-                asks.append(Ask(row, request(row.text, parts, instruction), _images(parts)))
-        return asks
+                places.append(place)
+                sound.append(parts)
+        return rows.asked.at(places), sound
 
-    def _never(self, estimate: TokenEstimate, answer: float) -> ErrorKind | None:
-        """Why a request would not be sent, by the run's own rules."""
-        if self._facts.overflow(estimate.expected, self._opened.job.model.max_tokens) is not None:
-            return ErrorKind.CONTEXT_OVERFLOW
-        most = self._opened.job.limits.tokens_per_minute
-        return ErrorKind.RATE_LIMITED if most is not None and estimate.expected + round(answer) > most else None
+    def _add(self, chunk: Chunk, counted: Counted, failed: Mapping[int, ErrorKind]) -> Figures:
+        """Add rows to send to the sums; returns their lines."""
+        start = chunk.start
+        costs = self._prices.of(counted) if self._prices else None
+        prompts_pico = costs.prompts if costs else [0] * len(counted.rows)
+        if costs:
+            self.costs.add_all(costs.expected)
+            self.sums.worst_pico += sum(costs.worst)
+        texts = counted.tokens.formula - counted.images * self._image_tokens
+        self.sums.add_rows(counted.tokens.expected, counted.answers, prompts_pico, texts, counted.images)
+        if self._by:
+            self._group(chunk, counted, prompts_pico)
+        return Figures(
+            counted,
+            costs,
+            places=[row - start for row in counted.rows.rows],
+            writing=[*map(language_group, counted.rows.texts)],
+            faults={row - start: kind.value for row, kind in failed.items()},
+        )
 
-    def _fail(self, rows: Sorted, found: Figures, row: PreparedRow, kind: ErrorKind) -> None:
-        place = row.row - rows.chunk.start
-        rows.states[place] = FAILING
-        found.faults[place] = kind.value
-        self.faults[kind.value] += 1
-
-    def _add(self, found: Figures, start: int, going: Sequence[Going]) -> list[int]:
-        """Add rows to send to the sums, and their lines; returns what each costs besides its answer."""
-        images = [ask.images for ask, _, _ in going]
-        prompts = [estimate.expected for _, estimate, _ in going]
-        answers = [round(answer) for _, _, answer in going]
-        prompts_pico = self._price(found, going, images, prompts, answers)
-        aside = self._image_tokens
-        texts = [estimate.formula - ask.images * aside for ask, estimate, _ in going]
-        self.sums.add_rows(prompts, [answer for _, _, answer in going], prompts_pico, texts, images)
-        found.places += [ask.row.row - start for ask, _, _ in going]
-        found.images += images
-        found.writing += [language_group(ask.row.text) for ask, _, _ in going]
-        found.prompt_tokens += prompts
-        found.answer_tokens += answers
-        return prompts_pico
-
-    def _price(
-        self, found: Figures, going: Sequence[Going], images: list[int], prompts: list[int], answers: list[int]
-    ) -> list[int]:
-        """Note what rows cost, expected and at worst; returns what each is listed at besides its answer."""
-        price, most = self._facts.price, self._opened.job.model.max_tokens
-        if price is None:
-            found.expected_pico += [None] * len(going)
-            found.worst_pico += [None] * len(going)
-            return [0] * len(going)
-        listed = [*map(price.cost_pico, prompts, answers, images)]
-        full = [*map(self._surplus.applied, listed)] if self._surplus.rows else listed
-        worst = [price.worst_pico(estimate.upper, most, ask.images) for ask, estimate, _ in going]
-        self.costs.add_all(full)
-        self.sums.worst_pico += sum(worst)
-        found.expected_pico += full
-        found.worst_pico += worst
-        rate = price.rates.completion
-        return [pico - rate * answer // ATTO_PER_PICO for pico, answer in zip(listed, answers, strict=True)]
-
-    def _group(self, value: object, prompt_tokens: int, answer: float, prompt_pico: int) -> None:
-        name = "(null)" if value is None else str(value)
-        if name not in self.groups and len(self.groups) >= MOST_GROUPS:
-            name = OTHERS
-        self.groups.setdefault(name, GroupSums()).add(prompt_tokens, answer, prompt_pico)
-
-
-def _images(parts: Parts) -> int:
-    return [*map(type, parts)].count(ImagePart)
+    def _group(self, chunk: Chunk, counted: Counted, prompts_pico: Sequence[int]) -> None:
+        """Add rows to the sums of their values of a column."""
+        values = chunk.table.column(self._by).to_pylist()
+        figures = zip(counted.tokens.expected.tolist(), counted.answers.tolist(), prompts_pico, strict=True)
+        for row, (prompt_tokens, answer, pico) in zip(counted.rows.rows, figures, strict=True):
+            value = values[row - chunk.start]
+            name = "(null)" if value is None else str(value)
+            if name not in self.groups and len(self.groups) >= MOST_GROUPS:
+                name = OTHERS
+            self.groups.setdefault(name, GroupSums()).add(prompt_tokens, answer, pico)

@@ -31,9 +31,12 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class UrlRules:
-    """What a URL must keep to. Hosts are exact names, or `.name` for it and all below it."""
+    """What a URL must keep to. Hosts are exact names, or `.name` for it and all below it.
+
+    A job has one such object; compared and hashed by identity, verdicts are found again quickly.
+    """
 
     allow_hosts: tuple[str, ...] = ()
     deny_hosts: tuple[str, ...] = ()
@@ -95,17 +98,23 @@ def check_url(text: str, rules: UrlRules) -> URL:
     return url
 
 
-_PLAIN = re.compile(r"https?://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,})(?:/[!-\[\]-~]*)?", re.ASCII)
+_PLAIN_HEAD = re.compile(r"https?://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,})", re.ASCII)
+_PLAIN_REST = re.compile(r"(?:/[!-\[\]-~]*)?", re.ASCII)
 """A URL that every parser reads alike: a lower-case name, no port, no user, no backslash."""
 
 
 def judge_url(text: str, rules: UrlRules) -> None:
-    """Raise what `check_url` raises, without making a URL of it: most rows hold a plain one."""
-    plain = _PLAIN.fullmatch(text)
-    if plain is None or len(text) > LONGEST_URL:
+    """Raise what `check_url` raises, without making a URL of it: most rows hold a plain one, of a host seen before."""
+    end = text.find("/", len("https://"))
+    head = text if end < 0 else text[:end]
+    if not (_is_plain_and_fit(head, rules) and _PLAIN_REST.fullmatch(text, len(head)) and len(text) <= LONGEST_URL):
         check_url(text, rules)
-    elif fault := _host_fault(plain[1], rules):
-        raise _refused(text, fault)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_plain_and_fit(head: str, rules: UrlRules) -> bool:
+    plain = _PLAIN_HEAD.fullmatch(head)
+    return plain is not None and _host_fault(plain[1], rules) is None
 
 
 def check_port(url: URL, rules: UrlRules) -> URL:

@@ -98,12 +98,18 @@ class ImageRoom:
         """Return where the picture that a cell's text names lies on this machine; None for a URL or a bucket."""
         return self._sources.local_path(text) if is_path(text) else None
 
+    def judge_count(self, pictures: int) -> None:
+        """Raise `RowError(bad_row)` for more pictures in a row than `images.max_per_row`."""
+        most = self._settings.max_per_row
+        if pictures > most:
+            raise RowError(ErrorKind.BAD_ROW, f"the row has {pictures} pictures, more than images.max_per_row = {most}")
+
     def parts_now(self, values: Sequence[PictureValue]) -> tuple[ImagePart, ...] | None:
         """Return the parts where nothing has to be opened for them, else None.
 
         Raises `RowError(bad_row)` for more than `images.max_per_row` values.
         """
-        self._judge_count(values)
+        self.judge_count(len(values))
         if self._looks or not self.passes_urls:
             return None if values else ()
         parts = tuple([ImagePart(value.url) for value in values if isinstance(value, WebPicture)])
@@ -161,13 +167,6 @@ class ImageRoom:
     def _looks(self) -> bool:
         """Whether a host is asked before a URL of its is passed on: is the picture there, and in which state."""
         return self._settings.check or self._settings.refresh
-
-    def _judge_count(self, values: Sequence[PictureValue]) -> None:
-        if len(values) > self._settings.max_per_row:
-            raise RowError(
-                ErrorKind.BAD_ROW,
-                f"the row has {len(values)} pictures, more than images.max_per_row = {self._settings.max_per_row}",
-            )
 
     async def _part(self, value: PictureValue) -> ImagePart:
         if self.passes_urls and isinstance(value, WebPicture):

@@ -216,16 +216,20 @@ def money_array(pico: Iterable[int | None]) -> pa.Array:
     Raises `ValueError` for an amount of a million dollars or more: the column cannot hold it.
     """
     values = list(pico)
-    known = np.array([value is not None for value in values], dtype=bool)
+    nulls = [place for place, value in enumerate(values) if value is None] if None in values else []
     try:
-        low = np.array([0 if value is None else value for value in values], dtype=np.int64)
+        low = np.array([value or 0 for value in values] if nulls else values, dtype=np.int64)
     except OverflowError:
         low = np.array([_LARGEST_PICO + 1])
     if len(low) and not -_LARGEST_PICO <= int(low.min()) <= int(low.max()) <= _LARGEST_PICO:
         raise ValueError("one row cannot cost a million dollars")
     words = np.empty((len(values), 2), dtype="<i8")  # decimal128 is a little-endian two's complement
     words[:, 0], words[:, 1] = low, low >> 63
-    validity = None if known.all() else pa.py_buffer(np.packbits(known, bitorder="little"))
+    validity = None
+    if nulls:
+        known = np.ones(len(values), dtype=bool)
+        known[nulls] = False
+        validity = pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(MONEY, len(values), [validity, pa.py_buffer(words)])
 
 

@@ -13,7 +13,7 @@ Accepted: the template is Gemma 3's whatever the model's name; other models diff
 turn, which receipts correct.
 """
 
-from parquill.tokens.counter import TokenCounter, TokenEstimate
+from parquill.tokens.counter import TokenCounter, TokenEstimate, TokenEstimates
 from parquill.tokens.length import AnswerLength, LengthEstimate
 from parquill.tokens.receipts import Receipts
 from parquill.tokens.template import ImageCost
@@ -27,4 +27,5 @@ __all__ = [
     "TextMeter",
     "TokenCounter",
     "TokenEstimate",
+    "TokenEstimates",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,9 @@ from parquill.tokens.exact import load_tokenizer
 from parquill.tokens.receipts import Receipts
 from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, Content, ImageCost, Opening, lay_content, lay_opening
 from parquill.tokens.text import ManyTokens, TextMeter, TextTokens
+
+Counts = int | npt.NDArray[np.int64]
+"""One number for all requests, or one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,32 @@ class TokenEstimate:
     expected: int
     upper: int
     formula: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEstimates:
+    """The same of many requests, column by column."""
+
+    expected: npt.NDArray[np.int64]
+    upper: npt.NDArray[np.int64]
+    formula: npt.NDArray[np.float64]
+
+    def __iter__(self) -> Iterator[TokenEstimate]:
+        """Yield them one by one."""
+        columns = self.expected.tolist(), self.upper.tolist(), self.formula.tolist()
+        return itertools.starmap(TokenEstimate, zip(*columns, strict=True))
+
+    def at(self, places: Sequence[int]) -> TokenEstimates:
+        """Return those of some of the requests."""
+        return TokenEstimates(self.expected[places], self.upper[places], self.formula[places])
+
+    def put(self, places: Sequence[int], others: TokenEstimates) -> None:
+        """Put in others at these places."""
+        self.expected[places], self.upper[places], self.formula[places] = others.expected, others.upper, others.formula
+
+
+_MARK = "\ue000text\ue000"
+"""Stands for the text that requests differ by; of a private area, so that nobody writes it."""
 
 
 class TokenCounter:
@@ -100,23 +131,41 @@ class TokenCounter:
         """Tokens of texts alone, many at once: expected (float64) and upper bounds (int64)."""
         return self._meter.measure_many(texts)
 
-    def count_requests(self, requests: Sequence[ChatRequest]) -> list[TokenEstimate]:
-        """The same as `count` for each, with all texts measured at once: for the dry run."""
-        frames: list[tuple[float, int, int, int]] = []
+    def count_requests(self, requests: Sequence[ChatRequest]) -> TokenEstimates:
+        """The same as `count` for each, with all texts measured at once."""
         texts: list[str] = []
         ends: list[int] = []
+        frames: list[tuple[int, int]] = []
+        before: list[tuple[float, int]] = []
         for request in requests:
             opening, content = self._lay_out(request)
             texts += content.texts
             ends.append(len(texts))
-            images, fused = content.images + opening.content.images, content.fused + opening.content.fused
-            frames.append((*self._opening_tokens, images, fused))
+            frames.append((content.images + opening.content.images, content.fused + opening.content.fused))
+            before.append(self._opening_tokens)
         expected, upper = self._meter.measure_many(texts)
-        sums, bounds = _sums(expected, ends), _sums(upper, ends)
-        return [
-            self._estimate(text + more, bound + round(most), images, fused)
-            for (text, bound, images, fused), more, most in zip(frames, sums, bounds, strict=True)
-        ]
+        images, fused = np.array(frames, np.int64).reshape(-1, 2).T
+        text, bound = (np.array(column) for column in zip(*before, strict=True)) if before else (expected, upper)
+        return self._estimates(text + _sums(expected, ends), bound + _sums(upper, ends), images, fused)
+
+    def count_alike(self, texts: Sequence[str], request: Callable[[str], ChatRequest]) -> TokenEstimates:
+        """The same for `request` of each text, where requests differ by that text alone: laid out once."""
+        opening, content = self._lay_out(request(_MARK))
+        marked = [text.split(_MARK) for text in content.texts if _MARK in text]
+        if len(marked) != 1 or len(marked[0]) != 2:
+            return self.count_requests([request(text) for text in texts])
+        before, after = marked[0]
+        trimmed = [f"{before}{text}{after}".strip() for text in texts]
+        if not all(trimmed):  # an empty text is none, and newlines around it fuse
+            return self.count_requests([request(text) for text in texts])
+        expected, upper = self._meter.measure_many(trimmed)
+        text, bound = self._opening_tokens
+        for other in content.texts:
+            if _MARK not in other:
+                more, most = self._meter.measure(other)
+                text, bound = text + more, bound + most
+        images, fused = content.images + opening.content.images, content.fused + opening.content.fused
+        return self._estimates(expected + text, upper + bound, images, fused)
 
     def observe(self, estimate: TokenEstimate, images: int, prompt_tokens: int, provider: str | None) -> bool:
         """Take a receipt: what the endpoint counted for a request that `count` had estimated.
@@ -154,9 +203,23 @@ class TokenCounter:
             upper = math.ceil(upper * receipts.upper_factor)
         return TokenEstimate(max(1, min(round(expected), upper)), upper, formula)
 
+    def _estimates(
+        self, text: npt.NDArray[np.float64], bound: npt.NDArray[np.int64], images: Counts, fused: Counts
+    ) -> TokenEstimates:
+        """The same as `_estimate` for each of many requests."""
+        formula = text + images * self._image_tokens
+        if self._fuses:
+            formula -= fused
+        expected, upper = formula, bound + images * IMAGE_UPPER + self._hidden
+        receipts = self.receipts
+        if receipts.count:
+            expected = expected + receipts.correction.apply(text, images)
+            upper = np.ceil(upper * receipts.upper_factor).astype(np.int64)
+        whole = np.rint(expected).astype(np.int64)
+        return TokenEstimates(np.maximum(1, np.minimum(whole, upper)), upper, formula)
 
-def _sums(values: npt.NDArray[np.float64] | npt.NDArray[np.int64], ends: Sequence[int]) -> list[float]:
+
+def _sums(values: npt.NDArray[Any], ends: Sequence[int]) -> npt.NDArray[Any]:
     """Sum each stretch of `values` up to the next of `ends`."""
     totals = np.concatenate(([0], np.cumsum(values)))[np.concatenate(([0], np.array(ends, np.int64)))]
-    sums: list[float] = np.diff(totals).tolist()
-    return sums
+    return np.diff(totals)

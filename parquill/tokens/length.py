@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from parquill.tokens.ridge import Line, RidgeSums, student
+import numpy as np
+import numpy.typing as npt
+
+from parquill.tokens.ridge import Line, RidgeSums, Vector, student
 
 Length = tuple[float, float]
 """Mean tokens of a value, and their variance."""
@@ -86,10 +89,19 @@ class AnswerLength:
 
     def expect(self, prompt_tokens: int, images: int) -> float:
         """Expected tokens of the answer to such a prompt."""
-        if self._seen.count - self._fitted_at > self._fitted_at // RENEWALS:
-            self._fit()
+        self._renew()
         expected = self._guess.expected + self._line.apply(prompt_tokens, images)
         return min(max(expected, 1.0), float(self._max_tokens))
+
+    def expect_all(self, prompt_tokens: npt.NDArray[np.int64], images: npt.NDArray[np.int64]) -> Vector:
+        """The same of many prompts."""
+        self._renew()
+        expected = self._guess.expected + self._line.apply(prompt_tokens.astype(np.float64), images)
+        return np.minimum(np.maximum(expected, 1.0), float(self._max_tokens))
+
+    def _renew(self) -> None:
+        if self._seen.count - self._fitted_at > self._fitted_at // RENEWALS:
+            self._fit()
 
     def error(self, rows: int, prompt_tokens: int, images: int, worth: float = 1.0) -> float:
         """Standard error of what is expected of so many answers together, whose prompts have so many tokens

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,14 @@ class Line:
     """Weighted squares that the line leaves over."""
     freedom: float = 0.0
 
-    def apply(self, text: float, images: float) -> float:
-        """The line's y of a request of `text` tokens (without pictures) and `images`."""
+    @overload
+    def apply(self, text: float, images: float) -> float: ...
+
+    @overload
+    def apply(self, text: Vector, images: float | npt.NDArray[np.int64]) -> Vector: ...
+
+    def apply(self, text: Any, images: Any) -> Any:
+        """The line's y of a request of `text` tokens (without pictures) and `images`; or of many of them."""
         return self.ratio * text + self.offset + self.picture * images
 
     def variance(self, text: float, images: float) -> float:

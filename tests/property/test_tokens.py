@@ -94,7 +94,7 @@ CHATS = st.builds(
 @given(st.lists(CHATS, max_size=4))
 def test_requests_together_count_as_each_alone(style: ImageCost, chats: list[ChatRequest]) -> None:
     counter = _counter(style)
-    assert counter.count_requests(chats) == [counter.count(chat) for chat in chats]
+    assert list(counter.count_requests(chats)) == [counter.count(chat) for chat in chats]
 
 
 @settings(max_examples=100, deadline=None)

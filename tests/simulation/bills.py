@@ -32,7 +32,7 @@ from parquill.estimate.sums import Errors, Sums, Totals
 from parquill.estimate.values import Cost
 from parquill.job import ModelSettings
 from parquill.prices import Price, PriceSource, Rates, Surplus
-from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate
+from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate, TokenEstimates
 from parquill.words import language_group
 
 MAX_TOKENS = 256
@@ -134,7 +134,7 @@ class SimulatedJob:
     def _learnt(self, calibrate: int) -> tuple[list[int], Sums, TokenCounter, AnswerLength]:
         """The rows that are left after calibrating, their sums, and what was learnt."""
         counter, length = TokenCounter(ModelSettings()), AnswerLength(MAX_TOKENS, self._schema)
-        estimates = counter.count_requests(self.requests)
+        estimates = list(counter.count_requests(self.requests))
         sent = self._send(calibrate, estimates, counter, length) if calibrate else frozenset()
         left = [row for row in range(len(self.billed)) if row not in sent]
         sums = self._sums(left, counter.count_requests([self.requests[row] for row in left]), length)
@@ -163,17 +163,15 @@ class SimulatedJob:
             length.observe(completion, prompt, int(self.images[row]))
         return chosen
 
-    def _sums(self, left: Sequence[int], estimates: Sequence[TokenEstimate], length: AnswerLength) -> Sums:
-        sums = Sums()
-        images = [int(self.images[row]) for row in left]
-        prompts = [one.expected for one in estimates]
+    def _sums(self, left: Sequence[int], estimates: TokenEstimates, length: AnswerLength) -> Sums:
+        sums, images = Sums(), self.images[left].astype(np.int64)
+        pictures = images.tolist()
         sums.add_rows(
-            prompts,
-            [length.expect(prompt, pictures) for prompt, pictures in zip(prompts, images, strict=True)],
-            [self.price.cost_pico(prompt, 0, pictures) for prompt, pictures in zip(prompts, images, strict=True)],
-            [one.formula - 260 * pictures for one, pictures in zip(estimates, images, strict=True)],
+            estimates.expected,
+            length.expect_all(estimates.expected, images),
+            [*map(self.price.cost_pico, estimates.expected.tolist(), [0] * len(left), pictures)],
+            estimates.formula - 260 * images,
             images,
         )
-        for one, pictures in zip(estimates, images, strict=True):
-            sums.worst_pico += self.price.worst_pico(one.upper, MAX_TOKENS, pictures)
+        sums.worst_pico = sum(map(self.price.worst_pico, estimates.upper.tolist(), [MAX_TOKENS] * len(left), pictures))
         return sums
