@@ -129,6 +129,6 @@ def _cells(columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> Iterat
 
 
 def _values(cells: Sequence[Any], check: Callable[[Any], Values]) -> Values:
-    if len(cells) == 1:
-        return check(cells[0])
+    if len(cells) <= 1:
+        return check(cells[0]) if cells else ()
     return tuple([value for cell in cells for value in check(cell)])

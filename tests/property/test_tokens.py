@@ -76,6 +76,7 @@ def test_the_bound_lies_between_what_is_expected_and_the_bytes(text: str) -> Non
     assert 1 <= expected <= upper <= len(text.encode("utf-8", "surrogatepass"))
 
 
+Parts = list[str | ImagePart]
 PARTS = st.lists(st.one_of(st.text(" \nab", max_size=6), st.just(ImagePart("https://e.com/1"))), min_size=1, max_size=6)
 CHATS = st.builds(
     lambda system, contents: ChatRequest(
@@ -95,6 +96,31 @@ CHATS = st.builds(
 def test_requests_together_count_as_each_alone(style: ImageCost, chats: list[ChatRequest]) -> None:
     counter = _counter(style)
     assert list(counter.count_requests(chats)) == [counter.count(chat) for chat in chats]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    CHATS,
+    PARTS | st.just([]),
+    PARTS | st.just([]),
+    st.lists(st.text(" \nab\ue000", max_size=6), max_size=5),
+    st.booleans(),
+)
+def test_requests_that_differ_by_one_text_count_as_each_alone(
+    chat: ChatRequest, before: Parts, after: Parts, texts: list[str], told: bool
+) -> None:
+    counter = TokenCounter(ModelSettings(), meter=_meter())
+    if told:
+        counter.receipts.add(50.0, 1, 17.25, None)
+        counter.receipts.raise_upper(10, 12)
+
+    def request(text: str) -> ChatRequest:
+        return ChatRequest((*chat.turns[:-1], Turn("user", (*before, text, *after))))
+
+    assert list(counter.count_alike(texts, request)) == [counter.count(request(text)) for text in texts]
+    assert list(counter.count_requests([request(text) for text in texts])) == [
+        counter.count(request(text)) for text in texts
+    ]
 
 
 @settings(max_examples=100, deadline=None)
