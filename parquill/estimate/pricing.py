@@ -8,7 +8,7 @@ from functools import lru_cache
 from parquill.estimate.counting import Counted
 from parquill.prices import ATTO_PER_PICO, Price, Surplus
 
-_REMEMBERED = 1 << 16
+_REMEMBERED = 1 << 14
 """Requests of which the price is remembered: most have as many tokens as another one."""
 
 

@@ -16,6 +16,7 @@ from parquill.job import ModelSettings
 from parquill.tokens.estimator import FittedMeter
 from parquill.tokens.exact import load_tokenizer
 from parquill.tokens.receipts import Receipts
+from parquill.tokens.ridge import Vector
 from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, Content, ImageCost, Opening, lay_content, lay_opening
 from parquill.tokens.text import ManyTokens, TextMeter, TextTokens
 
@@ -193,30 +194,25 @@ class TokenCounter:
         self._opening_tokens = tokens + sum(pair[0] for pair in pairs), tokens + sum(pair[1] for pair in pairs)
 
     def _estimate(self, text: float, bound: int, images: int, fused: int) -> TokenEstimate:
-        formula = text + images * self._image_tokens
-        if self._fuses:
-            formula -= fused
-        expected, upper = formula, bound + images * IMAGE_UPPER + self._hidden
-        receipts = self.receipts
-        if receipts.count:
-            expected += receipts.correction.apply(text, images)
-            upper = math.ceil(upper * receipts.upper_factor)
+        formula, expected, most = self._corrected(text, bound, images, fused)
+        upper = math.ceil(most)
         return TokenEstimate(max(1, min(round(expected), upper)), upper, formula)
 
-    def _estimates(
-        self, text: npt.NDArray[np.float64], bound: npt.NDArray[np.int64], images: Counts, fused: Counts
-    ) -> TokenEstimates:
-        """The same as `_estimate` for each of many requests."""
+    def _estimates(self, text: Vector, bound: npt.NDArray[np.int64], images: Counts, fused: Counts) -> TokenEstimates:
+        """The same of many requests."""
+        formula, expected, most = self._corrected(text, bound, images, fused)
+        upper = np.ceil(most).astype(np.int64)
+        return TokenEstimates(np.maximum(1, np.minimum(np.rint(expected).astype(np.int64), upper)), upper, formula)
+
+    def _corrected(self, text: Any, bound: Any, images: Any, fused: Any) -> tuple[Any, Any, Any]:
+        """Formula, expected tokens and bound, not in whole numbers yet: of one request, or of many in arrays."""
         formula = text + images * self._image_tokens
         if self._fuses:
-            formula -= fused
-        expected, upper = formula, bound + images * IMAGE_UPPER + self._hidden
-        receipts = self.receipts
-        if receipts.count:
-            expected = expected + receipts.correction.apply(text, images)
-            upper = np.ceil(upper * receipts.upper_factor).astype(np.int64)
-        whole = np.rint(expected).astype(np.int64)
-        return TokenEstimates(np.maximum(1, np.minimum(whole, upper)), upper, formula)
+            formula = formula - fused
+        upper = bound + images * IMAGE_UPPER + self._hidden
+        if not self.receipts.count:
+            return formula, formula, upper
+        return formula, formula + self.receipts.correction.apply(text, images), upper * self.receipts.upper_factor
 
 
 def _sums(values: npt.NDArray[Any], ends: Sequence[int]) -> npt.NDArray[Any]:
