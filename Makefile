@@ -20,15 +20,18 @@ $(BIN)/uv: requirements/bootstrap.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
 	@touch $@
 
+# Compiled here, since PYTHONDONTWRITEBYTECODE (common in containers) would have each start compile them: half a second.
 # dev.lock holds all of run.lock, so the demo after the tests has nothing to take away again.
 .venv/.run: $(BIN)/uv requirements/run.lock pyproject.toml
 	@test -f .venv/.dev || $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/run.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q parquill flows tasks
 	@touch $@
 
 .venv/.dev: $(BIN)/uv requirements/dev.lock pyproject.toml
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q parquill flows tasks
 	@touch $@ .venv/.run
 
 demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on the embedded emulator

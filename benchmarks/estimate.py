@@ -57,7 +57,7 @@ def job(folder: Path, rows: int) -> Path:
 
 def measure(path: Path, rows: int) -> float:
     """Estimate in a process of its own; returns its peak in MiB."""
-    command = [sys.executable, "-c", "from parquill.cli import main; main()", "estimate", str(path), "--json"]
+    command = [sys.executable, "-m", "parquill", "estimate", str(path), "--json"]
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None

@@ -89,7 +89,7 @@ def bare(path: Path, base_url: str) -> None:
 
 def ours(job_file: Path, *arguments: str) -> None:
     """`parquill run`, as a user starts it."""
-    from parquill.cli import main
+    from parquill.__main__ import main
 
     sys.argv = ["parquill", "run", str(job_file), *arguments]
     main()

@@ -1,6 +1,20 @@
-"""`python -m parquill`: the command line, where the script is not on the path."""
+"""`parquill` and `python -m parquill`: what the process is told before it loads anything, then the command line."""
 
-from parquill.cli import main
+from __future__ import annotations
+
+from parquill.defaults import set_environment_defaults
+from parquill.garbage import load_undisturbed
+
+
+def main() -> None:
+    """Run the command line; what the script `parquill` calls."""
+    load_undisturbed()
+    # Pydantic reads every installed package's metadata for plugins: a tenth of a run's start, and nothing here has one.
+    set_environment_defaults({"PYDANTIC_DISABLE_PLUGINS": "__all__"})
+    from parquill.cli import main as command  # noqa: PLC0415 - told first, loaded then
+
+    command()
+
 
 if __name__ == "__main__":
     main()

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from parquill.defaults import set_environment_defaults
+from parquill.defaults import load_beside
 from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
-from parquill.garbage import load_undisturbed
 from parquill.loops import run_alone
 
 if TYPE_CHECKING:
@@ -88,6 +87,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     progress: Annotated[str, typer.Option(metavar="auto|json", help="how to show progress")] = "auto",
 ) -> None:
     """Run a job, resume it, or add what is new: the same command each time."""
+    load_beside("aiohttp")
     from parquill.batch import RunOptions, run_job  # noqa: PLC0415
     from parquill.job import parse_kinds  # noqa: PLC0415
     from parquill.terminal import attended  # noqa: PLC0415
@@ -213,10 +213,7 @@ def emulator(  # noqa: PLR0917 - typer makes options of parameters
 
 
 def main() -> None:
-    """Run the command line; what `parquill` calls."""
-    load_undisturbed()
-    # Pydantic reads every installed package's metadata for plugins: a tenth of a run's start, and nothing here has one.
-    set_environment_defaults({"PYDANTIC_DISABLE_PLUGINS": "__all__"})
+    """Run the command line, in a process that `parquill.__main__` has made ready."""
     try:
         app()
     except KeyboardInterrupt:

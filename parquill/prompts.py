@@ -18,19 +18,20 @@ import difflib
 import hashlib
 import itertools
 import json
+import keyword
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
-import jinja2.meta
-import jinja2.nodes
-import jinja2.sandbox
 import orjson
 
 from parquill.chat import ChatRequest, ImagePart, Turn
 from parquill.errors import ErrorKind, JobError, RowError
 from parquill.job import Job
+
+if TYPE_CHECKING:
+    import jinja2
 
 FINGERPRINT_BYTES = 16
 """128 bits: among ten million rows the chance of two equal ones is below 10**-24."""
@@ -106,7 +107,7 @@ class UserText:
         Texts that are nothing but plain values joined are joined by column; all others go through `render`.
         """
         template = self._template
-        if isinstance(template, jinja2.Template):
+        if template is not None and not isinstance(template, _Joined):
             texts: list[Any] = [""] * count
             apart = set(range(count))
         else:
@@ -158,24 +159,31 @@ def _column_text(column: str, value: object) -> str:
 _PLAIN = frozenset({str, int, float, bool, Decimal, dt.date, dt.datetime})
 """Kinds of values that hold no null and have a text."""
 
+_PIECE = re.compile(r"((?:[^{]+|\{(?![{%#]))+)|\{\{\s*([A-Za-z_]\w*)\s*\}\}", re.ASCII)
+_LINE_BREAK = re.compile(r"\r\n?")
+_JINJAS = frozenset(["true", "false", "none", "self", "super", "loop", "caller", "varargs", "kwargs"])
+"""Names that mean something to Jinja; so do Python's keywords."""
+
 
 class _Joined:
     """A template of nothing but text and columns, `Describe {{ title }}.`: joined as Jinja would, for a third."""
 
-    def __init__(self, pieces: Sequence[jinja2.nodes.TemplateData | jinja2.nodes.Name]) -> None:
-        self._pieces = [
-            (piece.data, "") if isinstance(piece, jinja2.nodes.TemplateData) else ("", piece.name) for piece in pieces
-        ]
+    def __init__(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """`pieces`: a text or the name of a column each, the other empty."""
+        self._pieces = pieces
+        self.names = sorted({name for _, name in pieces if name})
 
     @staticmethod
-    def of(tree: jinja2.nodes.Template) -> _Joined | None:
-        """The template as pieces; None where it has anything else in it."""
-        pieces = []
-        for node in tree.body:
-            for piece in node.nodes if isinstance(node, jinja2.nodes.Output) else [node]:
-                if not isinstance(piece, jinja2.nodes.TemplateData | jinja2.nodes.Name):
-                    return None
-                pieces.append(piece)
+    def of(source: str) -> _Joined | None:
+        """The template as pieces; None where it has, or may have, anything else in it."""
+        pieces: list[tuple[str, str]] = []
+        at = 0
+        while at < len(source):
+            found = _PIECE.match(source, at)
+            if found is None or keyword.iskeyword(found[2] or "") or found[2] in _JINJAS:
+                return None
+            pieces.append((_LINE_BREAK.sub("\n", found[1] or ""), found[2] or ""))
+            at = found.end()
         return _Joined(pieces)
 
     def render(self, values: Mapping[str, Any]) -> str:
@@ -187,6 +195,19 @@ class _Joined:
 
 
 def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template | _Joined, tuple[str, ...]]:
+    joined = _Joined.of(source)
+    template, names = (joined, joined.names) if joined is not None else _by_jinja(source)
+    used: list[str] = []
+    for name in names:
+        used += _known(name, columns, "prompt.user")
+    return template, tuple(used)
+
+
+def _by_jinja(source: str) -> tuple[jinja2.Template, Sequence[str]]:
+    """Compile a template; return it with the names it takes from the row."""
+    import jinja2.meta  # noqa: PLC0415 - most jobs start without it
+    import jinja2.sandbox  # noqa: PLC0415
+
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, finalize=_no_none, keep_trailing_newline=True, autoescape=False
     )
@@ -201,10 +222,7 @@ def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template | _Jo
         raise JobError(f"prompt.user: line {error.lineno}: not a valid template: {error.message}") from None
     if list(jinja2.meta.find_referenced_templates(tree)):
         raise JobError("prompt.user: a template cannot include, import or extend another")
-    used: list[str] = []
-    for name in sorted(names):
-        used += _known(name, columns, "prompt.user")
-    return _Joined.of(tree) or template, tuple(used)
+    return template, sorted(names)
 
 
 def _known(name: str, columns: Sequence[str], key: str) -> tuple[str, ...]:

@@ -13,8 +13,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import tenacity
-
 T = TypeVar("T")
 
 FIRST_WAIT = 0.5
@@ -48,6 +46,8 @@ async def again(
     seconds the row waits, most often 0: the gate itself decides when it lets the row through.
     None, for others, is this room's own wait.
     """
+    import tenacity  # noqa: PLC0415 - a run starts, and most often ends, without it
+
     tries = 0
 
     def pause() -> float:

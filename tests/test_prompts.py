@@ -67,8 +67,25 @@ class TestTemplates:
         st.text(alphabet="ab \n\r\t<&é\U0001f600", max_size=20),
     )
     def test_text_and_columns_alone_are_joined_as_jinja_would_join_them(self, value: Any, text: str) -> None:
-        plain = f"x{text}{{{{ a }}}}{text}\n{{{{- a }}}}"
+        plain = f"x{text}{{{{ a }}}}{text}\n{{{{a}}}}"
         assert rendered(plain, a=value) == rendered(f"{{% if true %}}{plain}{{% endif %}}", a=value)
+
+    @given(
+        st.lists(
+            st.sampled_from(
+                ["{", "{{", "}", "}}", "{{ a }}", "{%", "{#", "#}", "%}", "a", " ", "-", "\r\n", "\r", "true", "if"]
+            ),
+            max_size=9,
+        ).map("".join)
+    )
+    def test_what_looks_plain_is_read_as_jinja_reads_it(self, text: str) -> None:
+        def reading(template: str) -> str:
+            try:
+                return rendered(template, a="A")
+            except (JobError, RowError) as error:
+                return type(error).__name__
+
+        assert reading(f"x{text}") == reading(f"{{# not plain #}}x{text}")
 
     def test_conditions_and_loops_work(self) -> None:
         text = "{% if a %}A{% else %}no a{% endif %}{% for t in tags %} {{ loop.index }}{{ t }}{% endfor %}"

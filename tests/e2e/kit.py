@@ -30,7 +30,7 @@ KEY_NAME = "PARQUILL_TEST_KEY"
 os.environ.setdefault(KEY_NAME, "sk-or-v1-a-key-for-tests-0123456789")
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-c", "from parquill.cli import main; main()")
+COMMAND = (sys.executable, "-m", "parquill")
 
 
 def words(number: int) -> str:

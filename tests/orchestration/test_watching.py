@@ -71,7 +71,11 @@ async def test_a_server_that_is_not_there_is_told_of_once_and_holds_nothing_up(
     [
         ("flows.batch, flows.nightly, flows.estimate", "pyarrow numpy pandas aiohttp PIL jinja2 parquill.batch"),
         ("parquill.cli, parquill.api, parquill.terminal", "prefect flows tasks"),
-        ("parquill.cli, parquill.batch, parquill.terminal", "pandas rich PIL parquill.progress parquill.portions"),
+        (
+            "parquill.cli, parquill.batch, parquill.terminal",
+            "pandas rich PIL jinja2 tenacity jsonschema tokenizers pypdfium2 pyarrow.dataset "
+            "parquill.progress parquill.portions parquill.report parquill.estimate parquill.verify parquill.emulator",
+        ),
     ],
 )
 def test_what_is_not_needed_yet_is_not_loaded(modules: str, absent: str) -> None:
