@@ -62,7 +62,8 @@ def endpoint(latency: float, log: Path | None = None) -> Iterator[str]:
     """Serve on loopback for as long as the block lasts; its base URL.
 
     `latency` is in seconds. `log` takes one line for each request that was answered: the number
-    of its picture; it is whole when the block has ended, and only nginx can write it.
+    of its picture, when the answer was sent and how long it took, in seconds; it is whole when
+    the block has ended, and only nginx can write it.
     """
     if modules() is None:
         if log is not None:

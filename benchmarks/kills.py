@@ -36,7 +36,8 @@ _LOOK = 0.05
 
 def answered(log: Path) -> list[str]:
     """The pictures of all requests that the endpoint has answered, as far as it has written them down."""
-    return log.read_text(encoding="ascii").split("\n")[:-1] if log.exists() else []
+    lines = log.read_text(encoding="ascii").split("\n")[:-1] if log.exists() else []
+    return [line.partition(" ")[0] for line in lines]
 
 
 def kill_at(command: list[str], log: Path, requests: int) -> bool:
