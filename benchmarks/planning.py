@@ -3,7 +3,7 @@
 A manifest of ROWS rows and its whole output are made (answers by hand, through the run's own
 publishing), then `parquill run` is started on them as they are (nothing to do), with one row
 added (one request), and after a kill in the middle of the run (the last tenth has no parts):
-seconds from the start of the process to its end, and the process's peak memory.
+wall and CPU seconds from the start of the process to its end, and the process's peak memory.
 
     python -m benchmarks.planning [ROWS]
 """
@@ -13,10 +13,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,20 +97,32 @@ def fill(opened: Prepared, output: Storage) -> None:
             tables, results = [], []
 
 
-def run(folder: Path, *arguments: str) -> tuple[float, float, dict[str, object]]:
-    """Start `parquill run` on the job: seconds, peak MiB, what it printed."""
+@dataclass(frozen=True)
+class Planned:
+    """One start: wall and CPU seconds, peak MiB, what `parquill run` printed."""
+
+    wall: float
+    cpu: float
+    peak: float
+    said: dict[str, object]
+
+
+def run(folder: Path, *arguments: str) -> Planned:
+    """Start `parquill run` on the job."""
     with tempfile.NamedTemporaryFile("r") as peak:
         command = side("ours", str(folder / "job.json"), "--quiet", "--json", *arguments)
-        started = time.perf_counter()
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         environment = {**os.environ, PEAK_FILE: peak.name}
         printed = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=False).stdout
-        return time.perf_counter() - started, float(peak.read()), json.loads(printed)
+        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Planned(wall, cpu, float(peak.read()), json.loads(printed))
 
 
-def show(what: str, rows: int, measured: tuple[float, float, dict[str, object]]) -> None:
+def show(what: str, rows: int, one: Planned) -> None:
     """Print one line."""
-    seconds, peak, said = measured
-    print(f"{what:34} {rows:>10,} rows {seconds:>8.1f} s {peak:>7.0f} MiB   requests {said['requests']}")
+    figures = f"{one.wall:>8.1f} s {one.cpu:>8.1f} CPU s {one.peak:>7.0f} MiB"
+    print(f"{what:38} {rows:>10,} rows {figures}   requests {one.said['requests']}, load {os.getloadavg()[0]:.1f}")
 
 
 async def main() -> None:
