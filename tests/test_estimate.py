@@ -30,6 +30,7 @@ from parquill.verify import verify_job
 from parquill.workspace import Workspace
 from tests.clock import ManualClock
 from tests.outputs import OK
+from tests.pdfs import pdf
 
 KEY = "PARQUILL_TEST_KEY"
 
@@ -377,6 +378,21 @@ async def test_dead_pictures_are_found_where_that_is_asked_for(desk: Desk) -> No
     found = await estimate_job(job, EstimateOptions(check_images=True))
     assert found.rows == Rows(todo=1, failing=1)
     assert set(found.failing_by_kind) <= {"image_unreachable", "image_invalid"}
+
+
+@pytest.mark.parametrize("send", ["pages", "text"])
+async def test_documents_are_opened_and_count_as_they_are_sent(desk: Desk, send: str) -> None:
+    papers = [pdf(["One page"]), None, pdf(["A word", "Another"]), b"%PDF-1.7 broken", pdf(["Once more"])]
+    desk.write({"id": list("abcde"), "text": ["Say yes."] * 5, "paper": papers})
+    job = desk.job(manifest={"document_columns": ["paper"]}, documents={"send": send}, model={"max_tokens": 20})
+    found = await estimate_job(job)
+    assert (found.rows, found.failing_by_kind) == (Rows(todo=4, failing=1), {"document_invalid": 1})
+    lines = desk.lines()
+    assert [line["images"] for line in lines] == ([1, 0, 2, None, 1] if send == "pages" else [0, 0, 0, None, 0])
+    await run_job(job)
+    told = {line["id"]: line["prompt_tokens"] for line in lines if line["state"] == "todo"}
+    rows = [row for row in pq.read_table(desk.folder / "out").to_pylist() if row["attempts"]]
+    assert told == pytest.approx({row["id"]: row["prompt_tokens"] // row["attempts"] for row in rows}, abs=2)
 
 
 async def test_the_time_is_that_of_the_tightest_limit(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from parquill.chat import ChatRequest, Turn
 from parquill.errors import JobError
 from parquill.job import ModelSettings
 from parquill.tokens import TokenCounter
+from parquill.tokens.exact import load_tokenizer
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_tokenizer_file_counts_exactly_and_its_bound_is_the_count(tokenizer_fi
 
 
 def test_texts_alone_are_counted_in_one_go(tokenizer_file: Path) -> None:
-    expected, upper = TokenCounter(ModelSettings(tokenizer=str(tokenizer_file))).count_many(["red bag", "", "red"])
+    expected, upper = load_tokenizer(str(tokenizer_file)).measure_many(["red bag", "", "red"])
     assert expected.tolist() == upper.tolist() == [2, 0, 1]
 
 

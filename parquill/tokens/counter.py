@@ -18,7 +18,7 @@ from parquill.tokens.exact import load_tokenizer
 from parquill.tokens.receipts import Receipts
 from parquill.tokens.ridge import Vector
 from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, Content, ImageCost, Opening, lay_content, lay_opening
-from parquill.tokens.text import ManyTokens, TextMeter, TextTokens
+from parquill.tokens.text import TextMeter, TextTokens
 
 Counts = int | npt.NDArray[np.int64]
 """One number for all requests, or one for each."""
@@ -127,10 +127,6 @@ class TokenCounter:
         expected, upper = self._meter.measure_many(texts)
         known = zip(expected.tolist(), upper.tolist(), strict=True)
         self._before, self._ahead = self._ahead, dict(zip(texts, known, strict=True))
-
-    def count_many(self, texts: Sequence[str]) -> ManyTokens:
-        """Tokens of texts alone, many at once: expected (float64) and upper bounds (int64)."""
-        return self._meter.measure_many(texts)
 
     def count_requests(self, requests: Sequence[ChatRequest]) -> TokenEstimates:
         """The same as `count` for each, with all texts measured at once."""
