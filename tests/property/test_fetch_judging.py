@@ -30,6 +30,11 @@ def verdict(judge: object, text: str) -> str | None:
 @given(st.sampled_from(["http://", "https://", "HTTP://", "ftp://", "http:/"]), HOSTS, TAILS)
 @example("https://", "example.org", "/a.jpg")
 @example("https://", "x.internal", "/a.jpg")
+@example("https://", "example.org", "/\\x")
+@example("https://", "example.org", "/\u200b")
+@example("https://", "example.org", "/" + "a" * 8000)
+@example("http://", "/", "example.org/a.jpg")
+@example("http://", "a", "/example.org/a.jpg")
 def test_the_short_judgement_is_that_of_the_parser(scheme: str, host: str, tail: str) -> None:
     text = scheme + host + tail
     assert verdict(judge_url, text) == verdict(check_url, text)
