@@ -330,11 +330,12 @@ class Planner:
                 table = table.take(pa.array(one.kept_at[rows]))
             else:
                 rows = np.arange(info.rows)
-            for row, text, status in zip(
-                rows.tolist(), table.column("fingerprint").to_pylist(), table.column("status").to_pylist(), strict=True
-            ):
-                if status == Status.OK.value and text is not None:
-                    index.claim(bytes.fromhex(text), number, row)
+            told = zip(
+                rows.tolist(), *(table.column(name).to_pylist() for name in ("fingerprint", "status")), strict=True
+            )
+            answered = [(bytes.fromhex(mark), row) for row, mark, status in told if mark and status == Status.OK.value]
+            if answered:
+                index.claim_all([mark for mark, _ in answered], number, [row for _, row in answered])
         for one in plan.open:
             for row, fingerprint in shelf.answered(one.held).items() if one.held is not None else ():
                 if fingerprint is not None:
