@@ -9,11 +9,24 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
 SHORT: dict[str, list[str]] = {
-    "throughput": ["--rows", "5000", "--rival-rows", "500", "--latency", "0", "--memory", "10000"],
+    "throughput": [
+        "--rows",
+        "5000",
+        "--rival-rows",
+        "500",
+        "--latency",
+        "0",
+        "0.2",
+        "--rounds",
+        "2",
+        "--memory",
+        "10000",
+    ],
     "kills": ["--rows", "5000", "--kills", "2"],
     "start": ["3"],
     "limits": [],
@@ -35,11 +48,17 @@ def main(names: list[str]) -> int:
     here = Path(__file__).parent
     packages = ", ".join(f"{name} {version(name)}" for name in ("parquill", "aiohttp", "uvloop", "pyarrow", "orjson"))
     print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    failed = 0
+    failed, started = 0, time.perf_counter()
     for name in names or [name for name in SHORT if (here / f"{name}.py").exists()]:
         print(f"\n== {name}", flush=True)
         command = [sys.executable, "-m", f"benchmarks.{name}", *SHORT.get(name, [])]
-        failed += subprocess.run(command, check=False).returncode != 0
+        began = time.perf_counter()
+        status = subprocess.run(command, check=False).returncode
+        failed += status != 0
+        print(
+            f"== {name}: {time.perf_counter() - began:.0f} s{f', FAILED with {status}' if status else ''}", flush=True
+        )
+    print(f"\n{time.perf_counter() - started:.0f} s in all, {failed} failed, load {os.getloadavg()[0]:.1f}")
     return failed
 
 
