@@ -39,7 +39,7 @@ class Wire:
         self._clock = clock
         self._deadlines = Deadlines(clock)
         loop = asyncio.get_running_loop()
-        self._request = aiohttp.ClientRequest("POST", url, headers=session.headers, session=session, loop=loop)
+        self._request = _Asked("POST", url, headers=session.headers, session=session, loop=loop)
         self._head = _head_of(self._request)
 
     def close(self) -> None:
@@ -79,6 +79,14 @@ class Wire:
         else:
             connection.release()
         return reply
+
+
+class _Asked(aiohttp.ClientRequest):
+    """What every connection is asked for: its place in the pool is found by the same key each time."""
+
+    @functools.cached_property
+    def connection_key(self) -> aiohttp.client_reqrep.ConnectionKey:
+        return super().connection_key
 
 
 class _Flight:
