@@ -114,7 +114,7 @@ def show(sides: dict[str, Rounds], latency: float) -> None:
     floor = 0.0
     for name, one in sides.items():
         steady, at_once = one.middle("steady"), one.middle("at_once")
-        middle = f"{_number(steady)}{_share(steady, latency):>9}{_number(at_once, 9)}"
+        middle = f"{_number(steady)}{_share(steady, latency):>9}{_number(at_once if latency else None, 9)}"
         if not one.spent:
             print(f"{name:32}{'':>25}{middle}")
             continue
