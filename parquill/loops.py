@@ -33,20 +33,6 @@ async def meanwhile(*turns: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
         await asyncio.wait(running)
 
 
-async def others_first() -> None:
-    """Let everyone who may go on do so before the caller does.
-
-    Cancelled meanwhile, the caller goes on too, and hears of it where it waits next: what it holds
-    is not lost here.
-    """
-    try:
-        await asyncio.sleep(0)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-
-
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: PLC0415 - the same program runs without it

@@ -20,7 +20,6 @@ from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.ledger import Durable, Ledger
 from parquill.limits import Gate, Need, Outcome, Reply, Scope, Ticket, read_quotas, wait_seconds
-from parquill.loops import others_first
 from parquill.prices import Price
 from parquill.replies import Exchange, Verdict, classify
 from parquill.results import CostSource, ItemResult, Status
@@ -210,7 +209,6 @@ class Attempts:
             asked.throttles += 1
             asked.rest = 0.0 if self._gate.shut else reply.wait or 0.0
             asked.gate_seconds += asked.rest
-        await others_first()  # whoever got the slot sends before this answer is looked at: the endpoint would wait
         return verdict
 
     def _evidence_of(self, asked: Asked, verdict: Verdict, booking: Booking) -> AttemptEvidence:
