@@ -52,7 +52,7 @@ format: .venv/.dev  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev  ## the benchmarks, with their ratios
+bench: .venv/.dev  ## the benchmarks, with their ratios (10 to 25 minutes); nginx, its Lua and wrk should be installed
 	$(BIN)/python -m benchmarks
 
 test-browser: .venv/.dev  ## the report in Chromium, which must be installed (Debian: chromium)

@@ -36,6 +36,8 @@ from benchmarks.sides import IN_FLIGHT, Spent, clear, job, manifest, measure, si
 
 START = 100
 """Rows of the run whose cost is a side's start-up."""
+SHORTEST = 3.0
+"""Seconds after the start that a run must take for its rate to be told: taking a start away adds the noise of both."""
 C_CLIENT = "wrk"
 OWN = (C_CLIENT, "bare", "parquill")
 SIDES = (*OWN, *RIVALS)
@@ -120,12 +122,12 @@ def show(sides: dict[str, Rounds], latency: float) -> None:
             continue
         wall, _, peak = (statistics.median(column) for column in zip(*map(astuple, one.spent), strict=True))
         each = sorted(spent.cpu / (one.rows - START) * 1000 for spent in one.spent)
-        cpu, rate = statistics.median(each), (one.rows - START) / wall
+        cpu, rate = statistics.median(each), (one.rows - START) / wall if wall >= SHORTEST else None
         floor = cpu if name == "bare" else floor
         times = f"{cpu / floor:.2f}" if floor else "-"
         answered = one.rows if one.answered is None else one.answered
         print(
-            f"{name:32}{one.rows:>8,}{rate:>8,.0f}{_share(rate, latency):>9}{middle}"
+            f"{name:32}{one.rows:>8,}{_number(rate)}{_share(rate, latency):>9}{middle}"
             f"{cpu:>13.3f}{f'{each[0]:.3f}-{each[-1]:.3f}':>15}{times:>8}{peak:>6.0f}{answered:>10,}"
         )
 
