@@ -182,6 +182,23 @@ def test_a_wait_asked_for_at_random_holds_back_its_row_and_not_the_others() -> N
     assert sum(log.taken[4:8]) > 0.9 * 4 * 60 * 64 / 2.36
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_refusals_at_random_beside_a_limit_are_seen_through_in_minutes(seed: int) -> None:
+    traffic = Traffic(latency=1.0, spread=0.8, jitter=0.02, waiting=300)
+    server = Moody(0.05, seed, wait=1.0, limit=64)
+    log = World(LimitSettings(max_in_flight=128), server, seed=seed, traffic=traffic).run(8 * 60)
+    assert sum(log.taken[4:8]) > 0.7 * 4 * 60 * 64 / 1.1
+
+
+def test_a_server_that_refuses_everything_for_minutes_is_filled_soon_after_it_opens() -> None:
+    server = Slots(0, hint=True)
+    world = World(LimitSettings(max_in_flight=128), server, seed=1, traffic=Traffic(latency=1.0, waiting=300))
+    assert sum(world.run(10 * 60).taken) == 0
+    server.limit = 64
+    log = world.run(6 * 60)
+    assert sum(log.taken[12:16]) > 0.85 * 4 * 60 * 64 / 1.1
+
+
 def test_one_refusal_at_the_start_does_not_slow_the_run_for_minutes() -> None:
     traffic = Traffic(latency=1.0, waiting=1500)
     server = FixedWindow(6000, phase=20.0, hint=True)

@@ -1,14 +1,18 @@
 """Telling refusals that mean a limit from those that come and go whatever we do.
 
 A pool shared with strangers refuses now and then; taking each refusal for a limit ends at a
-crawl. Two answers:
+crawl. Three answers:
 
 - Unexplained refusals are suspects first. Up to a tolerated share of requests nothing follows;
   three in quick succession are always more than that.
 - A limit refuses less when less is sent, and several in a row. If lone refusals are as frequent
   at half the load (or less), they have nothing to do with us: the cuts are taken back, and for
-  half an hour twice their share is tolerated. A short Retry-After then holds back the row that
+  half an hour three times their share is tolerated. A short Retry-After then holds back the row that
   was refused, and not all others.
+- Cuts may come so fast that a high load is never seen for long. A limit, cut below, is silent;
+  if lone refusals go on at a share of 2 %, the cuts are taken back for a minute: either that
+  shows them to be as frequent at a high load, or a limit stops it again. Each time twice as many
+  are wanted.
 """
 
 from __future__ import annotations
@@ -23,19 +27,25 @@ ENOUGH_NOISY = 8.0
 LONE = 10
 """Requests sent since the last refusal that make one a lone refusal."""
 FEWEST_LONE = 4
-FEWEST_SENT = 50
+FEWEST_SENT = 30
 ALIKE = 2.5
 """Two shares of lone refusals differ by less than this factor: they are much the same."""
 APART = 3
 """Half octaves of load between what is compared: at least twice the load."""
 MEMORY = 300.0
 NOISY_FOR = 1800.0
+MARGIN = 3.0
+"""What is tolerated of a share of lone refusals: at 5 % no more than 6 of 10 are lone."""
+FEWEST_STUBBORN = 3
+STUBBORN = 0.02
+"""Share of lone refusals that no limit has that was cut below: searches meet theirs in under 1 %."""
+TRIED_FOR = 60.0
 
 
 class Noise:
     """Suspects, and lone refusals by load."""
 
-    __slots__ = ("_by_load", "_faded_at", "_last", "_lone", "_noisy_until", "_suspicion", "_tolerated")
+    __slots__ = ("_by_load", "_faded_at", "_last", "_lone", "_noisy_until", "_suspicion", "_tolerated", "_wanted")
 
     def __init__(self) -> None:
         self._suspicion = 0.0
@@ -45,6 +55,7 @@ class Noise:
         self._noisy_until = -math.inf
         self._by_load: dict[int, tuple[float, float]] = {}
         self._faded_at = 0.0
+        self._wanted = FEWEST_STUBBORN
 
     def noisy(self, now: float) -> bool:
         """Whether refusals without a word of explanation are known to be unrelated to us."""
@@ -74,12 +85,24 @@ class Noise:
         before = self._by_load.get(load, (0.0, 0.0))
         self._by_load[load] = (before[0] + sent, before[1] + lone)
         share = self._unrelated_share()
-        if share is None:
-            return False
-        self._tolerated = min(MOST_TOLERATED, 2 * share)
-        self._noisy_until = now + NOISY_FOR
-        self._by_load.clear()
+        if share is not None:
+            self._by_load.clear()
+            return self._tolerate(share, now + NOISY_FOR)
+        share = None if self.noisy(now) else self._stubborn_share(load)
+        return share is not None and self._tolerate(share, now + TRIED_FOR)
+
+    def _tolerate(self, share: float, until: float) -> bool:
+        self._tolerated = min(MOST_TOLERATED, MARGIN * share)
+        self._noisy_until = until
         return True
+
+    def _stubborn_share(self, load: int) -> float | None:
+        """Return the share of lone refusals at this load and below, if it is more than a limit's."""
+        share = self._share([cell for at, cell in self._by_load.items() if at < load + APART], self._wanted)
+        if share is None or share <= STUBBORN:
+            return None
+        self._wanted *= 2
+        return share
 
     def _unrelated_share(self) -> float | None:
         """Return the share of lone refusals if a low and a high load have much the same."""
@@ -91,6 +114,6 @@ class Noise:
         return None
 
     @staticmethod
-    def _share(cells: list[tuple[float, float]]) -> float | None:
+    def _share(cells: list[tuple[float, float]], fewest: int = FEWEST_LONE) -> float | None:
         sent, lone = sum(n for n, _ in cells), sum(r for _, r in cells)
-        return lone / sent if sent >= FEWEST_SENT and lone >= FEWEST_LONE else None
+        return lone / sent if sent >= FEWEST_SENT and lone >= fewest else None

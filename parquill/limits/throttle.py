@@ -4,7 +4,7 @@ All refusals from the first one until a request goes through again are one episo
 one cut. When it ends it is known what kind of limit it was:
 
 - what the server said (scope, or a reset some seconds away: a rate);
-- a lone request refused with few in flight: a rate;
+- a lone request refused with few in flight, or any with no other: a rate;
 - what was cut before, unless the refusals since then do not fit it: a limit on slots refuses
   at one number in flight and never below, a limit on a rate at any;
 - otherwise the number in flight.
@@ -60,8 +60,8 @@ class Episode:
 
     @property
     def taken(self) -> int:
-        """How many in flight were not refused."""
-        return int(min(self.full - (self.refused - self.lone_refused), self.lone_level - 1))
+        """How many in flight were not refused, at least one: a limit below is none on what is in flight."""
+        return int(max(1, min(self.full - (self.refused - self.lone_refused), self.lone_level - 1)))
 
 
 class Proven:
@@ -237,7 +237,8 @@ class Throttle:
         """Say which kind of limit refused."""
         if episode.scope is not Scope.UNCLEAR:
             return episode.scope is Scope.RATE
-        if episode.asked >= RESET_LIKE or episode.lone_level <= FEW * episode.full:
+        lone = min(episode.full, episode.lone_level) <= 1
+        if lone or episode.asked >= RESET_LIKE or episode.lone_level <= FEW * episode.full:
             return True
         if self.rates.value == self.rates.ceiling:
             return self.slots.doubtful(episode.began)
