@@ -7,7 +7,7 @@ crawl. Three answers:
   three in quick succession are always more than that.
 - A limit refuses less when less is sent, and several in a row. If lone refusals are as frequent
   at half the load (or less), they have nothing to do with us: the cuts are taken back, and for
-  half an hour three times their share is tolerated. A short Retry-After then holds back the row that
+  half an hour twice their share is tolerated. A short Retry-After then holds back the row that
   was refused, and not all others.
 - Cuts may come so fast that a high load is never seen for long. A limit, cut below, is silent;
   if lone refusals go on at a share of 2 %, the cuts are taken back for a minute: either that
@@ -34,8 +34,6 @@ APART = 3
 """Half octaves of load between what is compared: at least twice the load."""
 MEMORY = 300.0
 NOISY_FOR = 1800.0
-MARGIN = 3.0
-"""What is tolerated of a share of lone refusals: at 5 % no more than 6 of 10 are lone."""
 FEWEST_STUBBORN = 3
 STUBBORN = 0.02
 """Share of lone refusals that no limit has that was cut below: searches meet theirs in under 1 %."""
@@ -92,7 +90,8 @@ class Noise:
         return share is not None and self._tolerate(share, now + TRIED_FOR)
 
     def _tolerate(self, share: float, until: float) -> bool:
-        self._tolerated = min(MOST_TOLERATED, MARGIN * share)
+        # Of refusals at random some follow another closely and are not counted as lone ones.
+        self._tolerated = min(MOST_TOLERATED, 2 * share / (1 - share) ** LONE)
         self._noisy_until = until
         return True
 
