@@ -1,9 +1,14 @@
-"""What all tests share: how many deaths a run of the suite can afford, and which tests share a process."""
+"""What all tests share: how patient and how thorough they are, and which of them share a process."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+
+# A machine that is busy is no fault of what is tested: every test has a time-out of its own.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -201,7 +201,7 @@ class TestReading:
         with pytest.raises(ManifestError, match=r"cannot be read as parquet: .*UTF-?8"):
             rows(opened(path), "x")
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         counts=st.lists(st.integers(0, 30), min_size=1, max_size=3).filter(any),
         groups=st.integers(1, 12),

@@ -55,7 +55,7 @@ def test_an_hour_that_a_spring_night_leaves_out_still_ends_it() -> None:
     assert deadline_of(half_past_two, due) == due.timestamp() + 4.5 * 3600
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     due=st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC)),
     minute=st.integers(0, 24 * 60 - 1),

@@ -153,7 +153,7 @@ KINDS: list[tuple[pa.DataType, Sequence[Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "values"), KINDS, ids=[str(kind) for kind, _ in KINDS])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_equal_values_give_equal_digests_however_they_are_cut(
     kind: pa.DataType, values: Sequence[Any], data: st.DataObject
@@ -176,7 +176,7 @@ def test_equal_values_give_equal_digests_however_they_are_cut(
     assert (other.hexdigest() in found) == (repr(changed) == repr(picked))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.none() | st.text(max_size=3), min_size=1, max_size=20),
     st.integers(1, 20),
@@ -296,7 +296,7 @@ class TestIds:
         assert len(digests(manifest)) == 1
         assert rows(manifest, "id") == ["7", "07", "7.0"]
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.lists(st.integers(0, 12), min_size=1, max_size=14), st.integers(1, 5), st.integers(1, 5))
     def test_exactly_the_manifests_whose_ids_repeat_are_refused(
         self, ids: list[int], group: int, per_part: int

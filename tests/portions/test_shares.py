@@ -23,7 +23,7 @@ FREE = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(free=FREE, wanted=st.integers(2, 64))
 def test_shares_add_up_to_the_whole_and_each_has_something_of_everything(free: Free, wanted: int) -> None:
     count = most_shares(free, wanted)
@@ -62,7 +62,7 @@ def slices(draw: st.DrawFn) -> list[tuple[SliceToAsk, int]]:
     return made
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(found=slices(), wanted=st.integers(2, 64))
 def test_every_row_to_send_goes_to_one_portion_in_order_and_portions_are_equal(
     found: list[tuple[SliceToAsk, int]], wanted: int

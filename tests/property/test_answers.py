@@ -12,14 +12,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.answers import Answer, AnswerShape, Rung, load_shape
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 
-MODEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MODEST = settings(max_examples=60)
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAMES = st.text(string.ascii_lowercase + "äßж_- .", min_size=1, max_size=8).map(lambda name: f"k{name}")

@@ -135,4 +135,4 @@ class Gates(RuleBasedStateMachine):
 
 
 TestNoInterleavingPassesACap = Gates.TestCase
-TestNoInterleavingPassesACap.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestNoInterleavingPassesACap.settings = settings(max_examples=40, stateful_step_count=40)

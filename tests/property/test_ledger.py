@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from parquill.ledger import ArchiveEntry, CarriedRow, Ledger, SliceRecord
@@ -305,7 +305,5 @@ class Books(RuleBasedStateMachine):
         assert books.in_flight == len(self.flights)
 
 
-Books.TestCase.settings = settings(
-    max_examples=50, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+Books.TestCase.settings = settings(max_examples=50, stateful_step_count=30)
 TestTheBooksAlwaysBalance = Books.TestCase

@@ -107,9 +107,7 @@ async def live_through(folder: Path, first: list[str], nights: list[tuple[str, A
 
 @pytest.mark.timeout(600)
 def test_any_sequence_of_runs_deaths_and_edits_ends_whole_and_paid_once(kills: int) -> None:
-    @settings(
-        max_examples=max(8, 2 * kills), deadline=None, suppress_health_check=list(HealthCheck), derandomize=kills <= 5
-    )
+    @settings(max_examples=max(8, 2 * kills), suppress_health_check=list(HealthCheck), derandomize=kills <= 5)
     @given(st.lists(TEXTS, min_size=2, max_size=10), NIGHTS)
     def through(first: list[str], nights: list[tuple[str, Any, Any]]) -> None:
         with tempfile.TemporaryDirectory() as folder:
