@@ -92,12 +92,13 @@ class Portions:
 
     async def _take(self, order: Order, *, ended: bool) -> None:
         output, post = Storage.at(order.output), Post(order.place)
-        if await asyncio.to_thread(post.report) is None:
+        report = await asyncio.to_thread(post.report)
+        if report is None:
             if order.workspace.ledger.exists():
                 await self._close(order, post)
             elif not ended:
                 await asyncio.to_thread(self._refuse_working, post)
-        report = await asyncio.to_thread(post.report)
+            report = await asyncio.to_thread(post.report)
         if report is not None:
             self.learned.append(report.learned)
         spent = await asyncio.to_thread(_spent, order, post, report)

@@ -82,17 +82,16 @@ class Noise:
         load = math.floor(2 * math.log2(sent / seconds))
         before = self._by_load.get(load, (0.0, 0.0))
         self._by_load[load] = (before[0] + sent, before[1] + lone)
-        share = self._unrelated_share()
+        share, seconds_noisy = self._unrelated_share(), NOISY_FOR
         if share is not None:
             self._by_load.clear()
-            return self._tolerate(share, now + NOISY_FOR)
-        share = None if self.noisy(now) else self._stubborn_share(load)
-        return share is not None and self._tolerate(share, now + TRIED_FOR)
-
-    def _tolerate(self, share: float, until: float) -> bool:
+        elif not self.noisy(now):
+            share, seconds_noisy = self._stubborn_share(load), TRIED_FOR
+        if share is None:
+            return False
         # Of refusals at random some follow another closely and are not counted as lone ones.
         self._tolerated = min(MOST_TOLERATED, 2 * share / (1 - share) ** LONE)
-        self._noisy_until = until
+        self._noisy_until = now + seconds_noisy
         return True
 
     def _stubborn_share(self, load: int) -> float | None:
