@@ -59,7 +59,7 @@ async def _run(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> int:
 def _print(result: object) -> None:
     """Close a run on standard error; an estimate is an answer and goes to standard output."""
     from parquill.estimate import Estimate  # noqa: PLC0415 - the engine is loaded where it works
-    from parquill.terminal import print_estimate, print_summary  # noqa: PLC0415
+    from parquill.terminal import print_estimate, print_summary  # noqa: PLC0415 - as above
 
     if isinstance(result, RunSummary):
         print_summary(result)

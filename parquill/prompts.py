@@ -206,7 +206,7 @@ def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template | _Jo
 def _by_jinja(source: str) -> tuple[jinja2.Template, Sequence[str]]:
     """Compile a template; return it with the names it takes from the row."""
     import jinja2.meta  # noqa: PLC0415 - most jobs start without it
-    import jinja2.sandbox  # noqa: PLC0415
+    import jinja2.sandbox  # noqa: PLC0415 - as above
 
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         undefined=jinja2.StrictUndefined, finalize=_no_none, keep_trailing_newline=True, autoescape=False

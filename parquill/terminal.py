@@ -100,7 +100,7 @@ def print_summary(summary: RunSummary) -> None:
     """Close a run on standard error."""
     from rich.console import Console  # noqa: PLC0415 - see above
 
-    from parquill.progress import render_summary  # noqa: PLC0415
+    from parquill.progress import render_summary  # noqa: PLC0415 - see above
 
     render_summary(summary, Console(stderr=True, highlight=False))
 

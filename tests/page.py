@@ -48,5 +48,5 @@ def build(output: Storage, folder: Path, *records: RunRecord, job_name: str = "c
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     for record in records:
         raw = record.dump()
-        workspace.write_whole(f"runs/{record.summary.run_id}.json", lambda sink, raw=raw: sink.write(raw))
+        workspace.write_bytes(f"runs/{record.summary.run_id}.json", raw)
     return asyncio.run(build_report(output, workspace, job_name=job_name, asked=Asked(**asked)))

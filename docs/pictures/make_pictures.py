@@ -45,7 +45,7 @@ def photograph_report(page_file: Path) -> None:
     """Write report.webp: the top of the page, as wide as a laptop's window."""
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not in the development environment
 
-    from tests.browser.conftest import CHROMIUM, FLAGS  # noqa: PLC0415
+    from tests.browser.conftest import CHROMIUM, FLAGS  # noqa: PLC0415 - as above
 
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -62,7 +62,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         photograph_report(Path(sys.argv[1]).resolve())
         return
-    from tests.browser.sample import sample_report  # noqa: PLC0415
+    from tests.browser.sample import sample_report  # noqa: PLC0415 - only the report needs it
 
     with tempfile.TemporaryDirectory() as folder:
         page_file = Path(folder) / "report.html"

@@ -75,7 +75,7 @@ class Lessons:
             "surplus": self.surplus.dump(),
             "drift": asdict(self.drift),
         }
-        workspace.storage().write_whole(_NAME, lambda sink: sink.write(json.dumps(data).encode()))
+        workspace.storage().write_bytes(_NAME, json.dumps(data).encode())
 
 
 def _loaded(known: dict[str, Any], length: AnswerLength) -> tuple[Receipts, Surplus]:

@@ -160,7 +160,7 @@ class Post:
 
     def _write(self, name: str, value: Any) -> None:
         data = json.dumps(value).encode()
-        self._storage.write_whole(name, lambda sink: sink.write(data))
+        self._storage.write_bytes(name, data)
 
     def _read(self, name: str) -> Any:
         with contextlib.suppress(ParquillError):

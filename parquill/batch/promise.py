@@ -23,7 +23,7 @@ class Promise:
     def keep(self, workspace: Workspace) -> None:
         """Write it down beside the output; the newest counts."""
         data = json.dumps(asdict(self)).encode()
-        workspace.storage().write_whole(_NAME, lambda sink: sink.write(data))
+        workspace.storage().write_bytes(_NAME, data)
 
     @classmethod
     def made_for(cls, workspace: Workspace, *, settings: str, realm: str, rows: int) -> CostRange | None:

@@ -56,4 +56,4 @@ def leave_record(
     )
     folder, data = Storage.at(workspace.runs), record.dump()
     folder.make_ready()
-    folder.write_whole(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", lambda sink: sink.write(data))
+    folder.write_bytes(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", data)

@@ -123,8 +123,7 @@ def _leave(work: Spreading, orders: Sequence[Order]) -> list[Post]:
     folder.make_ready()
     posts = []
     for order in orders:
-        data = order.dump()
-        folder.write_whole(f"{order.id}.json", lambda sink, data=data: sink.write(data))  # type: ignore[misc]
+        folder.write_bytes(f"{order.id}.json", order.dump())
         posts.append(Post(order.place))
         posts[-1].open(order)
     return posts

@@ -34,7 +34,7 @@ async def write_report(job: Job, *, clock: Clock | None = None) -> Path:
     else:
         async with _room(opened, clock) as room:
             page = await build_report(output, workspace.storage(), job_name=job.name, asked=_asked(opened, room))
-    workspace.storage().write_whole(workspace.report.name, lambda sink: sink.write(page))
+    workspace.storage().write_bytes(workspace.report.name, page)
     return workspace.report
 
 

@@ -31,7 +31,7 @@ def write_manifest(storage: Storage, name: str, parts: Sequence[PartInfo], about
         "parts": [_entry(part) for part in sorted(parts, key=lambda part: part.name)],
     }
     data = orjson.dumps(listing, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    storage.write_whole(name, lambda sink: sink.write(data))
+    storage.write_bytes(name, data)
 
 
 def read_manifest(storage: Storage, name: str) -> tuple[dict[str, PartInfo], dict[str, Any]]:

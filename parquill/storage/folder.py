@@ -211,6 +211,10 @@ class Storage:
         with self._writing(name, "writing it"):
             return self._write_local(name, write, check) if self._disk else self._write_remote(name, write, check)
 
+    def write_bytes(self, name: str, data: bytes) -> Written:
+        """Write a small file whole: `write_whole` of what is there already."""
+        return self.write_whole(name, lambda sink: sink.write(data))
+
     def _write_local(self, name: str, write: Callable[[ByteSink], object], check: Check | None) -> Written:
         disk, target = self._disk, Path(self._path(name))
         assert disk is not None

@@ -36,7 +36,7 @@ def sample_report(folder: Path) -> bytes:
     (folder / "out.parquill" / "runs").mkdir(parents=True)
     before = record(results[:40], run_id="a", started_at=START - dt.timedelta(days=1))
     for told in (before, record(results, run_id="b")):
-        workspace.write_whole(f"runs/{told.summary.run_id}.json", lambda sink, told=told: sink.write(told.dump()))
+        workspace.write_bytes(f"runs/{told.summary.run_id}.json", told.dump())
     return asyncio.run(_report(output, workspace, {row["id"]: row for row in manifest}))
 
 
