@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import orjson
 
+from parquill.finish import Ending, read_ending
+
 PICO = 10**12
 """Money inside the engine: integers of 10**-12 USD, the output's decimal128(18, 12)."""
 
@@ -82,12 +84,21 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and money as the endpoint counted them; `cost_pico` is None where it gave none."""
+    """Tokens and money as the endpoint counted them, in tokens and pico-USD.
 
-    prompt_tokens: int
-    completion_tokens: int
+    Both token counts are known unless `cost_pico` is: a usage without a cost and without them says nothing.
+    """
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    """All that was generated: thinking that the endpoint counts only in its total is among them."""
     cached_tokens: int
     cost_pico: int | None
+    """What the user pays in all, the bill of a provider whose key is the user's own included; None where untold."""
+    upstream_pico: int | None = None
+    """The part of it that such a provider bills (OpenRouter's `cost_details.upstream_inference_cost`)."""
+    fee_pico: int = 0
+    """What the endpoint takes for itself where it does not say what such a provider bills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,19 @@ class ChatCompletion:
     text: str
     tool_calls: tuple[ToolCall, ...]
     finish_reason: str | None
+    """As the endpoint said it; where it gave only a native one, that."""
     usage: Usage | None
+    native_finish_reason: str | None = None
+    repairs: tuple[str, ...] = ()
+    """What of the reply around the answer had to be read leniently (`replies.decoding`)."""
+    at_limit: bool = False
+    """It has as many tokens as it was allowed: without a reason that says otherwise, it was cut."""
+
+    @property
+    def ending(self) -> Ending:
+        """How the answer ended, by the one table of reasons."""
+        ending = read_ending(self.finish_reason, self.native_finish_reason)
+        return Ending.CUT if self.at_limit and ending in (Ending.UNSAID, Ending.UNKNOWN) else ending
 
 
 def turn_content(turn: Turn) -> str | list[dict[str, Any]]:
@@ -147,19 +170,37 @@ class RequestBody:
         return b'{"messages":' + messages + b"," + settings
 
 
-def read_completion(body: Mapping[str, Any]) -> ChatCompletion:
+def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the choice that counts: the one with the index 0, else the first; None where there is none."""
+    raw = body.get("choices")
+    choices = [choice for choice in raw if isinstance(choice, dict)] if isinstance(raw, list) else []
+    return next((choice for choice in choices if choice.get("index") == 0), choices[0] if choices else None)
+
+
+def read_completion(body: Mapping[str, Any], repairs: tuple[str, ...] = ()) -> ChatCompletion:
     """Read a completion's fields; every one but `choices` may be missing or of another type."""
-    choice = _mapping(_first(body.get("choices")))
-    message = _mapping(choice.get("message"))
+    choice = first_choice(body) or {}
+    message = _mapping(choice.get("message") or choice.get("delta"))
+    said, native = _text(choice.get("finish_reason")), _text(choice.get("native_finish_reason"))
     return ChatCompletion(
         generation_id=_text(body.get("id")),
         model=_text(body.get("model")),
         provider=_text(body.get("provider")),
-        text=_content_text(message.get("content")),
-        tool_calls=_tool_calls(message.get("tool_calls")),
-        finish_reason=_text(choice.get("finish_reason")),
-        usage=read_usage(body.get("usage")),
+        text=_content_text(message.get("content")) or _text(choice.get("text")) or _text(choice.get("message")) or "",
+        tool_calls=_tool_calls(message),
+        finish_reason=said or native,
+        usage=find_usage(body),
+        native_finish_reason=native,
+        repairs=repairs,
     )
+
+
+def find_usage(body: Mapping[str, Any]) -> Usage | None:
+    """Read a reply's usage wherever endpoints put it: at the top, in a choice, inside an error."""
+    error, choice = _mapping(body.get("error")), first_choice(body) or {}
+    metadata = _mapping(error.get("metadata"))
+    places = (body, choice, error, metadata, _mapping(choice.get("error")), _mapping(body.get("x_groq")))
+    return next((usage for place in places if (usage := read_usage(place.get("usage"))) is not None), None)
 
 
 def read_usage(raw: object) -> Usage | None:
@@ -170,20 +211,52 @@ def read_usage(raw: object) -> Usage | None:
     Counts that cannot be are none; a cost that cannot be is cut to 1000 USD, which still alarms.
     """
     usage = _mapping(raw)
-    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    cost = _cost(usage.get("estimated_cost") if usage.get("cost") is None else usage["cost"])
-    if prompt is None or completion is None or (prompt == completion == 0 and cost is None):
+    prompt, completion = _counts(usage)
+    cost, upstream, fee = _costs(usage)
+    if (prompt is None or completion is None or prompt == completion == 0) and cost is None:
         return None
     cached = _count(_mapping(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
-    return Usage(prompt, completion, cached, cost)
+    return Usage(prompt, completion, cached, cost, upstream, fee)
+
+
+def _counts(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Prompt and completion tokens, each completed from the total where that says more.
+
+    Thinking is billed as output, and some endpoints count it neither in `completion_tokens` (the total tells it)
+    nor in the total (`reasoning_tokens` is then the larger number).
+    """
+    prompt = _first_count(usage, "prompt_tokens", "input_tokens")
+    completion = _first_count(usage, "completion_tokens", "output_tokens")
+    total = _count(usage.get("total_tokens"))
+    if prompt is None and completion is not None and total is not None and total >= completion:
+        prompt = total - completion
+    thought = _count(_mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")) or 0
+    if completion is not None and thought > completion:
+        completion += thought
+    if prompt is not None and total is not None and total - prompt >= (completion or 0):
+        completion = total - prompt
+    return prompt, completion
+
+
+def _costs(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
+    """What is paid in all, the upstream part of it, and a fee whose upstream part is not told.
+
+    With a provider key of the user's own (BYOK) OpenRouter's `cost` is its fee, mostly 0; the provider bills
+    `upstream_inference_cost` itself. Without one, that is what the endpoint paid, and no cost of the user's.
+    """
+    said = usage.get("estimated_cost") if usage.get("cost") is None else usage["cost"]
+    cost = _cost(_mapping(said).get("total_cost") if isinstance(said, dict) else said)
+    upstream = _cost(_mapping(usage.get("cost_details")).get("upstream_inference_cost"))
+    own_key = usage.get("is_byok")
+    if own_key is True and upstream is None:
+        return None, None, cost or 0
+    if upstream is not None and (own_key is True or (own_key is not False and upstream > (cost or 0))):
+        return (cost or 0) + upstream, upstream, 0
+    return cost, None, 0
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _first(value: object) -> object:
-    return value[0] if isinstance(value, list) and value else None
 
 
 def _text(value: object) -> str | None:
@@ -194,6 +267,10 @@ def _count(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_TOKENS:
         return None
     return int(value) if value == int(value) else None
+
+
+def _first_count(usage: Mapping[str, Any], *names: str) -> int | None:
+    return next((count for name in names if (count := _count(usage.get(name))) is not None), None)
 
 
 def _cost(value: object) -> int | None:
@@ -217,9 +294,11 @@ def _content_text(content: object) -> str:
     return ""
 
 
-def _tool_calls(raw: object) -> tuple[ToolCall, ...]:
+def _tool_calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
+    """The calls of a message; `function_call` is the form of before there could be several."""
+    raw = message.get("tool_calls")
     calls: Sequence[Any] = raw if isinstance(raw, list) else ()
-    functions = [_mapping(_mapping(call).get("function")) for call in calls]
+    functions = [_mapping(_mapping(call).get("function")) for call in calls] or [_mapping(message.get("function_call"))]
     return tuple(
         ToolCall(name, arguments if isinstance(arguments, str) else _dumped(arguments))
         for function in functions

@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "costs errors clock defaults garbage",
+        "costs errors clock defaults finish garbage",
         "job",
         "advice chat loops nights storage words",
         "answers budget prices prompts replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
-        "images manifest notify run_state",
+        "booking images manifest notify run_state",
         "progress",
         "emulator",
         "batch starter",

@@ -64,11 +64,18 @@ class TestAnswers:
         body["choices"][0]["message"]["tool_calls"] = [{"function": {"name": "tag", "arguments": "{}"}}]
         assert reply(200, body).completion is not None
 
-    def test_a_text_that_was_cut_or_filtered_is_still_an_answer_with_its_reason(self) -> None:
-        for finish in ("length", "content_filter"):
-            verdict = reply(200, completion("a c", finish))
-            assert verdict.completion is not None
-            assert verdict.completion.finish_reason == finish
+    def test_a_text_that_was_cut_is_still_an_answer_with_its_reason(self) -> None:
+        verdict = reply(200, completion("a c", "length"))
+        assert verdict.completion is not None
+        assert verdict.completion.finish_reason == "length"
+
+    @pytest.mark.parametrize("finish", ["content_filter", "SAFETY", "RECITATION", "Prohibited-Content"])
+    def test_a_text_that_was_filtered_is_moderated_and_kept_beside_the_fault(self, finish: str) -> None:
+        verdict = reply(200, completion("a c", finish))
+        assert (verdict.kind, verdict.retry) == (K.MODERATED, False)
+        assert verdict.unused is not None
+        assert verdict.unused.text == "a c"
+        assert finish in verdict.message
 
     @pytest.mark.parametrize("content", [None, "", [], [{"type": "text", "text": ""}], 7])
     def test_an_empty_answer_is_asked_for_again_and_billed_as_its_usage_says(self, content: Any) -> None:
@@ -93,15 +100,18 @@ class TestAnswers:
             assert verdict.usage is not None
 
     @pytest.mark.parametrize("choices", [[], None, {}, "x", [None], ["x"], ...])
-    def test_a_reply_without_choices_is_asked_for_again_and_costs_nothing(self, choices: Any) -> None:
+    def test_a_reply_without_choices_is_asked_for_again_and_may_have_been_billed(self, choices: Any) -> None:
         verdict = reply(200, completion(choices=choices, usage=...))
-        assert (verdict.kind, verdict.retry, verdict.lost) == (K.BAD_RESPONSE, True, False)
+        assert (verdict.kind, verdict.retry, verdict.lost) == (K.BAD_RESPONSE, True, True)
+        verdict = reply(200, completion(choices=choices))
+        assert verdict.usage is not None
+        assert not verdict.lost
 
     def test_a_text_that_broke_off_with_an_error_is_no_answer(self) -> None:
         broken = completion("partial out", "error", usage=...)
         broken["choices"][0]["error"] = {"code": 502, "message": "Provider disconnected mid-stream"}
         verdict = reply(200, broken)
-        assert (verdict.kind, verdict.retry, verdict.lost) == (K.SERVER_ERROR, True, False)
+        assert (verdict.kind, verdict.retry, verdict.lost) == (K.SERVER_ERROR, True, True)
         assert verdict.message == "HTTP 502: Provider disconnected mid-stream"
         verdict = reply(200, completion("partial out", "error"))
         assert (verdict.kind, verdict.retry, verdict.usage is not None) == (K.SERVER_ERROR, True, True)
@@ -299,8 +309,8 @@ def test_every_status_and_body_has_a_meaning_and_only_one(status: int, body: byt
     assert verdict.status == (0 if verdict.completion else status)
     verdict.message.encode()
     if verdict.usage is not None:
-        assert 0 <= verdict.usage.prompt_tokens <= 10**9
-        assert verdict.usage.cost_pico is None or 0 <= verdict.usage.cost_pico <= 10**15
+        assert 0 <= (verdict.usage.prompt_tokens or 0) <= 10**9
+        assert verdict.usage.cost_pico is None or 0 <= verdict.usage.cost_pico <= 2 * 10**15
 
 
 MEANT = {

@@ -9,7 +9,7 @@
     rungs.py        the ladder of ways to ask; probe.py: what shows that one works
     parse.py        completion -> Answer; strict_json.py (to the letter), repair.py, literals.py and
                     spelling.py (damaged text), mend.py and dates.py (values), normal.py (normal form),
-                    loops.py, plain.py (no schema)
+                    loops.py, control.py (marks and thoughts around an answer), plain.py (no schema)
     reask.py        what a paid second try says and samples differently
     examples.py     few-shot examples -> turns
 

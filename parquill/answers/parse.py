@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from parquill.answers.control import without_control
 from parquill.answers.loops import loop_in, loop_in_strings
 from parquill.answers.mend import mend
 from parquill.answers.nodes import Kind, Node, validation_schema
 from parquill.answers.normal import Step, UnfitError, normaliser
 from parquill.answers.repair import read_objects
 from parquill.answers.strict_json import load_fast, same
+from parquill.finish import Ending
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -28,10 +30,10 @@ _SHOWN_ERRORS = 5
 LONG = 160
 """Shorter texts are not searched for loops."""
 
-CUT_OFF = "length"
-"""The finish reason of an answer that ran into its token limit."""
-ENDED = frozenset({"stop", "tool_calls", "eos", "end_turn"})
-"""Finish reasons that say the model had finished; without one, nothing is closed by a guess."""
+OPEN_ENDINGS = frozenset({Ending.UNSAID, Ending.UNKNOWN})
+"""Ends that say nothing of the answer: it is whole if its own brackets say so."""
+ENDED = OPEN_ENDINGS | {Ending.COMPLETE}
+"""Ends after which damage may be repaired; what is missing is closed only where the model had finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +86,27 @@ def make_check(node: Node) -> Check:
     return Check(node, validator, normaliser(node))
 
 
-def parse_json(check: Check, text: str, finish_reason: str | None) -> Answer:
+def parse_json(check: Check, text: str, ending: Ending) -> Answer:
     """Read an answer that should be one JSON object; never raises for what a model wrote."""
     try:
         value = check.fit(load_fast(text))
     except (ValueError, RecursionError):
-        return _parse_slowly(check, text, finish_reason)
+        return _parse_slowly(check, text, ending)
     return accepted(value, text, ())
 
 
-def _parse_slowly(check: Check, text: str, finish_reason: str | None) -> Answer:
-    ended = finish_reason in ENDED and not loop_in(text, cut_off=False)
-    reading = read_objects(text, ended=ended)
+def _parse_slowly(check: Check, text: str, ending: Ending) -> Answer:
+    bare, notes = without_control(text, plain=False)
+    ended = ending in ENDED and not loop_in(bare, cut_off=False)
+    reading = read_objects(bare, ended=ended)
+    breaks_off = reading.unclosed or (bool(reading.problem) and bare.count("{") > bare.count("}"))
+    if breaks_off and ending in OPEN_ENDINGS:
+        return failed(text, Ending.CUT)
     if reading.problem:
-        return failed(text, finish_reason, reading.problem)
+        return failed(text, ending, reading.problem)
     if reading.unclosed and not _is_whole(check.node, reading.objects[0]):
-        return failed(text, finish_reason, "the end is missing: the last brackets, and maybe more")
-    return choose(check, reading.objects, text, reading.notes, finish_reason)
+        return failed(text, ending, "the end is missing: the last brackets, and maybe more")
+    return choose(check, reading.objects, text, (*notes, *reading.notes), ending)
 
 
 def _is_whole(node: Node, value: dict[str, Any]) -> bool:
@@ -112,9 +118,7 @@ def _is_whole(node: Node, value: dict[str, Any]) -> bool:
     return not isinstance(last, dict) or (name in inner and _is_whole(inner[name], last))
 
 
-def choose(
-    check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ...], finish_reason: str | None
-) -> Answer:
+def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ...], ending: Ending) -> Answer:
     """Take the one object that fits once its values are mended."""
     fitting: list[tuple[Any, list[str]]] = []
     faults: list[tuple[str, ...]] = []
@@ -129,9 +133,9 @@ def choose(
         if not any(same(value, other) for other, _ in fitting):
             fitting.append((value, mended))
     if len(fitting) > 1:
-        return failed(text, finish_reason, f"{len(fitting)} different answers in one text, and one is wanted")
+        return failed(text, ending, f"{len(fitting)} different answers in one text, and one is wanted")
     if not fitting:
-        return failed(text, finish_reason, *min(faults, key=len))
+        return failed(text, ending, *min(faults, key=len))
     value, mended = fitting[0]
     return accepted(value, text, (*notes, *mended))
 
@@ -143,9 +147,9 @@ def accepted(value: Any, text: str, repairs: tuple[str, ...]) -> Answer:
     return Answer(True, value, text, repairs=repairs)
 
 
-def failed(text: str, finish_reason: str | None, *errors: str) -> Answer:
+def failed(text: str, ending: Ending, *errors: str) -> Answer:
     """Return an answer that is not ok, with the fault that says how to ask again."""
-    cut_off = finish_reason == CUT_OFF
+    cut_off = ending is Ending.CUT
     fault: Fault = "invalid"
     if found := loop_in(text, cut_off=cut_off):
         fault, errors = "loop", (found,)

@@ -1,6 +1,6 @@
 """Plain text: the answer of a job without a schema.
 
-Every language is kept as it is, character for character; only white space around the text goes.
+Every language is kept as it is, character for character; only white space and control text around it go.
 `output.max_chars` is a free cut, noted as `cut`: the whole text stays in `answer_text`.
 """
 
@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import unicodedata
 
+from parquill.answers.control import without_control
 from parquill.answers.loops import loop_in
-from parquill.answers.parse import CUT_OFF, LONG, Answer, failed
+from parquill.answers.parse import LONG, Answer, failed
+from parquill.finish import Ending
 
 
-def parse_text(text: str, finish_reason: str | None, max_chars: int | None) -> Answer:
+def parse_text(text: str, ending: Ending, max_chars: int | None) -> Answer:
     """Return the text as an answer; one that was cut off, is empty or loops is a fault."""
-    stripped = text.strip()
-    if finish_reason == CUT_OFF or not stripped or (len(stripped) >= LONG and loop_in(stripped, cut_off=False)):
-        return failed(text, finish_reason)
+    bare, notes = without_control(text, plain=True)
+    stripped = bare.strip()
+    if ending is Ending.CUT or not stripped or (len(stripped) >= LONG and loop_in(stripped, cut_off=False)):
+        if text.strip() and not stripped and ending is not Ending.CUT:
+            return Answer(False, None, text, errors=(f"no answer stands beside {_named(notes)}",), fault="empty")
+        return failed(text, ending)
     if max_chars is not None and len(stripped) > max_chars:
-        return Answer(True, cut(stripped, max_chars), text, repairs=("cut",))
-    return Answer(True, stripped, text)
+        return Answer(True, cut(stripped, max_chars), text, repairs=(*notes, "cut"))
+    return Answer(True, stripped, text, repairs=notes)
+
+
+def _named(notes: tuple[str, ...]) -> str:
+    return ", ".join(note.removeprefix("control:") for note in notes)
 
 
 def cut(text: str, limit: int) -> str:

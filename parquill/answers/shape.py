@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import keyword
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
 import pyarrow as pa
 
 from parquill.answers.arrow import Lowering, arrow_type, json_text_paths, lowering, sound
+from parquill.answers.control import without_control
 from parquill.answers.functions import (
     JSON_FORM,
     PROMPT_FORM,
@@ -32,6 +33,7 @@ from parquill.answers.source import read_schema
 from parquill.answers.walk import Walk
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
+from parquill.finish import Ending
 from parquill.job import OutputSettings
 
 ANSWER_FUNCTION = "answer"
@@ -112,37 +114,39 @@ class AnswerShape:
         Whatever the rung, a native call and text are both understood: models answer in the
         content where a call was forced, and some servers call where none was.
         """
-        calls, text, reason = completion.tool_calls, completion.text, completion.finish_reason
+        calls, text, ending = completion.tool_calls, completion.text, completion.ending
         if self.kind == "text" or self.check is None:
-            return parse_text(text, reason, self.max_chars)
+            return parse_text(text, ending, self.max_chars)
         if self.kind == "functions":
             return self._parse_calls(completion)
         if not calls:
-            return parse_json(self.check, text, reason)
+            return parse_json(self.check, text, ending)
         arguments = {call.arguments for call in calls}
         if len(arguments) > 1:
-            return failed("\n".join(call.arguments for call in calls), reason, "several calls, and one is wanted")
-        return parse_json(self.check, arguments.pop(), reason)
+            return failed("\n".join(call.arguments for call in calls), ending, "several calls, and one is wanted")
+        return parse_json(self.check, arguments.pop(), ending)
 
     def _parse_calls(self, completion: ChatCompletion) -> Answer:
-        ended = completion.finish_reason in ENDED
+        ended = completion.ending in ENDED
         if completion.tool_calls:
             text = "\n".join(f"{call.name}({call.arguments})" for call in completion.tool_calls)
             reading = read_tool_calls(completion.tool_calls, ended=ended)
         else:
             text = completion.text
-            reading = read_text_calls(text, self.functions, ended=ended)
-        return self._answer_of(reading, text, completion.finish_reason)
+            bare, notes = without_control(text, plain=False)
+            reading = read_text_calls(bare, self.functions, ended=ended)
+            reading = replace(reading, notes=(*notes, *reading.notes))
+        return self._answer_of(reading, text, completion.ending)
 
-    def _answer_of(self, reading: CallReading, text: str, reason: str | None) -> Answer:
+    def _answer_of(self, reading: CallReading, text: str, ending: Ending) -> Answer:
         names = [one.name for one in self.functions]
         unknown = [name for name, _ in reading.calls if name not in names]
         if reading.problem or unknown:
             said = reading.problem or f"there is no function {unknown[0]!r}; there are {', '.join(names)}"
-            return failed(text, reason, said)
+            return failed(text, ending, said)
         values = [call_value(name, arguments) for name, arguments in reading.calls]
         assert self.check is not None
-        return choose(self.check, values, text, reading.notes, reason)
+        return choose(self.check, values, text, reading.notes, ending)
 
     def _named_schema(self) -> dict[str, Any]:
         if self.functions:

@@ -12,8 +12,9 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from parquill.batch.account import Account, Booking, book
+from parquill.batch.account import Account
 from parquill.batch.evidence import AttemptEvidence, EvidenceFile
+from parquill.booking import Booking, Request, book
 from parquill.chat import ImageFigures
 from parquill.client import Client
 from parquill.clock import Clock
@@ -47,7 +48,7 @@ class Asked:
     """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
 
     __slots__ = (
-        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "place", "rest", "throttles",
+        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "limited", "place", "rest", "throttles",
         "tries", "unsettled",
     )  # fmt: skip
 
@@ -59,6 +60,8 @@ class Asked:
         self.gate_seconds = 0.0
         self.tries = 0
         self.throttles = 0
+        self.limited = 0
+        """Tries that ended in a way that more of them do not change."""
         self.rest = 0.0
         """Seconds the endpoint asks this row to wait, where the gate stays open for others."""
         self.last_latency_ms: int | None = None
@@ -109,7 +112,7 @@ class Attempts:
         return await again(
             attempt,
             verdict,
-            wants=lambda last: last.retry,
+            wants=lambda last: last.retry and not _is_settled(asked, last),
             may=lambda: self._may_try(asked),
             rest=lambda last: asked.rest if last.throttled else None,
             sleep=self._rest,
@@ -194,17 +197,17 @@ class Attempts:
         finally:
             # Also when the run is cut off while waiting: maybe billed, and no receipt.
             verdict = classify(exchange) if exchange is not None else _CUT_OFF
-            booking = book(verdict, self._price, worst_pico=need.worst_pico, images=images)
+            booking = book(Request(need.worst_pico, images), verdict, self._price)
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
             asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
             reply = _reply_of(verdict, exchange, self._clock.wall())
-            tokens = _tokens(booking, verdict)
-            self._gate.settle(ticket, cost_pico=booking.cost_pico or 0, tokens=tokens, reply=reply)
+            self._gate.settle(ticket, cost_pico=booking.cost_pico or 0, tokens=booking.tokens, reply=reply)
             if self._evidence is not None:
                 self._evidence.add(self._evidence_of(asked, verdict, booking))
             if verdict.completion is None:
                 self.settle(asked, error_kind=verdict.kind)
+        asked.limited += verdict.most_tries is not None
         if verdict.throttled:
             asked.throttles += 1
             asked.rest = 0.0 if self._gate.shut else reply.wait or 0.0
@@ -212,7 +215,7 @@ class Attempts:
         return verdict
 
     def _evidence_of(self, asked: Asked, verdict: Verdict, booking: Booking) -> AttemptEvidence:
-        completion, fingerprint = verdict.completion, asked.place.fingerprint
+        completion, fingerprint = verdict.completion or verdict.unused, asked.place.fingerprint
         return AttemptEvidence(
             part=asked.place.part,
             row=asked.place.row,
@@ -263,16 +266,14 @@ class Attempts:
         return ticket, attempt
 
 
+def _is_settled(asked: Asked, verdict: Verdict) -> bool:
+    """Whether the row was asked as often as an end of this kind is worth."""
+    return verdict.most_tries is not None and asked.limited >= verdict.most_tries
+
+
 def _wake(resting: asyncio.Future[None]) -> None:
     if not resting.done():
         resting.set_result(None)
-
-
-def _tokens(booking: Booking, verdict: Verdict) -> int | None:
-    """Tokens for the gate: None keeps the worst case where the endpoint may have counted some."""
-    if booking.tokens is None and not verdict.lost and verdict.completion is None:
-        return 0
-    return booking.tokens
 
 
 _NOTHING = Booking(0, CostSource.ENDPOINT, 0, 0, 0)

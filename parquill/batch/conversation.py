@@ -8,6 +8,7 @@ from typing import Any
 
 from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
 from parquill.batch.attempts import Asked, Attempts, Pictures
+from parquill.batch.endings import Endings
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.evidence import DriftEvidence, EvidenceFile
 from parquill.batch.lessons import Lessons
@@ -31,8 +32,6 @@ _FAULTS = {
     "invalid": ErrorKind.INVALID_ANSWER,
     "empty": ErrorKind.BAD_RESPONSE,
 }
-
-
 _REMEMBERED_PROVIDERS = 64
 
 Parts = tuple[str | ImagePart, ...]
@@ -104,6 +103,7 @@ class Conversations:
         self._rooms = rooms
         self._rungs = rungs
         self._alarm = alarm
+        self._endings = Endings(alarm)
         self._settings: dict[Rung, dict[str, Any]] = {}
         self._bodies: dict[Rung, RequestBody] = {}
         self._prices: dict[str | None, Price] = {}
@@ -186,12 +186,13 @@ class Conversations:
                 talk.first = None
                 return None
             return self._without_answer(asked, verdict, talk.estimated)
-        self._learn(talk, asked, estimate, verdict.completion)
-        answer = rooms.shape.parse(verdict.completion, talk.rung)
+        completion = self._endings.judge(verdict.completion, talk.max_tokens(rooms.job))
+        self._learn(talk, asked, estimate, completion)
+        answer = rooms.shape.parse(completion, talk.rung)
         if answer.ok:
             self._rungs.confirm()
-            return self._answered(asked, verdict.completion, answer, talk.estimated)
-        return self._not_fitting(talk, asked, verdict.completion, answer)
+            return self._answered(asked, completion, answer, talk.estimated)
+        return self._not_fitting(talk, asked, completion, answer)
 
     def _not_fitting(self, talk: _Talk, asked: Asked, completion: ChatCompletion, answer: Answer) -> ItemResult | None:
         """Decide whether a row whose answer cannot be used is asked again."""
@@ -223,7 +224,9 @@ class Conversations:
             self._rooms.gate.close(verdict.stop, verdict.message)
             raise GateClosed(verdict.stop, verdict.message)
         assert verdict.kind is not None
-        return self.failed(asked, verdict.kind, verdict.message, estimated=estimated)
+        unused = verdict.unused
+        answer = Answer(False, None, unused.text) if unused is not None and unused.text else None
+        return self.failed(asked, verdict.kind, verdict.message, completion=unused, answer=answer, estimated=estimated)
 
     def _need(self, estimate: TokenEstimate, talk: _Talk, length: int) -> Need:
         """`length`: tokens that the answer is expected to have."""
@@ -244,7 +247,7 @@ class Conversations:
     def _learn(self, talk: _Talk, asked: Asked, estimate: TokenEstimate, completion: ChatCompletion) -> None:
         """Take an answer's receipt; a second try tells nothing of how long first answers are."""
         usage, price, lessons = completion.usage, self._rooms.facts.price, self._rooms.lessons
-        if usage is None:
+        if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
             return
         counts = usage.prompt_tokens, usage.completion_tokens, talk.images
         if price is not None and usage.cost_pico is not None:
@@ -318,7 +321,7 @@ class Conversations:
             cost_source=account.source,
             estimated_pico=estimated,
             latency_ms=asked.last_latency_ms,
-            repairs=answer.repairs if answer else (),
+            repairs=(*(completion.repairs if completion else ()), *(answer.repairs if answer else ())),
             finished_at=None if status is Status.NOT_ATTEMPTED else int(self._rooms.clock.wall() * 1_000_000),
             images=asked.images,
         )

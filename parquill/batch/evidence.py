@@ -90,8 +90,8 @@ class DriftEvidence:
     fingerprint: str | None
     generation_id: str | None
     provider: str | None
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
     cost_pico: int
     listed_pico: int
     ended_at: int

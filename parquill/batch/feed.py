@@ -10,12 +10,13 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-from parquill.batch.account import Account, Booking
+from parquill.batch.account import Account
 from parquill.batch.attempts import Asked, Place
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.rows import PreparedRow
 from parquill.batch.selection import Selection
 from parquill.batch.slices import SliceWork
+from parquill.booking import Booking
 from parquill.ledger import AttemptRecord, CarriedRow, Ledger
 from parquill.manifest import Chunk
 from parquill.results import CostSource, ItemResult, Status

@@ -171,7 +171,7 @@ class _Examination:
             self._note("model", Health.WORKS, f"{name} is there" if listed else f"{name} answers; no list is kept")
 
     def _usage(self, usage: Usage | None, expected: int) -> None:
-        if usage is None:
+        if usage is None or usage.prompt_tokens is None:
             self._note("usage", Health.MIND, "no token counts come back: rows are booked at their worst case")
         elif self._job.model.name.startswith("google/gemma") and usage.prompt_tokens < expected // 2:
             text = (
@@ -213,17 +213,17 @@ class _Examination:
         request = ChatRequest((Turn("user", (ImagePart(url), "Name its main colour in one word.")),))
         plain = request_settings(self._job, self._facts, self._opened.shape, Rung.TEXT)
         verdict = await self._trial.ask(request, {**plain, "max_tokens": _PICTURE_TOKENS})
-        usage = verdict.usage
+        counted = verdict.usage.prompt_tokens if verdict.usage else None
         if verdict.completion is None and verdict.kind is not ErrorKind.TRUNCATED:
             blind = verdict.kind is ErrorKind.IMAGE_REFUSED
             advice = "; set images.send: inline" if form == "http URL" and not blind else ""
             self._note(subject, Health.FAILS, f"{verdict.message}{advice}")
-        elif usage is not None and usage.prompt_tokens < _LEAST_PICTURE:
-            text = f"taken, but only {usage.prompt_tokens} prompt tokens were counted: it may not look at them"
+        elif counted is not None and counted < _LEAST_PICTURE:
+            text = f"taken, but only {counted} prompt tokens were counted: it may not look at them"
             self._note(subject, Health.MIND, text)
         else:
-            counted = f" ({usage.prompt_tokens} prompt tokens with a picture)" if usage is not None else ""
-            self._note(subject, Health.WORKS, f"taken{counted}")
+            told = f" ({counted} prompt tokens with a picture)" if counted is not None else ""
+            self._note(subject, Health.WORKS, f"taken{told}")
 
     def _price(self) -> None:
         price = self._facts.price

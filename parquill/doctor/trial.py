@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from parquill.batch.account import book
+from parquill.booking import Request, book
 from parquill.chat import ChatRequest, RequestBody
 from parquill.client import Client
 from parquill.prices import Price
@@ -45,6 +45,6 @@ class Trial:
         self.sent += exchange.sent
         verdict = classify(exchange)
         most = self._price.worst_pico(self.count(request).upper, settings["max_tokens"], images) if self._price else 0
-        cost = book(verdict, self._price, worst_pico=most, images=images).cost_pico
+        cost = book(Request(most, images), verdict, self._price).cost_pico
         self.cost_pico = None if cost is None or self.cost_pico is None else self.cost_pico + cost
         return verdict

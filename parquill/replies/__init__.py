@@ -1,6 +1,7 @@
 """The one classifier of an endpoint's replies: what came back, and what it means for the run.
 
     values.py    `Exchange`, one attempt at the wire; `Verdict`, what it means
+    decoding.py  a body's JSON, strictly or leniently; streams.py: an event stream that was not asked for
     faults.py    error objects in every dialect, read into one form
     kinds.py     whose fault an error is: the row's, the run's, or a passing one
     verdicts.py  `classify`, which puts them together

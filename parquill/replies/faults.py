@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from parquill.chat import first_choice
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -37,10 +39,12 @@ def find_fault(body: object) -> Fault | None:
         return None
     if body.get("error"):
         return _read_error(body["error"])
+    if body.get("success") is False and body.get("errors"):  # Cloudflare's form
+        errors = body["errors"]
+        return _read_error(errors[0] if isinstance(errors, list) else errors)
     if "choices" in body and body.get("object") != "error":
-        choices = body["choices"]
-        first = choices[0] if isinstance(choices, list) and choices else None
-        return _read_error(first["error"]) if isinstance(first, dict) and first.get("error") else None
+        choice = first_choice(body) or {}
+        return _read_error(choice["error"]) if choice.get("error") else None
     if "detail" in body:
         return Fault(short(body["detail"]))
     return _read_error(body) if "message" in body else None

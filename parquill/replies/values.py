@@ -47,7 +47,11 @@ class Verdict:
     """Seconds to wait as the body says; headers are read by the gate's own parser."""
     stop: Stop | None = None
     lost: bool = False
-    """Maybe billed, and no receipt: the attempt keeps its worst case."""
+    """Maybe billed, and no usage that says how much: the attempt keeps its worst case."""
     usage: Usage | None = None
     status: int = 0
     """The HTTP status of a reply that is no answer."""
+    unused: ChatCompletion | None = None
+    """What came in place of an answer: the text that was filtered or broke off, and who wrote it."""
+    most_tries: int | None = None
+    """So often at most a row is asked that ends so; None: as often as the job says."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from parquill.chat import Usage, read_completion, read_usage
+from parquill.chat import ChatCompletion, Usage, find_usage, first_choice, read_completion
 from parquill.errors import ErrorKind, Stop
+from parquill.finish import Ending
 from parquill.replies import kinds
+from parquill.replies.decoding import Decoded, decode
 from parquill.replies.faults import Fault, find_fault, mapping, short
 from parquill.replies.values import Exchange, Verdict
 
@@ -23,7 +23,8 @@ _MAYBE_BILLED = frozenset({408, 504, 524})
 def classify(exchange: Exchange) -> Verdict:
     """Return what one exchange means; total over every status and body."""
     verdict = _classify(exchange)
-    return verdict if verdict.completion is not None else replace(verdict, status=exchange.status)
+    lost = verdict.lost and verdict.usage is None
+    return verdict if verdict.completion is not None else replace(verdict, status=exchange.status, lost=lost)
 
 
 def _classify(exchange: Exchange) -> Verdict:
@@ -36,16 +37,18 @@ def _classify(exchange: Exchange) -> Verdict:
         return Verdict(stop=Stop.REFUSED, message=_redirected(exchange))
     answered = 200 <= exchange.status < 300
     try:
-        body: Any = orjson.loads(exchange.body)
-    except orjson.JSONDecodeError:
+        decoded = decode(exchange.body, _header(exchange, "content-type"))
+    except ValueError:
         text = _readable(exchange.body)
         return _cut(f"the reply is not JSON: {text!r}") if answered else _error(Fault(text), exchange.status, None)
-    fault = find_fault(body)
+    body = decoded.body
+    fault, usage = find_fault(body), find_usage(mapping(body))
     if not answered:
-        return _error(fault or Fault(""), exchange.status, read_usage(mapping(body).get("usage")))
-    if fault is not None:
-        return _error(fault, fault.code or 200, read_usage(mapping(body).get("usage")))
-    return _answer(body) if isinstance(body, dict) else _cut(f"the reply is no JSON object: {short(body)!r}")
+        return _error(fault or Fault(""), exchange.status, usage)
+    if fault is not None:  # beside a choice it may have come after tokens that are billed
+        verdict = _error(fault, fault.code or 200, usage)
+        return replace(verdict, lost=verdict.lost or first_choice(mapping(body)) is not None)
+    return _answer(decoded) if isinstance(body, dict) else _cut(f"the reply is no JSON object: {short(body)!r}")
 
 
 def _cut(message: str) -> Verdict:
@@ -54,12 +57,16 @@ def _cut(message: str) -> Verdict:
 
 
 def _redirected(exchange: Exchange) -> str:
-    target = next((value for name, value in exchange.headers.items() if name.lower() == "location"), "")
-    target = re.sub(r"(?<=//)[^/]*@|[?#].*", "", target).encode("ascii", "backslashreplace").decode()
+    target = re.sub(r"(?<=//)[^/]*@|[?#].*", "", _header(exchange, "location"))
+    target = target.encode("ascii", "backslashreplace").decode()
     return (
         f"HTTP {exchange.status}: the endpoint redirects{f' to {target[:200]}' if target else ''}; "
         "redirects are not followed: name the final address in model.endpoint"
     )
+
+
+def _header(exchange: Exchange, wanted: str) -> str:
+    return next((value for name, value in exchange.headers.items() if name.lower() == wanted), "")
 
 
 def _readable(body: bytes) -> str:
@@ -68,29 +75,67 @@ def _readable(body: bytes) -> str:
     return re.sub(r"\s+", " ", text).strip()[:160]
 
 
-def _answer(body: Mapping[str, Any]) -> Verdict:
-    choices = body.get("choices")
-    completion = read_completion(body)
+def _answer(decoded: Decoded) -> Verdict:
+    """Judge a reply that names no error; whatever is no answer here may have been billed."""
+    choice = first_choice(decoded.body)
+    completion = read_completion(decoded.body, decoded.repairs)
     usage = completion.usage
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        return Verdict(kind=ErrorKind.BAD_RESPONSE, message="the reply has no choices", retry=True, usage=usage)
-    if completion.finish_reason == "error":
-        return Verdict(kind=ErrorKind.SERVER_ERROR, message="the provider broke off", retry=True, usage=usage)
+    if choice is None:
+        message = "the reply has no choices"
+        return Verdict(kind=ErrorKind.BAD_RESPONSE, message=message, retry=True, usage=usage, lost=True)
+    if completion.ending in (Ending.BROKEN, Ending.FILTERED):
+        return _withheld(completion)
     if completion.text or completion.tool_calls:
         return Verdict(completion=completion, usage=usage)
-    # Without usage we cannot tell an insured empty answer from a billed one.
-    lost = usage is None
-    refusal = mapping(choices[0].get("message")).get("refusal")
+    return _empty(completion, mapping(choice.get("message")))
+
+
+def _withheld(completion: ChatCompletion) -> Verdict:
+    """An answer that the provider broke off or filtered, whatever of it came."""
+    reason = completion.finish_reason
+    if completion.native_finish_reason not in (None, reason):
+        reason = f"{reason}, {completion.native_finish_reason}"
+    filtered = completion.ending is Ending.FILTERED
+    return Verdict(
+        kind=ErrorKind.MODERATED if filtered else ErrorKind.SERVER_ERROR,
+        message=f"the provider {'filtered the answer' if filtered else 'broke off'} (finish_reason {short(reason)})",
+        retry=not filtered,
+        usage=completion.usage,
+        lost=True,
+        unused=completion,
+    )
+
+
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""Where servers put what a model thought before its answer."""
+_TRIES_FOR_THOUGHTS = 2
+
+
+def _empty(completion: ChatCompletion, message: Mapping[str, Any]) -> Verdict:
+    """A whole reply without text and without a call."""
+    usage, refusal = completion.usage, message.get("refusal")
+    thoughts = next((name for name in _THOUGHTS if message.get(name)), None)
+    kind, said, tries = ErrorKind.BAD_RESPONSE, "the answer is empty", None
     if isinstance(refusal, str) and refusal:
-        return Verdict(
-            kind=ErrorKind.MODERATED, message=f"the model declined: {short(refusal)}", usage=usage, lost=lost
+        kind, said = ErrorKind.MODERATED, f"the model declined: {short(refusal)}"
+    elif completion.ending is Ending.CUT:
+        kind, said = ErrorKind.TRUNCATED, "max_tokens was used up before the answer began"
+        said += f" (message.{thoughts} holds what it thought: raise model.max_tokens)" if thoughts else ""
+    elif thoughts:
+        tries = _TRIES_FOR_THOUGHTS
+        said = (
+            f"the answer is empty, message.{thoughts} alone holds text: the server takes the whole answer for "
+            "thinking; switch its reasoning parser off, or thinking in the model"
         )
-    if completion.finish_reason == "content_filter":
-        return Verdict(kind=ErrorKind.MODERATED, message="the provider filtered the answer", usage=usage, lost=lost)
-    if completion.finish_reason == "length":
-        message = "max_tokens was used up before the answer began"
-        return Verdict(kind=ErrorKind.TRUNCATED, message=message, usage=usage, lost=lost)
-    return Verdict(kind=ErrorKind.BAD_RESPONSE, message="the answer is empty", retry=True, usage=usage, lost=lost)
+    return Verdict(
+        kind=kind,
+        message=said,
+        retry=kind is ErrorKind.BAD_RESPONSE,
+        usage=usage,
+        lost=True,
+        unused=completion,
+        most_tries=tries,
+    )
 
 
 def _error(fault: Fault, status: int, usage: Usage | None) -> Verdict:
