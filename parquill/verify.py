@@ -18,10 +18,11 @@ import pyarrow as pa
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared, prepare
+from parquill.batch.run_evidence import lost_lines
 from parquill.clock import Clock, SystemClock
 from parquill.errors import OutputError
 from parquill.job import Job, state_home
-from parquill.ledger import Books, Ledger, Spend
+from parquill.ledger import Books, EvidenceCount, Ledger, Spend
 from parquill.manifest import Slice
 from parquill.results import LATE_COLUMNS, PartInfo, Status, read_manifest, read_part
 from parquill.storage import Storage
@@ -217,12 +218,14 @@ def _match_books(case: _Case) -> dict[str, str]:
             f"{output.where(held.name)}: the last run was cut off; the same run command goes on"
             for held in ledger.contents().result()
         )
+        counts = ledger.evidence().result()
         emulated = [ledger.totals(run.id).result() for run in ledger.runs().result() if run.realm == EMULATOR]
     finally:
         ledger.close()
     if not books.balanced and not books.in_flight:
         case.found.add("books", _imbalance(books))
     _match_bill(case, emulated)
+    _match_evidence(case, counts)
     return {
         "parts_usd": usd(books.parts_pico),
         "archive_usd": usd(books.archive_pico),
@@ -230,6 +233,19 @@ def _match_books(case: _Case) -> dict[str, str]:
         "in_doubt_usd": usd(books.in_doubt_pico),
         "runs_usd": usd(books.runs_pico),
     }
+
+
+def _match_evidence(case: _Case, counts: list[EvidenceCount]) -> None:
+    """Hold the tables about single requests against what the ledger says that they must hold."""
+    for lost in lost_lines(counts, case.workspace):
+        case.found.add(
+            lost.table, f"{lost}. The next run of the same job says so once and takes what stands for what there is"
+        )
+    if working := [one.process for one in counts if not one.ended]:
+        case.notes.append(
+            f"{', '.join(working)}: this process is at work, or it died before its tables about single requests were "
+            "whole; the same run command goes on"
+        )
 
 
 def _imbalance(books: Books) -> str:

@@ -115,10 +115,15 @@ class Workspace:
         """Create the folder and see that it can be written to; raises `OutputError` with the reason."""
         Storage.at(self.folder, disk=disk).make_ready()
 
+    def _remove_leftovers(self, before: float) -> None:
+        for folder in (self.folder, self.attempts, self.drift, self.runs, self.portions):
+            Storage.at(folder).remove_leftovers(before)
+
     @contextmanager
     def lock(self, clock: Clock | None = None) -> Iterator[None]:
         """Have the workspace for this process alone while the context lasts.
 
+        What interrupted writes of earlier processes left is removed here, and only here: no other run writes now.
         Raises `OutputError` naming the process that has it, and since when.
         """
         self.make_ready()
@@ -129,7 +134,9 @@ class Workspace:
             except BlockingIOError:
                 raise OutputError(f"{self.output}: {_holder(file)}") from None
             _held.add(file)
-            _sign(file, (clock or SystemClock()).wall())
+            now = (clock or SystemClock()).wall()
+            _sign(file, now)
+            self._remove_leftovers(now)
             yield
         finally:
             file.close()

@@ -6,6 +6,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.unread_faults import no_unread_faults, no_unread_faults_in_cycles
+
+__all__ = ["no_unread_faults", "no_unread_faults_in_cycles"]
+
 # A machine that is busy is no fault of what is tested: every test has a time-out of its own.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

@@ -14,6 +14,9 @@ import pytest
 
 from parquill.storage import Disk
 
+LATER = 4e9
+"""A start after every write of a test, in seconds since 1970 UTC."""
+
 
 class Died(BaseException):
     """The process died here; no `except Exception` may see it."""

@@ -215,6 +215,20 @@ def sleepers(sources: Sources) -> list[str]:
     return faults
 
 
+TASK_MAKERS = {"create_task", "ensure_future", "TaskGroup"}
+
+
+def task_makers(sources: Sources) -> list[str]:
+    """Return the calls that make a task outside the one module whose tasks are all watched."""
+    return [
+        f"{module}, line {node.lineno}: {ast.unparse(node.func)}"
+        for module, source in sources.items()
+        if module != "parquill.loops"
+        for node in ast.walk(_tree(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in TASK_MAKERS
+    ]
+
+
 def test_every_room_has_a_layer(engine: Sources) -> None:
     known = frozenset().union(*LAYERS)
     rooms = {_room(module) for module in engine} - {"parquill", "__main__"}
@@ -312,6 +326,17 @@ def test_no_test_sleeps_and_none_replaces_our_own_code() -> None:
 def test_a_sleeper_is_found() -> None:
     assert sleepers({"tests.test_m": "import time\ntime.sleep(0.1)"})
     assert not sleepers({"tests.test_m": "await asyncio.sleep(0)\nawait clock.sleep(5)"})
+
+
+def test_tasks_are_made_in_one_module(program: Sources) -> None:
+    """A task made elsewhere lost its exception, and with it half the attempts of a run."""
+    _none(task_makers(program))
+
+
+def test_a_task_made_elsewhere_is_found() -> None:
+    assert task_makers({"parquill.batch": "import asyncio\nasyncio.create_task(work())"})
+    assert task_makers({"flows.batch": "async with TaskGroup() as group:\n    group.create_task(work())"})
+    assert not task_makers({"parquill.loops": "asyncio.create_task(work())", "parquill.batch": "tasks.start(work())"})
 
 
 def test_the_package_says_that_it_is_typed() -> None:

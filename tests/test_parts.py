@@ -32,7 +32,7 @@ from parquill.results import (
     write_part,
 )
 from parquill.storage import Disk, Storage
-from tests.disks import Died, DyingDisk, FailingDisk, ForgetfulDisk, small_disk
+from tests.disks import LATER, Died, DyingDisk, FailingDisk, ForgetfulDisk, small_disk
 from tests.test_results import FAILED, MANIFEST, OK, SCHEMA, to_arrow
 
 ABOUT = {"part_id": "p1", "slice_digest": "d1", "settings": "s1", "job": "job", "prices": {"prompt": "0.02"}}
@@ -123,7 +123,7 @@ def test_a_reader_sees_the_old_part_or_the_new_one_wherever_the_writer_dies(tmp_
             write_part(Storage.at(tmp_path, disk=DyingDisk(step)), NAME, TABLE, ABOUT | {"part_id": "p2"})
         storage = Storage.at(tmp_path)
         assert read_part(storage, NAME).equals(TABLE)
-        storage.make_ready()
+        storage.remove_leftovers(LATER)
         assert [entry.name for entry in storage.files()] == [NAME]
 
 

@@ -22,7 +22,7 @@ from parquill.results import (
     write_part,
 )
 from parquill.storage import Storage
-from tests.disks import Died, DyingDisk, ForgetfulDisk
+from tests.disks import LATER, Died, DyingDisk, ForgetfulDisk
 from tests.test_results import OK
 
 NAME = part_name("a", 0)
@@ -105,7 +105,7 @@ class Night:
         """Another process finds what is there, goes on, and ends where an undisturbed one would."""
         self.ledger = Ledger.open(self.path, job="job")
         storage = Storage.at(self.folder)
-        storage.make_ready()
+        storage.remove_leftovers(LATER)
         await self.ledger.recover({NAME: read_part_info(storage, NAME).part_id})
         await self.check_books(storage)
         if read_part_info(storage, NAME).part_id == "old":

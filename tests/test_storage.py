@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from parquill.errors import ManifestError, OutputError, StorageFaultError, StorageFullError
-from parquill.storage import Disk, Storage, split_glob
-from tests.disks import Died, DyingDisk, FailingDisk, ForgetfulDisk
+from parquill.storage import ByteSink, Disk, Storage, split_glob
+from tests.disks import LATER, Died, DyingDisk, FailingDisk, ForgetfulDisk
 
 STEPS_OF_A_WRITE = ["create", "write", "sync", "rename", "sync_folder"]
 
@@ -55,7 +58,7 @@ def test_a_process_that_dies_while_writing_leaves_the_old_file_or_the_new(
     storage = Storage.at(tmp_path)
     renamed = (step, after) >= (STEPS_OF_A_WRITE.index("rename"), True)
     assert storage.read_bytes("x") == (b"new" if renamed else b"old")
-    storage.make_ready()
+    storage.remove_leftovers(LATER)
     assert content(storage) == {"x": b"new" if renamed else b"old"}
 
 
@@ -113,8 +116,41 @@ def test_leftovers_are_hidden_from_readers_and_go_at_the_next_start(tmp_path: Pa
     assert left.name.startswith(".")
     assert not left.name.endswith(".parquet")
     (tmp_path / ".part-of-mine").touch()
-    assert Storage.at(tmp_path).remove_leftovers() == 1
+    assert Storage.at(tmp_path).remove_leftovers(LATER) == 1
     assert [path.name for path in tmp_path.iterdir()] == [".part-of-mine"]
+
+
+def test_a_write_that_is_under_way_keeps_its_temporary_file_whoever_clears_the_folder(tmp_path: Path) -> None:
+    """An attempts table lost half its files: each write made the folder ready and so removed the others'."""
+
+    def others_start(sink: ByteSink) -> None:
+        sink.write(b"1")
+        Storage.at(tmp_path).make_ready()
+        assert Storage.at(tmp_path).remove_leftovers(LATER) == 0
+        clear = f"from parquill.storage import Storage; print(Storage.at({str(tmp_path)!r}).remove_leftovers({LATER}))"
+        assert subprocess.run([sys.executable, "-c", clear], capture_output=True, check=True).stdout == b"0\n"
+
+    Storage.at(tmp_path).write_whole("x", others_start)
+    assert content(Storage.at(tmp_path)) == {"x": b"1"}
+
+
+def test_leftovers_younger_than_the_start_stay(tmp_path: Path) -> None:
+    (tmp_path / f".part-{'0' * 32}.tmp").touch()
+    os.utime(tmp_path / f".part-{'0' * 32}.tmp", (1000, 1000))
+    assert Storage.at(tmp_path).remove_leftovers(1000) == 0
+    assert Storage.at(tmp_path).remove_leftovers(1000.001) == 1
+
+
+def test_without_locks_only_leftovers_older_than_a_day_go(tmp_path: Path) -> None:
+    class Lockless(Disk):
+        def is_written(self, path: Path) -> bool | None:
+            return None
+
+    (tmp_path / f".part-{'0' * 32}.tmp").touch()
+    os.utime(tmp_path / f".part-{'0' * 32}.tmp", (1000, 1000))
+    storage = Storage.at(tmp_path, disk=Lockless())
+    assert storage.remove_leftovers(1000 + 86_400) == 0
+    assert storage.remove_leftovers(1001 + 86_400) == 1
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_with_the_reason(tmp_path: Path) -> None:

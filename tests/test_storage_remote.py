@@ -16,6 +16,7 @@ from moto.server import ThreadedMotoServer
 from parquill.errors import ManifestError, OutputError, StorageFaultError
 from parquill.results import part_name, read_part, read_part_info, write_part
 from parquill.storage import Storage
+from tests.disks import LATER
 from tests.test_parts import ABOUT, TABLE
 
 NAME = part_name("a", 0)
@@ -53,7 +54,7 @@ def test_a_part_is_put_whole_and_read_back(storage: Storage) -> None:
     storage.remove(NAME)
     storage.remove(NAME)
     assert not storage.exists(NAME)
-    assert storage.remove_leftovers() == 0
+    assert storage.remove_leftovers(LATER) == 0
 
 
 def test_a_part_written_again_takes_the_old_ones_place(storage: Storage) -> None:

@@ -94,6 +94,28 @@ def test_a_second_run_is_refused_with_the_first_ones_process_and_start(tmp_path:
         pass
 
 
+def test_only_the_process_that_has_the_workspace_removes_what_interrupted_writes_left(tmp_path: Path) -> None:
+    workspace = Workspace.of(f"{tmp_path}/out", tmp_path)
+    folders = [workspace.folder, workspace.attempts, workspace.drift, workspace.runs, workspace.portions]
+
+    def leave() -> list[Path]:
+        left = [folder / f".part-{'0' * 32}.tmp" for folder in folders]
+        for path in left:
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            os.utime(path, (1000, 1000))
+        return left
+
+    with workspace.lock():
+        left = leave()
+        with pytest.raises(OutputError), workspace.lock():
+            pytest.fail("two runs have one output")
+        workspace.make_ready()  # as a report or an estimate does beside a run
+        assert all(path.exists() for path in left)
+    with workspace.lock():
+        assert not any(path.exists() for path in left)
+
+
 def test_another_process_is_kept_out_too(tmp_path: Path) -> None:
     with other_process(tmp_path / "out", "wait") as other:
         assert other.stdout is not None

@@ -60,9 +60,9 @@ async def close_portion(order: Order, post: Post, *, crowded: bool, **how: Any) 
 def _report(order: Order, post: Post, summary: RunSummary) -> None:
     with Glance.at(order.workspace.ledger) as glance:
         assert glance is not None
-        spent, stop = glance.totals(), summary.stopped_by
+        spent, evidence, stop = glance.totals(), tuple(glance.evidence()), summary.stopped_by
     why = None if stop is None else (stop, summary.stop_message or "")
-    post.close(PortionReport(spent, why, Lessons.kept(order.workspace)))
+    post.close(PortionReport(spent, why, Lessons.kept(order.workspace), evidence))
 
 
 def _on_a_lead(post: Post, clock: Clock, parent: int | None) -> Attach:

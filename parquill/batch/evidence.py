@@ -5,27 +5,30 @@ were billed otherwise than their tokens cost at the price of the run's start; th
 
 One Parquet file for every thousand lines, in the run's own folder beside the output, written
 whole. It is evidence, not the books: what a kill -9 takes of it (the last unfinished file) is
-in the ledger all the same, without its raw text.
+in the ledger all the same, without its raw text. What must stand there is counted in the ledger
+(`run_evidence.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parquill.chat import ChatCompletion
+from parquill.errors import OutputError, StorageFaultError
+from parquill.loops import Tasks
 from parquill.results import money_array
 from parquill.storage import Storage
-from parquill.workspace import Workspace
 
-_ROWS_PER_FILE = 1_000
+ROWS_PER_FILE = 1_000
 _MONEY = pa.decimal128(18, 12)
-_ATTEMPTS = pa.schema(
+ATTEMPTS = pa.schema(
     [
         ("part", pa.string()),
         ("row", pa.int32()),
@@ -44,7 +47,7 @@ _ATTEMPTS = pa.schema(
         ("ended_at", pa.timestamp("us", tz="UTC")),
     ]
 )
-_DRIFT = pa.schema(
+DRIFT = pa.schema(
     [
         ("part", pa.string()),
         ("row", pa.int32()),
@@ -123,49 +126,73 @@ Evidence = TypeVar("Evidence", AttemptEvidence, DriftEvidence)
 class EvidenceFile(Generic[Evidence]):
     """Takes lines of one table and writes them away in whole files; where there are none, there is no file."""
 
-    def __init__(self, folder: Storage, prefix: str, schema: pa.Schema) -> None:
-        """`prefix` makes the names of this process's files its own."""
-        self._folder = folder
+    def __init__(
+        self, folder: Path, prefix: str, schema: pa.Schema, on_fault: Callable[[BaseException], object]
+    ) -> None:
+        """`prefix` makes the names of this process's files its own; `on_fault` is told of a write that failed."""
+        self._folder = Storage.at(folder)
         self._prefix = prefix
         self._schema = schema
         self._rows: list[Evidence] = []
         self._files = 0
-        self._writes: set[asyncio.Task[None]] = set()
-
-    @staticmethod
-    def of_attempts(workspace: Workspace, prefix: str) -> EvidenceFile[AttemptEvidence]:
-        """Begin the table of attempts beside an output."""
-        return EvidenceFile(Storage.at(workspace.attempts), prefix, _ATTEMPTS)
-
-    @staticmethod
-    def of_drift(workspace: Workspace, prefix: str) -> EvidenceFile[DriftEvidence]:
-        """Begin the table of bills that differ from the price, beside an output."""
-        return EvidenceFile(Storage.at(workspace.drift), prefix, _DRIFT)
+        self._writes = Tasks[None](on_fault)
+        self._unwritten: list[tuple[str, list[Evidence]]] = []
+        self.lines = 0
+        """Lines taken so far."""
 
     def add(self, line: Evidence) -> None:
         """Keep one line; a full file is written on a thread."""
+        self.lines += 1
         self._rows.append(line)
-        if len(self._rows) >= _ROWS_PER_FILE:
-            write = asyncio.create_task(self._write())
-            self._writes.add(write)
-            write.add_done_callback(self._writes.discard)
+        if len(self._rows) >= ROWS_PER_FILE:
+            self._writes.start(self._write(*self._next_file()))
 
     async def close(self) -> None:
-        """Write what is left; raises `StorageFullError` or `StorageFaultError` naming the file."""
-        if self._rows:
-            await self._write()
-        if self._writes:
-            await asyncio.gather(*self._writes)
+        """Write what is left, and again what could not be written before.
 
-    async def _write(self) -> None:
+        Raises `StorageFullError` or `StorageFaultError` naming the file.
+        """
+        await self._writes.all_ended()
+        if self._rows:
+            self._unwritten.append(self._next_file())
+        unwritten, self._unwritten = self._unwritten, []
+        for name, rows in unwritten:
+            await self._write(name, rows)
+
+    def _next_file(self) -> tuple[str, list[Evidence]]:
         rows, self._rows = self._rows, []
         self._files += 1
-        await asyncio.to_thread(self._write_file, f"{self._prefix}-{self._files:06d}.parquet", rows)
+        return file_name(self._prefix, self._files), rows
+
+    async def _write(self, name: str, rows: list[Evidence]) -> None:
+        try:
+            await asyncio.to_thread(self._write_file, name, rows)
+        except BaseException:
+            self._unwritten.append((name, rows))
+            raise
+
+    def make_ready(self) -> None:
+        """Create the folder; raises `OutputError` where it cannot be written to."""
+        self._folder.make_ready()
 
     def _write_file(self, name: str, rows: list[Evidence]) -> None:
-        self._folder.make_ready()
+        if name == file_name(self._prefix, 1):
+            try:
+                self.make_ready()
+            except OutputError as error:  # the run is under way: this is no wrong usage any more
+                raise StorageFaultError(str(error)) from error
         table = _table(rows, self._schema)
         self._folder.write_whole(name, lambda sink: pq.write_table(table, sink))
+
+
+def file_name(prefix: str, number: int) -> str:
+    """Return the name of a process's n-th file of a table."""
+    return f"{prefix}-{number:06d}.parquet"
+
+
+def prefix_of(name: str) -> str:
+    """Return whose file it is, by its name: the inverse of `file_name`."""
+    return name.rpartition("-")[0]
 
 
 def _table(rows: Sequence[AttemptEvidence | DriftEvidence], schema: pa.Schema) -> pa.Table:

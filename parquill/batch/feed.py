@@ -18,6 +18,7 @@ from parquill.batch.selection import Selection
 from parquill.batch.slices import SliceWork
 from parquill.booking import Booking
 from parquill.ledger import AttemptRecord, CarriedRow, Ledger
+from parquill.loops import Tasks
 from parquill.manifest import Chunk
 from parquill.results import CostSource, ItemResult, Status
 
@@ -39,9 +40,11 @@ class Feed:
         on_outcome: Callable[[SliceWork, int, ItemResult], object],
         on_read: Callable[[SliceWork], object],
         on_block: Callable[[Sequence[PreparedRow]], object],
+        on_fault: Callable[[BaseException], object],
     ) -> None:
         """`chosen`: the rows that are asked. `on_outcome`: told of rows whose outcome the ledger holds already;
-        `on_read`: told when a slice is read to its end; `on_block`: told of rows before they are handed out."""
+        `on_read`: told when a slice is read to its end; `on_block`: told of rows before they are handed out;
+        `on_fault`: told of what went wrong while rows were read, also when no worker waits for them."""
         self._plan = plan
         self._ledger = ledger
         self._run = run
@@ -57,6 +60,7 @@ class Feed:
         self._ahead: asyncio.Future[Chunk | None] | None = None
         self._rows: Iterator[PreparedRow] = iter(())
         self._work: SliceWork | None = None
+        self._loads = Tasks[None](on_fault)
         self._loading: asyncio.Task[None] | None = None
         self._done = False
         self.works: dict[int, SliceWork] = {}
@@ -79,7 +83,7 @@ class Feed:
             if self._done:
                 return None
             if self._loading is None:
-                self._loading = asyncio.create_task(self._load())
+                self._loading = self._loads.start(self._load())
             # Whoever is cut off here leaves the chunk to the others: half a load would lose rows.
             await asyncio.shield(self._loading)
 
@@ -95,8 +99,7 @@ class Feed:
     async def close(self) -> None:
         """Hand out nothing more; a read that is under way comes to its end."""
         self._done = True
-        if self._loading is not None:
-            await asyncio.gather(self._loading, return_exceptions=True)
+        await self._loads.all_ended()
         if self._ahead is not None:
             await asyncio.gather(self._ahead, return_exceptions=True)
         self._rows = iter(())

@@ -9,6 +9,7 @@ those in flight get their time, and every row left is written as not attempted.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 from collections import deque
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from parquill.errors import RowError, Stop, StorageFullError
 from parquill.job import FailureSettings
 from parquill.ledger import Ledger
 from parquill.limits import Gate, GateClosed
+from parquill.loops import Tasks, to_its_end
 from parquill.results import ItemResult, PartInfo, Status, not_attempted_table
 from parquill.run_state import Stages
 from parquill.storage import Storage
@@ -72,13 +74,14 @@ class RunLoop:
             on_outcome=self._finish,
             on_read=self._publish_if_whole,
             on_block=rooms.conversations.look_ahead,
+            on_fault=self.fail,
         )
         self._standing = Standing(rooms.plan, rooms.output, rooms.ledger, self.feed.works)
         self._sharing = Sharing(
             rooms.plan, self._standing, self.feed, rooms.elsewhere, clock=rooms.clock, finish=self._finish
         )
-        self._workers: set[asyncio.Task[None]] = set()
-        self._publishing: set[asyncio.Task[None]] = set()
+        self._workers = Tasks[None](self.fail)
+        self._publishing = Tasks[None](functools.partial(self.fail, cut_off=False))
         self._recent: deque[bool] = deque(maxlen=rooms.failures.window)
         self._failed_recent = 0
         self._fault: BaseException | None = None
@@ -114,17 +117,11 @@ class RunLoop:
 
         Raises the first fault of Parquill's own or of its storage; what came before it is kept.
         """
-        ended = asyncio.create_task(self._to_the_end())
-        cancelled = False
-        while not ended.done():
-            try:
-                await asyncio.wait({ended})
-            except asyncio.CancelledError:
-                self.stop(Stop.SIGTERM, "the run was cancelled", grace=0 if cancelled else GRACE_SECONDS)
-                cancelled = True
-        if cancelled:
-            raise asyncio.CancelledError
-        ended.result()
+
+        def stop(cancelled_before: int) -> None:
+            self.stop(Stop.SIGTERM, "the run was cancelled", grace=0 if cancelled_before else GRACE_SECONDS)
+
+        await to_its_end(self._to_the_end(), on_cancel=stop)
 
     async def _to_the_end(self) -> None:
         await self._work()
@@ -141,8 +138,7 @@ class RunLoop:
             self._cut_off()
 
     def _cut_off(self) -> None:
-        for worker in self._workers:
-            worker.cancel()
+        self._workers.cancel()
 
     async def _work(self) -> None:
         """Keep as many workers as may be of use until the feed is empty or the gate closed."""
@@ -152,9 +148,9 @@ class RunLoop:
             elif not self.feed.is_done:
                 wanted = self._rooms.gate.statistics().in_flight_limit
                 self._hire(wanted + max(_SPARE_WORKERS, wanted // 2))
-            if not self._workers:
+            if not self._workers.running:
                 return
-            await asyncio.wait(self._workers, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._workers.running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
 
     def _wind_up(self, stop: Stop) -> None:
         """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
@@ -165,21 +161,22 @@ class RunLoop:
 
     def _hire(self, wanted: int) -> None:
         left = self._rooms.plan.manifest.rows
-        while len(self._workers) < min(wanted, left):
-            worker = asyncio.create_task(self._worker())
-            self._workers.add(worker)
-            worker.add_done_callback(self._dismiss)
+        while len(self._workers.running) < min(wanted, left):
+            self._workers.start(self._worker())
 
-    def _dismiss(self, worker: asyncio.Task[None]) -> None:
-        self._workers.discard(worker)
-        if worker.cancelled() or (fault := worker.exception()) is None:
-            return
+    def fail(self, fault: BaseException, *, cut_off: bool = True) -> None:
+        """Stop for what went wrong in one of the run's tasks: a full disk is a stop, all else is raised at the end.
+
+        `cut_off`: requests in flight are not waited for.
+        """
         if isinstance(fault, StorageFullError):
             self._rooms.gate.close(Stop.DISK_FULL, str(fault))
             return
         if self._fault is None:
             self._fault = fault
-        self.stop(Stop.SIGTERM, f"a fault stopped the run: {fault}", grace=0)
+        self._rooms.gate.close(Stop.SIGTERM, f"a fault stopped the run: {fault}")
+        if cut_off:
+            self._cut_off()
 
     async def _worker(self) -> None:
         while (taken := await self.feed.take()) is not None:
@@ -254,9 +251,7 @@ class RunLoop:
         if not work.is_whole or work.plan.number not in self.feed.works or work.publishing:
             return
         work.publishing = True
-        task = asyncio.create_task(self._publish(work))
-        self._publishing.add(task)
-        task.add_done_callback(self._published)
+        self._publishing.start(self._publish(work))
 
     async def _publish(self, work: SliceWork) -> None:
         try:
@@ -264,15 +259,6 @@ class RunLoop:
             self.feed.forget(work)
         finally:
             work.published.set()
-
-    def _published(self, task: asyncio.Task[None]) -> None:
-        self._publishing.discard(task)
-        if task.cancelled() or (fault := task.exception()) is None:
-            return
-        reason = Stop.DISK_FULL if isinstance(fault, StorageFullError) else Stop.SIGTERM
-        if reason is not Stop.DISK_FULL and self._fault is None:
-            self._fault = fault
-        self._rooms.gate.close(reason, str(fault))
 
     async def _close(self) -> None:
         """Write what is left: open slices with the rows they have, the others as not attempted."""
@@ -283,15 +269,11 @@ class RunLoop:
         if self._fault is None and not full and (closed is not None or not self._chosen.is_all):
             async for work in self.feed.rest():
                 self._give_up(work, message)
-                await self._all_published()
+                await self._publishing.all_ended()
             await self._write_blank(message)
-        await self._all_published()
+        await self._publishing.all_ended()
         if self._fault is None and not full:
             await self._remove_orphans()
-
-    async def _all_published(self) -> None:
-        while self._publishing:
-            await asyncio.wait(self._publishing)
 
     def _give_up(self, work: SliceWork, message: str) -> None:
         for row, result in enumerate(work.results):

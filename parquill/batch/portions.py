@@ -80,7 +80,8 @@ class Portions:
         """
         for path in sorted(self._folder.glob("*.json")):
             order = Order.load(path.read_bytes())
-            await self._take(order, ended=ended)
+            report = await self._take(order, ended=ended)
+            await self._note_evidence(order, report)
             await asyncio.to_thread(self._remove, order, path)
             await self._ledger.forget_portion(order.id)
 
@@ -90,7 +91,14 @@ class Portions:
             return plan
         return dataclasses.replace(plan, open=tuple(held_in(await self._ledger.slices(), plan.open, realm)))
 
-    async def _take(self, order: Order, *, ended: bool) -> None:
+    async def _note_evidence(self, order: Order, report: PortionReport | None) -> None:
+        """Note what its tables about single requests hold, where they are on this machine and come beside the run's."""
+        here = await asyncio.to_thread(order.workspace.ledger.exists)
+        for count in report.evidence if report is not None and here else ():
+            moved = dataclasses.replace(count, process=_moved(order, count.process))
+            await self._ledger.note_evidence(moved)
+
+    async def _take(self, order: Order, *, ended: bool) -> PortionReport | None:
         output, post = Storage.at(order.output), Post(order.place)
         report = await asyncio.to_thread(post.report)
         if report is None:
@@ -110,6 +118,7 @@ class Portions:
             await self._ledger.take_part(order.id, run=order.run, realm=realm, part=part)
             spent = _less(spent, part)
         await self._ledger.close_portion(order.id, run=order.run, rest=spent)
+        return report
 
     async def _close(self, order: Order, post: Post) -> None:
         """A process died over this portion: book its doubts, write its parts, send nothing."""
@@ -132,7 +141,7 @@ class Portions:
         for theirs, ours in zip((workspace.attempts, workspace.drift), self._kept, strict=True):
             for file in sorted(theirs.glob("*")):
                 ours.mkdir(exist_ok=True)
-                file.rename(ours / f"{order.id}-{file.name}")
+                file.rename(ours / _moved(order, file.name))
         for entry in output.files():
             output.remove(entry.name)
         Post(order.place).remove()
@@ -140,6 +149,11 @@ class Portions:
         if not is_remote(order.place):
             shutil.rmtree(order.place, ignore_errors=True)
         path.unlink(missing_ok=True)
+
+
+def _moved(order: Order, name: str) -> str:
+    """What is called so in a portion's tables, among those of the run."""
+    return f"{order.id}-{name}"
 
 
 def _standing_in(folder: str) -> contextlib.AbstractContextManager[None]:

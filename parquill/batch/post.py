@@ -21,7 +21,7 @@ from typing import Any
 
 from parquill.batch.order import Order, Stopped
 from parquill.errors import OutputError, ParquillError, Stop
-from parquill.ledger import Spend
+from parquill.ledger import EvidenceCount, Spend
 from parquill.run_state import LimitUse, RunState
 from parquill.storage import Storage, beside
 
@@ -85,6 +85,8 @@ class PortionReport:
     spent: Spend
     stopped: Stopped | None = None
     learned: Mapping[str, Any] = field(default_factory=dict)
+    evidence: tuple[EvidenceCount, ...] = ()
+    """Lines that its processes left in the tables about single requests."""
 
 
 class Post:
@@ -151,7 +153,8 @@ class Post:
             return None
         stopped, learned = found["stopped"], found.get("learned", {})
         why = None if stopped is None else (Stop(stopped[0]), stopped[1])
-        return PortionReport(Spend(**found["spent"]), why, learned)
+        evidence = tuple(EvidenceCount(**one) for one in found.get("evidence", ()))
+        return PortionReport(Spend(**found["spent"]), why, learned, evidence)
 
     def remove(self) -> None:
         """Take everything away."""

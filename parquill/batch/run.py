@@ -57,6 +57,7 @@ async def run_job(
     with workspace.lock(clock):
         output = Storage.at(job.output.path, disk=disk)
         await asyncio.to_thread(output.make_ready)
+        await asyncio.to_thread(output.remove_leftovers, clock.wall())
         ledger = await asyncio.to_thread(Ledger.open, workspace.ledger, job=job.name, clock=clock)
         try:
             where = portion.base_url if portion is not None else None

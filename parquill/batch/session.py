@@ -14,7 +14,6 @@ from parquill.batch.attach import Attach, unwatched
 from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR
-from parquill.batch.evidence import DriftEvidence, EvidenceFile
 from parquill.batch.examples import with_pictures
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
@@ -27,6 +26,7 @@ from parquill.batch.plan import RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import leave_record, price_snapshot, versions
+from parquill.batch.run_evidence import RunEvidence, accept_what_stands
 from parquill.batch.rungs import RungChoice
 from parquill.batch.slices import Publisher
 from parquill.batch.twins import Elsewhere
@@ -73,7 +73,7 @@ class Session:
 
     async def _run(self, attach: Attach) -> RunSummary:
         plan, notices = await plan_run(self._opened, self._place, self._options)
-        self._notices += notices
+        self._notices += [*notices, *await accept_what_stands(self._ledger, self._place.workspace)]
         if not plan.open:
             return await self._nothing_to_do(plan)
         rows = sum(one.slice.rows for one in plan.open)
@@ -140,30 +140,25 @@ class Session:
         except asyncio.CancelledError:
             stopped, cancelled = (Stop.SIGTERM, "the run was cancelled"), True
         plan = await self._place.portions.as_left(plan, self._realm)
-        crowded = (await self._ledger.totals(run)).requests > before.requests or self._options.is_crowded
+        shared = await self._ledger.totals(run)
+        crowded = shared.requests > before.requests or self._options.is_crowded
         job, gate = self._job, await self._means.gate(run, crowded=crowded, sharers=self._options.sharers)
         rungs = self._rungs()
-        name = f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}"
-        drift = EvidenceFile.of_drift(self._place.workspace, name)
-        evidence = EvidenceFile.of_attempts(self._place.workspace, name) if job.output.keep_attempts else None
-        attempts = Attempts(
-            gate,
+        evidence = RunEvidence(
             self._ledger,
-            self._place.client,
-            run=run,
-            price=self._facts.price,
-            policy=RetryPolicy(job.retry.max_attempts, job.retry.deadline_seconds),
-            clock=self._clock,
-            rng=random.Random(),  # noqa: S311 - it spreads waits, it keeps no secret
-            evidence=evidence,
+            self._place.workspace,
+            f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}",
+            keep_attempts=job.output.keep_attempts,
+            on_fault=lambda fault: loop.fail(fault, cut_off=False),
         )
+        attempts = self._attempts(gate, run, evidence)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
         rooms = LoopRooms(
             plan=plan,
             ledger=self._ledger,
             output=self._place.output,
             publisher=self._publisher(plan, rungs),
-            conversations=Conversations(self._rooms(asking, gate, attempts, drift), rungs, alarm=self._notice_once),
+            conversations=Conversations(self._rooms(asking, gate, attempts, evidence), rungs, alarm=self._notice_once),
             attempts=attempts,
             gate=gate,
             tally=tally,
@@ -177,20 +172,33 @@ class Session:
         if stopped is not None:
             loop.stop(*stopped, grace=0)
         self._keep_deadline(loop)
+        await evidence.begin()
         try:
             async with attach(loop, watch), sampling(watch, self._clock):
                 await loop.execute()
         except asyncio.CancelledError:
             cancelled = True  # every row stands in the output: the list and the books follow, then it is passed on
         finally:
-            for table in (evidence, drift):
-                if table is not None:
-                    await table.close()
+            await evidence.write()
+        await evidence.end((await self._ledger.totals(run)).requests - shared.requests)
         watch.state()
         summary = await self._close(plan, run, loop, watch, before)
         if cancelled:
             raise asyncio.CancelledError
         return summary
+
+    def _attempts(self, gate: Gate, run: int, evidence: RunEvidence) -> Attempts:
+        return Attempts(
+            gate,
+            self._ledger,
+            self._place.client,
+            run=run,
+            price=self._facts.price,
+            policy=RetryPolicy(self._job.retry.max_attempts, self._job.retry.deadline_seconds),
+            clock=self._clock,
+            rng=random.Random(),  # noqa: S311 - it spreads waits, it keeps no secret
+            evidence=evidence.attempts,
+        )
 
     def _keep_deadline(self, loop: RunLoop) -> None:
         if self._options.deadline is None:
@@ -206,7 +214,7 @@ class Session:
         rungs = ladder(mode, parameters, self._opened.shape)
         return RungChoice(rungs, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
-    def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts, drift: EvidenceFile[DriftEvidence]) -> Rooms:
+    def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts, evidence: RunEvidence) -> Rooms:
         opened, job = self._opened, self._job
         return Rooms(
             job=job,
@@ -218,7 +226,7 @@ class Session:
             gate=gate,
             attempts=attempts,
             clock=self._clock,
-            drift=drift,
+            drift=evidence.drift,
         )
 
     def _publisher(self, plan: RunPlan, rungs: RungChoice) -> Publisher:

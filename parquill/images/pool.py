@@ -23,6 +23,7 @@ from typing import Any
 
 from parquill.errors import ErrorKind, RowError
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, read_pieces
+from parquill.loops import Tasks
 
 MOST_WORKERS = 8
 MOST_REPLY = 256 * 2**20
@@ -62,7 +63,7 @@ class DecodePool:
         self._most = workers or min(MOST_WORKERS, _cores())
         self._tasks: asyncio.Queue[_Task] = asyncio.Queue()
         self._waited_for: set[asyncio.Future[tuple[Piece, ...]]] = set()
-        self._lanes: list[asyncio.Task[None]] = []
+        self._lanes = Tasks[None](self._give_up)
         self._idle = 0
 
     async def run(self, op: str, data: bytes | bytearray, fault: ErrorKind, **options: Any) -> tuple[Piece, ...]:
@@ -72,8 +73,8 @@ class DecodePool:
         """
         reply: asyncio.Future[tuple[Piece, ...]] = asyncio.get_running_loop().create_future()
         self._tasks.put_nowait(_Task(op, options, data, fault, reply))
-        if self._tasks.qsize() > self._idle and len(self._lanes) < self._most:
-            self._lanes.append(asyncio.create_task(self._lane()))
+        if self._tasks.qsize() > self._idle and len(self._lanes.running) < self._most:
+            self._lanes.start(self._lane())
         self._waited_for.add(reply)
         try:
             return await reply
@@ -84,10 +85,14 @@ class DecodePool:
         """End every worker; whoever still waits for a file is cancelled."""
         for reply in self._waited_for:
             reply.cancel()
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
-        self._lanes.clear()
+        self._lanes.cancel()
+        await self._lanes.all_ended()
+
+    def _give_up(self, fault: BaseException) -> None:
+        """A lane failed, which none should: no file may wait for it for ever."""
+        for reply in self._waited_for:
+            if not reply.done():
+                reply.set_exception(fault)
 
     async def _lane(self) -> None:
         worker: _Worker | None = None
@@ -106,7 +111,7 @@ class DecodePool:
                         worker = None
                     worker = worker or _Worker()
                     await self._serve(worker, task)
-                except OSError as error:  # no process could be started: not the file's fault
+                except Exception as error:  # no process could be started, or a fault of ours: not the file's
                     _reply(task, error)
                 del task  # its bytes are free while the lane waits
         finally:

@@ -20,6 +20,7 @@ from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
 from parquill.images.values import PictureValue, WebPicture, identity, is_path, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
+from parquill.loops import together
 
 _NO_URLS = re.compile(
     r"invalid image input|must be (a )?base64|only .{0,40}(base64|data:)|"
@@ -124,7 +125,7 @@ class ImageRoom:
         now = self.parts_now(values)
         if now is not None:
             return now
-        return await _each([self._part(value) for value in values])
+        return await together([self._part(value) for value in values], expected=RowError)
 
     def is_elsewhere(self, value: PictureValue) -> bool:
         """Whether what a value names can change without its identity: neither bytes nor a file of this machine."""
@@ -160,7 +161,7 @@ class ImageRoom:
         Raises the `RowError` of the first that fails: `document_invalid` for one that cannot be
         opened, has too many pages or none; `image_unreachable` and `image_refused` as `parts`.
         """
-        found = await _each([self._document(value) for value in values])
+        found = await together([self._document(value) for value in values], expected=RowError)
         return tuple(part for parts in found for part in parts)
 
     @property
@@ -220,16 +221,3 @@ def _as_part(opened: Opened, piece: Piece) -> ImagePart:
         opened.fetched, len(piece.payload), piece.width, piece.height, piece.source.hex(), opened.version
     )
     return ImagePart(piece.payload.decode("ascii"), piece.digest, figures)
-
-
-async def _each(jobs: Sequence[Any]) -> tuple[Any, ...]:
-    """Run `jobs` together; the first failure in their order is raised, once the others are cancelled."""
-    if len(jobs) == 1:
-        return (await jobs[0],)
-    tasks = [asyncio.ensure_future(job) for job in jobs]
-    try:
-        return tuple([await task for task in tasks])
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

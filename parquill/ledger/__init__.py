@@ -6,6 +6,7 @@
 `slices.py`  open slices: their rows, how they are published and recovered.
 `archive.py` answers that left the output, found again by fingerprint.
 `books.py`   runs, their spend, and the sums that must agree.
+`evidence.py` how many lines the tables about single requests must have.
 `takeover.py` what other processes of a run asked, taken into its books.
 `records.py` what the ledger tells, as frozen values.
 `ledger.py`  `Ledger`, all of it for the engine.
@@ -37,6 +38,7 @@ from parquill.ledger.records import (
     AttemptRecord,
     Books,
     CarriedRow,
+    EvidenceCount,
     LedgerStatistics,
     OpenSlice,
     Recovery,
@@ -56,6 +58,7 @@ __all__ = [
     "Books",
     "CarriedRow",
     "Durable",
+    "EvidenceCount",
     "Glance",
     "Ledger",
     "LedgerStatistics",

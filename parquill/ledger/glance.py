@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from parquill.ledger import archive, books, slices
-from parquill.ledger.records import SliceRecord, Spend
+from parquill.ledger import archive, books, evidence, slices
+from parquill.ledger.records import EvidenceCount, SliceRecord, Spend
 from parquill.ledger.schema import ROW_BITS, ledger_fault
 
 
@@ -75,6 +75,10 @@ class Glance:
     def totals(self) -> Spend:
         """Return what all runs have booked."""
         return books.spent_between(self._db, 0, 1 << 60)
+
+    def evidence(self) -> list[EvidenceCount]:
+        """Return how many lines each process left in the tables about single requests."""
+        return evidence.counts(self._db)
 
     def archive_holds(self, realm: str) -> bool:
         """Whether any answer of this realm could be found in the archive at all."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from parquill.clock import Clock, SystemClock, Timer
-from parquill.ledger import archive, books, slices, takeover
+from parquill.ledger import archive, books, evidence, slices, takeover
 from parquill.ledger.group import Durable, Group, again
 from parquill.ledger.records import (
     ArchiveEntry,
     AttemptRecord,
     Books,
     CarriedRow,
+    EvidenceCount,
     LedgerStatistics,
     OpenSlice,
     Recovery,
@@ -32,20 +33,17 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 GROUP_SECONDS = 0.02
-"""How long a group waits for company after its first operation: with a commit of up to 15 ms
-under way and its own, an outcome is durable within 50 ms."""
-
+"""How long a group waits for company; with two commits of up to 15 ms an outcome is durable within 50 ms."""
 GROUP_OPERATIONS = 256
 
 
 class Ledger:
     """What a crash must not lose, in one SQLite file.
 
-    Methods that return a `Durable` (and `headers`, `withdraw`) belong to the event loop's thread: they note an
-    operation and return at once; `await` the `Durable` to go on only when it survives a power cut. Those that
-    return a `Pending` run on the writer's thread in one transaction, after all that was handed over before:
-    `await` it in the loop, or take `.result()` where there is none. After a write or sync has failed, all raise
-    `StorageFullError` or `StorageFaultError`, also when the disk seems well again.
+    Methods that return a `Durable` (and `headers`) belong to the event loop's thread: they note an operation and
+    return at once; `await` the `Durable` to go on only when it survives a power cut. Those that return a `Pending`
+    run on the writer's thread in one transaction, after all that was handed over before: `await` it, or take
+    `.result()` outside a loop. After a write or sync has failed, all raise `StorageFullError` or `StorageFaultError`.
     """
 
     def __init__(self, path: Path, writer: Writer, clock: Clock) -> None:
@@ -62,21 +60,17 @@ class Ledger:
     def open(cls, path: Path, *, job: str, clock: Clock | None = None) -> Ledger:
         """Open a job's ledger, or create it; its folder must be there. Blocks.
 
-        Raises `OutputError` when it is another job's or of a newer format, `StorageFaultError`
-        when it is damaged.
+        Raises `OutputError` for another job's or one of a newer format, `StorageFaultError` for a damaged one.
         """
         return cls(path, Writer(path, job), clock or SystemClock())
 
     def close(self) -> None:
         """Commit what was handed over and release the file. Blocks."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._group is not None:
-            self._send(self._group)
+        self.flush()
         self._writer.close()
 
     def statistics(self) -> LedgerStatistics:
-        return LedgerStatistics(operations=self._operations, commits=self._writer.commits)
+        return LedgerStatistics(self._operations, self._writer.commits)
 
     # The hot path: the event loop's thread.
 
@@ -92,10 +86,10 @@ class Ledger:
         worst_tokens: int,
         sent_at: int,
     ) -> tuple[int, Durable]:
-        """Note that a request is about to be sent; send it when the `Durable` has been awaited.
+        """Note that a request is about to be sent; send it when the `Durable` has been awaited. Returns an id for it.
 
-        `number` counts the row's attempts from 1, those of earlier processes too. Returns the attempt's id for this
-        process. The request is booked in the quarter hour of `sent_at`: when it ends, or as in doubt.
+        `number` counts the row's attempts from 1, those of earlier processes too. The request is booked in the
+        quarter hour of `sent_at`: when it ends, or as in doubt.
         """
         group = self._open_group()
         key = slice_id << ROW_BITS | row
@@ -131,9 +125,9 @@ class Ledger:
     ) -> Durable:
         """A request ended and its row goes on to another. Unknown tokens are booked at worst case."""
         group = self._open_group()
-        key, number = self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
+        where = self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
         group.settled.append(
-            (cost_pico, cost_source, prompt_tokens, completion_tokens, cached_tokens, error_kind, key, number)
+            (cost_pico, cost_source, prompt_tokens, completion_tokens, cached_tokens, error_kind, *where)
         )
         return self._added(group)
 
@@ -153,8 +147,8 @@ class Ledger:
     ) -> Durable:
         """A row's final outcome: its attempts leave the ledger, the encoded result stands there.
 
-        The last three arguments are the last attempt's own; with `attempt` None (nothing was sent now) they are 0.
-        The row's cost in the books is that and what its earlier attempts cost; the payload must say the same.
+        The last three arguments are the last attempt's own, 0 with `attempt` None (nothing was sent now). The row's
+        cost in the books is that and what its earlier attempts cost; the payload must say the same.
         """
         group = self._open_group()
         key = slice_id << ROW_BITS | row
@@ -165,10 +159,9 @@ class Ledger:
 
     def flush(self) -> Durable | None:
         """Commit without waiting for company; None when nothing waits."""
-        if (group := self._group) is None:
-            return None
-        self._send(group)
-        return group.durable
+        if (group := self._group) is not None:
+            self._send(group)
+        return group.durable if group is not None else None
 
     def _open_group(self) -> Group:
         if self._writer.fault is not None:
@@ -204,8 +197,8 @@ class Ledger:
     def recover(self, standing: Mapping[str, str]) -> Pending[Recovery]:
         """At the start, before anything is sent: put right what a dead process left.
 
-        `standing` maps names of standing parts to their part ids. Requests of unknown fate
-        are now in doubt and booked at worst case. A second call finds nothing.
+        `standing` maps names of standing parts to their ids. Requests of unknown fate are now in doubt and booked at
+        worst case. A second call finds nothing.
         """
         return self._call(slices.recover, standing)
 
@@ -293,8 +286,8 @@ class Ledger:
     ) -> Pending[int]:
         """Before a standing part is replaced or removed: take rows of it into archive or ledger.
 
-        Pairs begin with the row's number in that part, in which these rows do not count from here on; one that
-        was lifted before is left as it is. Returns the pico-USD moved.
+        Pairs begin with the row's number in that part, where it does not count from here on, and are ignored for one
+        that was lifted before. Returns the pico-USD moved.
         """
         return self._call(archive.lift, part_id, archived, carried, self._now())
 
@@ -311,10 +304,9 @@ class Ledger:
         return self._call(archive.holds, realm)
 
     def adopt(self, *, run: int, slice_id: int, wanted: Iterable[tuple[int, bytes]]) -> Pending[dict[int, bytes]]:
-        """Find rows' answers in the archive by fingerprint, in the run's realm.
+        """Find rows' answers in the archive, in the run's realm; `wanted` are pairs (row, fingerprint).
 
-        `wanted` are pairs (row, fingerprint). Each answer found becomes its row's outcome, with
-        the cost it had, and leaves the archive. Returns the encoded results by row.
+        Each becomes its row's outcome, with the cost it had. Returns the encoded results by row.
         """
         return self._call(archive.adopt, run, slice_id, wanted, self._now())
 
@@ -333,6 +325,14 @@ class Ledger:
     def close_portion(self, portion: str, *, run: int, rest: Spend) -> Pending[None]:
         """After a portion's last part: book what it spent besides (`rest`); a second time changes nothing."""
         return self._call(takeover.close_portion, portion, self._now(), run=run, rest=rest)
+
+    def note_evidence(self, count: EvidenceCount) -> Pending[None]:
+        """Note how many lines a process left in the tables about single requests, in place of what it noted before."""
+        return self._call(evidence.note, count)
+
+    def evidence(self) -> Pending[list[EvidenceCount]]:
+        """What every process noted so, oldest first."""
+        return self._call(evidence.counts)
 
     def forget_portion(self, portion: str) -> Pending[None]:
         """After a closed portion's files are gone."""

@@ -37,6 +37,19 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceCount:
+    """How many lines one process of a run left in the tables about single requests."""
+
+    process: str
+    """What the names of its files begin with."""
+    attempts: int | None
+    """The requests it booked, each a line of `attempts`; None where the job did not keep them."""
+    drift: int
+    ended: bool
+    """False while it is at work, and where it died: then only what stands in the tables is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """A request of a row that has no outcome yet: it ended, or is in doubt (then at worst case)."""
 

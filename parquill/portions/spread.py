@@ -14,6 +14,7 @@ from parquill.batch.selection import Rows
 from parquill.batch.watch import sampling
 from parquill.errors import Stop
 from parquill.job import Job
+from parquill.loops import to_its_end
 from parquill.portions.rows import divide, rows_to_ask
 from parquill.portions.shares import Free, Share, most_shares, share_out
 from parquill.portions.watch import SharedRun
@@ -59,20 +60,11 @@ def spread_over(job: Job, crew: Crew) -> Spread:
 
 async def _asked(crew: Crew, posts: Sequence[Post], run: SharedRun) -> None:
     """Give the orders out, and again those whose process died; cancelled, see that all come to their end."""
-    working = asyncio.ensure_future(_rounds(crew, posts, run))
-    cancelled = False
-    while not working.done():
-        try:
-            await asyncio.wait({working}, timeout=1.0)
-        except asyncio.CancelledError:
-            run.stop(Stop.SIGTERM, "the run was cancelled")
-            cancelled = True
-        if run.is_overdue:
-            working.cancel()
-    if cancelled:
-        raise asyncio.CancelledError
-    if not working.cancelled():
-        working.result()
+    await to_its_end(
+        _rounds(crew, posts, run),
+        on_cancel=lambda _: run.stop(Stop.SIGTERM, "the run was cancelled"),
+        is_overdue=lambda: run.is_overdue,
+    )
 
 
 async def _rounds(crew: Crew, posts: Sequence[Post], run: SharedRun) -> None:

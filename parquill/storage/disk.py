@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -18,8 +19,27 @@ class Disk:
     """The machine's own disk. Tests hand in others; nothing else in Parquill calls fsync."""
 
     def create(self, path: Path) -> BinaryIO:
-        """Open a new file for writing, unbuffered; one of that name must not exist."""
-        return path.open("xb", buffering=0)
+        """Open a new file for writing, unbuffered; one of that name must not exist.
+
+        It is locked until it is closed, so that another process can tell that it is still written.
+        """
+        file = path.open("xb", buffering=0)
+        with contextlib.suppress(OSError):  # a disk without locks: its leftovers are told by their age alone
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+
+    def is_written(self, path: Path) -> bool | None:
+        """Return whether a living process still writes a file that `create` opened; None where the disk cannot tell."""
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return None
+        return False
 
     def write(self, file: BinaryIO, data: bytes) -> None:
         """Write all of `data`: a raw file may take less at once when the disk runs full."""

@@ -26,6 +26,8 @@ Check = Callable[[Any], object]
 _PUTS = 2
 _WHOLE_BYTES = 2**20
 """Objects up to this size are fetched whole."""
+_UNSURE_SECONDS = 24 * 3600.0
+"""Age after which a leftover is removed of which no lock tells whether it is still written."""
 _LEFTOVER = re.compile(r"^\.part-[0-9a-f]{32}\.tmp$")
 
 
@@ -163,7 +165,7 @@ class Storage:
         return digest.hexdigest()
 
     def make_ready(self) -> None:
-        """Create the folder where it is missing, see that it can be written to, remove leftovers.
+        """Create the folder where it is missing, and see that it can be written to.
 
         Raises `OutputError` with the reason, before anything is paid for.
         """
@@ -174,7 +176,6 @@ class Storage:
         except (OSError, pa.ArrowException) as error:
             reason = getattr(error, "strerror", None) or shown(str(error))
             raise OutputError(f"{self.label}: this folder cannot be written to: {reason}") from error
-        self.remove_leftovers()
 
     def _try_to_write(self) -> None:
         probe = self._path(_temporary_name())
@@ -186,12 +187,22 @@ class Storage:
                 stream.write(b"")
             self._filesystem.delete_file(probe)
 
-    def remove_leftovers(self) -> int:
-        """Remove what interrupted writes left; returns how many files went."""
-        left = [entry.name for entry in self.files() if is_leftover(entry.name)]
-        for name in left:
-            self.remove(name)
+    def remove_leftovers(self, before: float) -> int:
+        """Remove what interrupted writes left; returns how many files went.
+
+        For a process's start: `before` is that moment, in seconds since 1970 UTC, and younger files stay. So do
+        those that a living process still writes; where a store cannot tell, those of the last day.
+        """
+        left = [entry for entry in self.files() if is_leftover(entry.name) and self._is_given_up(entry, before)]
+        for entry in left:
+            self.remove(entry.name)
         return len(left)
+
+    def _is_given_up(self, entry: FileEntry, before: float) -> bool:
+        written = self._disk.is_written(Path(self._path(entry.name))) if self._disk else None
+        if written is None:
+            before -= _UNSURE_SECONDS
+        return not written and entry.modified_us is not None and entry.modified_us < before * 1_000_000
 
     def remove(self, name: str) -> None:
         """Remove a file for good; harmless when there is none."""

@@ -200,6 +200,7 @@ class Ended:
 async def ended(process: asyncio.subprocess.Process) -> Ended:
     out, err = await process.communicate()
     assert process.returncode is not None
+    assert b"was never retrieved" not in (err or b""), err
     return Ended(process.returncode, out.decode(), (err or b"").decode())
 
 

@@ -16,7 +16,7 @@ from tests.e2e.dying import die_at_step, die_in_time
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 
 ROWS = 150
-SETTINGS: dict[str, Any] = {"output": {"rows_per_part": 40}, "limits": {"max_in_flight": 16}}
+SETTINGS: dict[str, Any] = {"output": {"rows_per_part": 40, "keep_attempts": True}, "limits": {"max_in_flight": 16}}
 SAME = ["id", "text", "answer", "answer_text", "status", "error_kind", "fingerprint", "model", "finish_reason"]
 
 

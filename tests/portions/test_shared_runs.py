@@ -27,6 +27,7 @@ from parquill.estimate import estimate_job
 from parquill.job import Job
 from parquill.portions import spread_here
 from parquill.summary import RunSummary
+from parquill.verify import verify_job
 from tests.hostile_files import PNG
 from tests.orchestration.small_jobs import output_of, paid_twice_is_owned_up_to, small_job, verified, write_manifest
 
@@ -87,13 +88,21 @@ async def test_a_run_learns_from_what_its_portions_were_told(tmp_path: Path, mon
     price = {"prompt": "0.00000001", "completion": "0.00000002"}
     async with shared(tmp_path, monkeypatch, rows=60) as (job, emulator):
         job["model"]["price"] = price
+        job["output"]["keep_attempts"] = True
         summary = await run(job)
         assert emulator.stats().requests == summary.rows.ok == 60
         found = await estimate_job(load_job(job))
     assert found.receipts == 60
     assert found.surplus == pytest.approx(2, rel=0.05)
     assert any("60 answers were billed" in notice for notice in summary.notices)
-    assert pq.read_table(tmp_path / "out.parquill" / "drift").num_rows == 60
+    assert (await asyncio.to_thread(verify_job, load_job(job))).holds
+    for table in ("attempts", "drift"):
+        files = sorted((tmp_path / "out.parquill" / table).iterdir())
+        assert sum(pq.read_metadata(file).num_rows for file in files) == 60
+        files[0].rename(tmp_path / table)
+        (finding,) = (await asyncio.to_thread(verify_job, load_job(job))).findings
+        assert finding.kind == table
+        (tmp_path / table).rename(files[0])
 
 
 async def test_two_processes_make_the_table_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
