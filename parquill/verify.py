@@ -146,7 +146,8 @@ def _match_slices(case: _Case) -> None:
 
 def _is_older(schema: pa.Schema, wanted: pa.Schema) -> bool:
     """Whether a part lacks only the columns that came later; the next run adds them."""
-    return bool(schema == pa.schema([field for field in wanted if field.name not in LATE_COLUMNS]))
+    lacks = [set(some) for n in range(1, len(LATE_COLUMNS) + 1) for some in itertools.combinations(LATE_COLUMNS, n)]
+    return any(schema == pa.schema([field for field in wanted if field.name not in some]) for some in lacks)
 
 
 def _match_rows(opened: Prepared, one: Slice, table: pa.Table, chunks: Sequence[Any], found: _Found) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parquill.errors import OutputError, StorageFaultError
-from parquill.ledger import GROUP_OPERATIONS, GROUP_SECONDS, AttemptRecord, Durable, Ledger, Spend
+from parquill.ledger import GROUP_OPERATIONS, GROUP_SECONDS, AttemptRecord, Durable, Ledger, Spend, schema
 from parquill.ledger.writer import Writer
 from tests.clock import ManualClock
 
@@ -303,8 +303,35 @@ def test_a_ledger_of_a_newer_format_is_refused(path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(OutputError, match=r"written by a newer Parquill \(format 99, known here is 1\); update"):
+    with pytest.raises(OutputError, match=r"written by a newer Parquill \(format 99, known here is 2\); update"):
         Ledger.open(path, job="job")
+
+
+async def test_a_ledger_of_the_first_format_goes_on_and_its_attempts_have_no_upstream_part(path: Path) -> None:
+    old = sqlite3.connect(path, isolation_level=None)
+    old.executescript(schema._FORMAT_1)
+    old.execute("INSERT INTO runs VALUES (1, 0, NULL, NULL, 'real', 'm', 's', NULL)")
+    old.execute("INSERT INTO slices VALUES (1, 'a.000000.parquet', 'digest', NULL, NULL)")
+    old.execute(
+        "INSERT INTO attempts VALUES (?, 1, 1, ?, 900, 70, ?, 1, NULL, 5, 'endpoint', 3, 4, 0, 'timeout')",
+        (1 << schema.ROW_BITS, PRINT, NOON),
+    )
+    old.execute(f"PRAGMA application_id={schema._APPLICATION_ID}")
+    old.execute("PRAGMA user_version=1")
+    old.close()
+    ledger = Ledger.open(path, job="job")
+    try:
+        (attempt,) = (await ledger.open_attempts(1))[0]
+        assert (attempt.cost_pico, attempt.upstream_pico, attempt.error_kind) == (5, None, "timeout")
+        number, durable = intend(ledger, number=2)
+        await durable
+        await ledger.settle(
+            number, cost_pico=9, cost_source="endpoint", prompt_tokens=1, completion_tokens=1, cached_tokens=0,
+            error_kind="bad_response", upstream_pico=8,
+        )  # fmt: skip
+        assert [one.upstream_pico for one in (await ledger.open_attempts(1))[0]] == [None, 8]
+    finally:
+        ledger.close()
 
 
 def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:

@@ -58,6 +58,7 @@ OK = ItemResult(
     repairs=("code_fence",),
     finished_at=1_790_000_000_000_001,
     images=(ImageFigures(48_117, 20_431, 640, 480, "0" * 32, '"v1"'), None, ImageFigures.of_state('W/"2"')),
+    upstream_pico=1_000_000,
 )
 FAILED = dataclasses.replace(
     OK,
@@ -107,6 +108,7 @@ def test_the_columns_and_types_are_the_contracts() -> None:
         "cached_tokens": "int64",
         "cost_usd": "decimal128(18, 12)",
         "cost_source": "string",
+        "upstream_cost_usd": "decimal128(18, 12)",
         "estimated_cost_usd": "decimal128(18, 12)",
         "latency_ms": "int32",
         "answer_repairs": "list<item: string>",
@@ -115,6 +117,27 @@ def test_the_columns_and_types_are_the_contracts() -> None:
         "images": "list<item: struct<bytes_fetched: int64, bytes_sent: int64, width: int32, height: int32, "
         "digest: string, version: string>>",
     }
+
+
+def test_results_of_a_version_without_the_upstream_part_are_read_and_merged() -> None:
+    whole = result_table(SCHEMA, MANIFEST, [OK, FAILED, OK], to_arrow)
+    assert whole.column("upstream_cost_usd").to_pylist() == [Decimal("0.000001")] * 3
+    for missing in (["upstream_cost_usd"], ["upstream_cost_usd", "images"]):
+        old = whole.drop_columns(missing)
+        assert [result.upstream_pico for result in results_of(old)] == [None] * 3
+        merged = merge_rows(SCHEMA, MANIFEST, old.slice(0, 2), [2, 0], [OK], [1], to_arrow)
+        assert merged.schema.equals(SCHEMA)
+        assert [result.upstream_pico for result in results_of(merged)] == [None, OK.upstream_pico, None]
+
+
+def test_encoded_results_of_earlier_versions_are_read() -> None:
+    fields = orjson.loads(OK.encode())
+    assert ItemResult.decode(orjson.dumps(fields)) == OK
+    assert ItemResult.decode(orjson.dumps(fields[:-1])) == dataclasses.replace(OK, upstream_pico=None)
+    assert ItemResult.decode(orjson.dumps(fields[:-2])) == dataclasses.replace(OK, upstream_pico=None, images=None)
+    for broken in (fields[:-3], [*fields, None]):
+        with pytest.raises(ValueError, match="no encoded result"):
+            ItemResult.decode(orjson.dumps(broken))
 
 
 def test_the_schema_is_the_same_whatever_a_files_fields_say_beside_their_type() -> None:
@@ -197,15 +220,6 @@ def test_results_of_a_version_without_the_images_column_are_read_and_merged() ->
         merged = merge_rows(SCHEMA, MANIFEST, old.slice(0, 2), [2, 0], [OK], [1], to_arrow)
         assert merged.schema.equals(SCHEMA)
         assert [result.images for result in results_of(merged)] == [None, OK.images, None]
-
-
-def test_a_result_of_a_version_without_images_is_decoded() -> None:
-    fields = orjson.loads(OK.encode())
-    assert ItemResult.decode(OK.encode()) == OK
-    assert ItemResult.decode(orjson.dumps(fields[:-1])) == dataclasses.replace(OK, images=None)
-    for broken in (fields[:-2], [*fields, None]):
-        with pytest.raises(ValueError, match="no encoded result"):
-            ItemResult.decode(orjson.dumps(broken))
 
 
 def test_answers_are_read_back_by_the_function_that_knows_them() -> None:

@@ -148,6 +148,7 @@ class Attempts:
             completion_tokens=booking.completion_tokens,
             cached_tokens=booking.cached_tokens,
             error_kind=error_kind,
+            upstream_pico=booking.upstream_pico,
         )
 
     def record(self, asked: Asked, result: ItemResult) -> Durable:

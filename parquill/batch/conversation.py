@@ -191,7 +191,7 @@ class Conversations:
         answer = rooms.shape.parse(completion, talk.rung)
         if answer.ok:
             self._rungs.confirm()
-            return self._answered(asked, completion, answer, talk.estimated)
+            return self._result(asked, Status.OK, completion=completion, answer=answer, estimated=talk.estimated)
         return self._not_fitting(talk, asked, completion, answer)
 
     def _not_fitting(self, talk: _Talk, asked: Asked, completion: ChatCompletion, answer: Answer) -> ItemResult | None:
@@ -287,9 +287,6 @@ class Conversations:
             body = self._bodies[rung] = RequestBody(settings)
         return body
 
-    def _answered(self, asked: Asked, completion: ChatCompletion, answer: Answer, estimated: int | None) -> ItemResult:
-        return self._result(asked, Status.OK, completion=completion, answer=answer, estimated=estimated)
-
     def _result(
         self,
         asked: Asked,
@@ -324,6 +321,7 @@ class Conversations:
             repairs=(*(completion.repairs if completion else ()), *(answer.repairs if answer else ())),
             finished_at=None if status is Status.NOT_ATTEMPTED else int(self._rooms.clock.wall() * 1_000_000),
             images=asked.images,
+            upstream_pico=account.upstream_pico,
         )
 
 

@@ -222,6 +222,7 @@ class Feed:
                     prompt_tokens=result.prompt_tokens,
                     completion_tokens=result.completion_tokens,
                     cached_tokens=result.cached_tokens,
+                    upstream_pico=result.upstream_pico,
                 ),
             )
 
@@ -243,6 +244,7 @@ def _account_of(attempts: Sequence[AttemptRecord]) -> Account:
             one.prompt_tokens,
             one.completion_tokens,
             one.cached_tokens,
+            one.upstream_pico,
         )
         account.add(booking, attempts=one.number - account.attempts)
     return account

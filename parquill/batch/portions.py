@@ -193,6 +193,7 @@ def _row(number: int, result: ItemResult) -> TakenRow:
         cached_tokens=result.cached_tokens,
         ended_at=result.finished_at or 0,
         payload=None if result.status is Status.NOT_ATTEMPTED else result.encode(),
+        upstream_pico=result.upstream_pico,
     )
 
 

@@ -174,6 +174,7 @@ def reused(result: ItemResult, spent: Account, *, fingerprint: bytes, now_us: in
         cached_tokens=spent.cached_tokens if spent.attempts else 0,
         cost_pico=spent.cost_pico if spent.attempts else 0,
         cost_source=source,
+        upstream_pico=spent.upstream_pico,
         estimated_pico=0,
         latency_ms=None,
         finished_at=now_us,

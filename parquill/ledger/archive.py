@@ -149,7 +149,8 @@ def lift(
     put(db, entries, at)
     db.executemany(
         "INSERT INTO attempts (key, number, run_id, fingerprint, worst_pico, worst_tokens, sent_at, state, cost_pico, "
-        "cost_source, prompt_tokens, completion_tokens, cached_tokens) VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)",
+        "cost_source, prompt_tokens, completion_tokens, cached_tokens, upstream_pico) "
+        "VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?)",
         (_carried(row, at) for row in rows),
     )
     moved = sum(entry.cost_pico for entry in entries) + sum(row.cost_pico for row in rows)
@@ -164,7 +165,7 @@ def lift(
 def _carried(row: CarriedRow, at: int) -> tuple[object, ...]:
     key = row.slice_id << ROW_BITS | row.row
     return (key, row.attempts, row.run, row.fingerprint, at, SETTLED, row.cost_pico, row.cost_source,
-            row.prompt_tokens, row.completion_tokens, row.cached_tokens)  # fmt: skip
+            row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.upstream_pico)  # fmt: skip
 
 
 def forget_part(db: sqlite3.Connection, part_id: str) -> None:

@@ -28,7 +28,7 @@ _INTEND = _statements(
 _HEADERS = "UPDATE attempts SET generation_id = ? WHERE key = ? AND number = ?"
 _SETTLE = f"""
 UPDATE attempts SET state = {SETTLED}, cost_pico = ?, cost_source = ?, prompt_tokens = ?, completion_tokens = ?,
-    cached_tokens = ?, error_kind = ? WHERE key = ? AND number = ?
+    cached_tokens = ?, error_kind = ?, upstream_pico = ? WHERE key = ? AND number = ?
 """  # noqa: S608 - a constant
 _WITHDRAW = "DELETE FROM attempts WHERE key = ? AND number = ?"
 # A row costs what its last attempt did and what those before it did: the ledger sums, not its caller.

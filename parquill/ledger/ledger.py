@@ -122,13 +122,13 @@ class Ledger:
         completion_tokens: int | None,
         cached_tokens: int | None,
         error_kind: str | None,
+        upstream_pico: int | None = None,
     ) -> Durable:
         """A request ended and its row goes on to another. Unknown tokens are booked at worst case."""
         group = self._open_group()
         where = self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
-        group.settled.append(
-            (cost_pico, cost_source, prompt_tokens, completion_tokens, cached_tokens, error_kind, *where)
-        )
+        counts = prompt_tokens, completion_tokens, cached_tokens
+        group.settled.append((cost_pico, cost_source, *counts, error_kind, upstream_pico, *where))
         return self._added(group)
 
     def record(

@@ -63,6 +63,8 @@ class AttemptRecord:
     completion_tokens: int | None
     cached_tokens: int | None
     error_kind: str | None
+    upstream_pico: int | None = None
+    """Of the cost, what a provider bills whose key is the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ class CarriedRow:
     prompt_tokens: int | None
     completion_tokens: int | None
     cached_tokens: int | None
+    upstream_pico: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class TakenRow:
     ended_at: int
     payload: bytes | None
     """The encoded outcome; None where it has none, and only its attempts count."""
+    upstream_pico: int | None = None
 
     @property
     def tokens(self) -> int:

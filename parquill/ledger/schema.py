@@ -54,7 +54,10 @@ CREATE TABLE archive (
 CREATE TABLE lifted (part_id TEXT PRIMARY KEY, cost_pico INTEGER NOT NULL, rows BLOB NOT NULL);
 """
 
-_STEPS = (_FORMAT_1,)
+_FORMAT_2 = "ALTER TABLE attempts ADD COLUMN upstream_pico INTEGER;"
+"""Of an attempt's cost, what a provider bills whose key is the user's own."""
+
+_STEPS = (_FORMAT_1, _FORMAT_2)
 """What takes a ledger from each format version to the next."""
 
 _NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})

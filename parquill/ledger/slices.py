@@ -63,8 +63,8 @@ def open_attempts(db: sqlite3.Connection, slice_id: int) -> dict[int, list[Attem
     by_row: dict[int, list[AttemptRecord]] = defaultdict(list)
     found = db.execute(
         "SELECT key, number, state, fingerprint, generation_id, cost_pico, cost_source, prompt_tokens, "
-        "completion_tokens, cached_tokens, error_kind FROM attempts WHERE key BETWEEN ? AND ? AND state != ? "
-        "ORDER BY key, number",
+        "completion_tokens, cached_tokens, error_kind, upstream_pico "
+        "FROM attempts WHERE key BETWEEN ? AND ? AND state != ? ORDER BY key, number",
         (*_range(slice_id), OPEN),
     )
     for key, number, state, *rest in found:

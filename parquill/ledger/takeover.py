@@ -21,8 +21,8 @@ from parquill.ledger.slices import open_slice
 _ROW = "INSERT OR IGNORE INTO rows (key, run_id, fingerprint, ok, cost_pico, payload) VALUES (?, ?, ?, ?, ?, ?)"
 _ATTEMPT = (
     "INSERT OR IGNORE INTO attempts (key, number, run_id, fingerprint, worst_pico, worst_tokens, sent_at, state, "
-    "cost_pico, cost_source, prompt_tokens, completion_tokens, cached_tokens) "
-    "VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?)"
+    "cost_pico, cost_source, prompt_tokens, completion_tokens, cached_tokens, upstream_pico) "
+    "VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -64,8 +64,8 @@ def forget_portion(db: sqlite3.Connection, portion: str) -> None:
 def _insert(db: sqlite3.Connection, key: int, run: int, row: TakenRow, at: int) -> int:
     if row.payload is not None:
         return db.execute(_ROW, (key, run, row.fingerprint, row.ok, row.cost_pico, row.payload)).rowcount
-    tokens = (row.prompt_tokens, row.completion_tokens, row.cached_tokens)
-    attempt = (key, row.attempts, run, row.fingerprint, at, SETTLED, row.cost_pico, row.cost_source, *tokens)
+    sums = (row.prompt_tokens, row.completion_tokens, row.cached_tokens, row.upstream_pico)
+    attempt = (key, row.attempts, run, row.fingerprint, at, SETTLED, row.cost_pico, row.cost_source, *sums)
     return db.execute(_ATTEMPT, attempt).rowcount
 
 

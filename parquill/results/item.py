@@ -70,6 +70,8 @@ class ItemResult:
     repairs: tuple[str, ...]
     finished_at: int | None
     images: tuple[ImageFigures | None, ...] | None = None
+    upstream_pico: int | None = None
+    """The part of `cost_pico` that a provider bills whose key is the user's own; None where there is none."""
 
     def encode(self) -> bytes:
         """A compact JSON list of the fields, in their order.
@@ -88,15 +90,15 @@ class ItemResult:
 
     @staticmethod
     def decode(raw: bytes) -> ItemResult:
-        """Read what `encode` wrote, now or before there was `images`; raises `ValueError` for anything else."""
+        """Read what `encode` wrote, now or before there were the last fields; raises `ValueError` for anything else."""
         fields = orjson.loads(raw)
-        if not isinstance(fields, list) or len(fields) not in (len(_FIELDS), _IMAGES_AT):
+        if not isinstance(fields, list) or not _IMAGES_AT <= len(fields) <= len(_FIELDS):
             raise ValueError("this is no encoded result")
         fields[0] = Status(fields[0])
         fields[1] = bytes.fromhex(fields[1]) if fields[1] is not None else None
         fields[_SOURCE_AT] = CostSource(fields[_SOURCE_AT]) if fields[_SOURCE_AT] is not None else None
         fields[_REPAIRS_AT] = tuple(fields[_REPAIRS_AT])
-        if fields[_IMAGES_AT:] not in ([], [None]):
+        if fields[_IMAGES_AT : _IMAGES_AT + 1] not in ([], [None]):
             fields[_IMAGES_AT] = tuple(one and ImageFigures(*one) for one in fields[_IMAGES_AT])
         return ItemResult(*fields)
 

@@ -46,6 +46,7 @@ _RESULT_TYPES: tuple[tuple[str, pa.DataType | None], ...] = (
     ("cached_tokens", pa.int64()),
     ("cost_usd", MONEY),
     ("cost_source", pa.string()),
+    ("upstream_cost_usd", MONEY),
     ("estimated_cost_usd", MONEY),
     ("latency_ms", pa.int32()),
     ("answer_repairs", pa.list_(pa.string())),
@@ -57,10 +58,15 @@ _RESULT_TYPES: tuple[tuple[str, pa.DataType | None], ...] = (
 RESULT_COLUMNS: tuple[str, ...] = tuple(name for name, _ in _RESULT_TYPES)
 """The output's own columns, in order; a kept column may have none of these names."""
 
-LATE_COLUMNS = frozenset({"images"})
+LATE_COLUMNS = frozenset({"images", "upstream_cost_usd"})
 """Columns that parts of an earlier version lack: null there, and written with the next run."""
 
-FIELD_OF = {"cost_usd": "cost_pico", "estimated_cost_usd": "estimated_pico", "answer_repairs": "repairs"}
+FIELD_OF = {
+    "cost_usd": "cost_pico",
+    "upstream_cost_usd": "upstream_pico",
+    "estimated_cost_usd": "estimated_pico",
+    "answer_repairs": "repairs",
+}
 """Columns that are called otherwise in `ItemResult`."""
 
 ToArrow = Callable[[list[Any]], pa.Array]
