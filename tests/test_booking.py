@@ -117,7 +117,7 @@ def billed_replies(draw: st.DrawFn) -> tuple[Exchange, int, bool]:
         billed = listed + fee if own_key else listed
     elif "total_tokens" in usage and style == "inside" and draw(st.booleans()):
         del usage[draw(st.sampled_from(["prompt_tokens", "completion_tokens"]))]
-    bounded = completion + thinking <= 50  # only then does the worst case hold: max_tokens was kept
+    bounded = completion + thinking <= 50 and billed == listed  # max_tokens was kept, and there is no fee on top
     hidden = bounded and draw(st.booleans())
     finish = draw(st.sampled_from(["stop", "length", "error", "SAFETY", None, "odd"]))
     text = draw(st.sampled_from(["a cat", "", None, "half \ud83d"]))
