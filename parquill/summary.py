@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from parquill.costs import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
+from parquill.job import is_only_variables
 
 PICO = 10**12
 EXIT_DONE, EXIT_ROWS_FAILED = 0, 3
@@ -333,9 +334,13 @@ def without_secrets(value: Any) -> Any:
 
     if isinstance(value, Mapping):
         return {
-            str(key): "(not shown)" if key in _SECRET_KEYS and item else without_secrets(item)
+            str(key): "(not shown)" if key in _SECRET_KEYS and _is_secret(item) else without_secrets(item)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [without_secrets(item) for item in value]
     return shown(_LOGIN.sub(r"\1***@", value)) if isinstance(value, str) else value
+
+
+def _is_secret(address: Any) -> bool:
+    return bool(address) and not (isinstance(address, str) and is_only_variables(address))

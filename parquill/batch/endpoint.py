@@ -38,6 +38,7 @@ class EndpointFacts:
     """One endpoint as this run sees it; None means that it did not say."""
 
     base_url: str
+    """As it is shown."""
     price: Price | None
     parameters: frozenset[str] | None
     """Names of the request parameters that it takes."""

@@ -17,7 +17,7 @@ from parquill.batch.selection import Rows
 from parquill.budget import Budget
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, JobError, Stop
-from parquill.job import Job, state_home
+from parquill.job import Job, load_written, state_home
 from parquill.storage import beside, is_remote, shown
 from parquill.summary import Timeline
 from parquill.workspace import Workspace
@@ -97,7 +97,7 @@ class Order:
     @property
     def settings(self) -> Job:
         """The job that the portion is."""
-        return Job.model_validate(self.job)
+        return load_written(self.job)
 
     def options(self, *, crowded: bool) -> RunOptions:
         """What the portion adds to its job."""

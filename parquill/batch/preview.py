@@ -45,7 +45,7 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     return RunPreview(
         job=job.name,
         model=job.model.name,
-        endpoint=job.model.endpoint,
+        endpoint=job.endpoint_as_shown,
         output=Workspace.of(job.output.path, state_home()).output,
         rows=opened.manifest.rows,
         slices=len(opened.manifest.slices),

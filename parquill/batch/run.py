@@ -78,17 +78,19 @@ async def endpoint_of(
 ) -> AsyncIterator[tuple[Client, str]]:
     """Open a client to the job's endpoint; the embedded emulator lives as long as it does and bills into `log`.
 
-    `where` is the base URL of one that another process of the run serves; it takes any key.
+    `where` is the base URL of one that another process of the run serves; it takes any key. The address that
+    comes with the client is the one to be shown.
     """
     async with contextlib.AsyncExitStack() as stack:
-        base_url, secret = job.model.endpoint, key
+        base_url, secret, shown = job.model.endpoint, key, job.endpoint_as_shown
         if where is not None:
-            base_url, secret = where, key or Secret("rehearsal")
+            base_url, secret, shown = where, key or Secret("rehearsal"), where
         elif base_url == "openrouter":
-            base_url = OPENROUTER_URL
+            base_url = shown = OPENROUTER_URL
         elif base_url == "emulator":
             from parquill.emulator import Emulator, EmulatorSettings  # noqa: PLC0415 - loaded only to rehearse
 
             emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=log)))
-            base_url, secret = emulator.base_url, Secret(emulator.api_key)
-        yield await stack.enter_async_context(Client(base_url, secret)), base_url
+            base_url, secret, shown = emulator.base_url, Secret(emulator.api_key), emulator.base_url
+        client = Client(base_url, secret, variables=job.hidden)
+        yield await stack.enter_async_context(client), shown

@@ -1,6 +1,7 @@
 """The endpoint's client: `complete` makes exactly one attempt and tells truly what came of it.
 
 - `client.py`: the session, the key, and what an attempt at the wire came to;
+- `redact.py`: the job's secrets taken out of what comes back;
 - `wire.py`: one POST over aiohttp's connections, with a prebuilt head;
 - `deadlines.py`: one timer for all that is under way.
 """

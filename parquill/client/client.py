@@ -4,7 +4,7 @@ It never retries, never raises for what the wire does (the `Exchange` says it), 
 nothing of limits or money. Connections are as many as the gate lets in flight: aiohttp's own
 limit of 100 would cut more without a word. The key lives in the session's default headers
 only; cookies, redirects and environment proxies are off, so it is sent to this one host; and
-where a server repeats it in a reply, it is blotted out here, so that no message can show it.
+where a server repeats it in a reply, it is taken out here (`redact.py`), so that nothing can show it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import aiohttp
 import orjson
 import yarl
 
+from parquill.client.redact import Redactor
 from parquill.client.wire import Headers, Wire, read_whole, to_connect
 from parquill.clock import SystemClock
 from parquill.errors import JobError
@@ -34,18 +35,23 @@ _HEADERS = {
     "X-Title": "Parquill",
     "User-Agent": "Parquill",
 }
-_SHORTEST_SECRET = 16
-"""Letters; what is shorter ("none", "EMPTY") is a key in name only, and a word that answers may hold."""
+_QUOTED = re.compile(r"""[:,\s]*(message=)?(\\n|\s)*b?['"].*""", re.DOTALL)
+"""What aiohttp's parser repeats of a broken reply: it may begin or end in the middle of a secret."""
+_NO_VARIABLES: Mapping[str, str] = {}
+_LONG = 100_000
+"""Bytes of a body; a hostile one takes about a microsecond for each."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
 
 class Client:
     """Talks to one OpenAI-compatible base URL; an async context manager."""
 
-    def __init__(self, base_url: str, key: Secret | None) -> None:
+    def __init__(self, base_url: str, key: Secret | None, *, variables: Mapping[str, str] = _NO_VARIABLES) -> None:
+        """`variables`: what the environment put into the job, by variable; it is shown nowhere, as the key is not."""
         self._base = base_url.rstrip("/")
         self._chat = yarl.URL(self._base + "/chat/completions", encoded=True)
         self._key = key
+        self._redactor = Redactor(key, variables)
         self._session: aiohttp.ClientSession | None = None
         self._wire: Wire | None = None
 
@@ -82,15 +88,16 @@ class Client:
         started = time.perf_counter()
 
         def on_headers(headers: Headers) -> None:
-            generation = headers.get("X-Generation-Id", "")
+            generation = self._redactor.redact(headers.get("X-Generation-Id", ""))
             if _GENERATION.fullmatch(generation):
                 on_id(generation)
 
         try:
             status, headers, content = await self._wire.post(body, seconds=seconds, on_headers=on_headers)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            return _broken(error, _since(started), seconds, self._without_key(_said(error)))
-        return Exchange(status, headers, self._blotted(content), _since(started))
+            return _broken(error, _since(started), seconds, self._said(error))
+        latency, headers = _since(started), self._redactor.redact_headers(headers)
+        return Exchange(status, headers, await self._redacted(content, status), latency)
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         """GET a path below the base URL; return status and JSON, (0, None) where there is no reply.
@@ -104,21 +111,26 @@ class Client:
                 asyncio.timeout(seconds),
                 self._session.get(url, allow_redirects=False, timeout=to_connect(seconds)) as reply,
             ):
-                return reply.status, orjson.loads(self._blotted(await read_whole(reply.content)))
+                content = await read_whole(reply.content)
+                return reply.status, orjson.loads(await self._redacted(content, reply.status))
         except (TimeoutError, aiohttp.ClientError, OSError):
             return 0, None
         except orjson.JSONDecodeError:
             return reply.status, None
 
-    def _blotted(self, content: bytes) -> bytes:
-        return content.replace(self._secret().encode(), b"***") if self._secret() else content
+    async def _redacted(self, content: bytes, status: int) -> bytes:
+        """The body without a secret; a long one is looked through where it holds nothing else up."""
+        if len(content) <= _LONG:
+            return self._redactor.redact_body(content, status)
+        return await asyncio.to_thread(self._redactor.redact_body, content, status)
 
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._secret(), "***") if self._secret() else text
-
-    def _secret(self) -> str:
-        key = self._key.reveal() if self._key else ""
-        return key if len(key) >= _SHORTEST_SECRET else ""
+    def _said(self, error: Exception) -> str:
+        """The error in one line of plain ASCII, without a secret."""
+        text = f"{type(error).__name__}: {error}"
+        if isinstance(error, aiohttp.ClientPayloadError):
+            text = _QUOTED.sub("", text)
+        text = re.sub(r"\s+", " ", self._redactor.redact(text)).strip()
+        return text.encode("ascii", "backslashreplace").decode()[:200]
 
 
 def _since(started: float) -> int:
@@ -136,9 +148,3 @@ def _broken(error: Exception, latency_ms: int, seconds: float, said: str) -> Exc
         detail = "no connection in time" if unsent else f"no whole reply within {seconds:g} s"
         return Exchange(0, _NO_HEADERS, b"", latency_ms, "timeout", sent=not unsent, detail=detail)
     return Exchange(0, _NO_HEADERS, b"", latency_ms, "connection", sent=not unsent, detail=said)
-
-
-def _said(error: Exception) -> str:
-    """The error in one line of plain ASCII: aiohttp quotes a broken header as it came."""
-    text = re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")
-    return text.encode("ascii", "backslashreplace").decode()[:200]

@@ -15,7 +15,7 @@ from parquill.job.environment import (
     state_home,
     wants_api_key,
 )
-from parquill.job.loading import load_job, parse_kinds
+from parquill.job.loading import load_job, load_written, parse_kinds
 from parquill.job.settings import (
     OPENROUTER_URL,
     BudgetSettings,
@@ -38,6 +38,7 @@ from parquill.job.settings import (
     RunSettings,
     zone,
 )
+from parquill.job.written import is_only_variables
 
 __all__ = [
     "OPENROUTER_URL",
@@ -63,7 +64,9 @@ __all__ = [
     "api_key",
     "cluster_address",
     "find_api_key",
+    "is_only_variables",
     "load_job",
+    "load_written",
     "parse_kinds",
     "read_api_key",
     "state_home",

@@ -1,7 +1,7 @@
 """What comes from outside the job file: `${NAME}`, the API key, the user's folder for state.
 
 A value that came out of the environment may be a secret: `Filled` remembers which keys hold
-one, and messages about these keys never show it.
+one and what was written there; messages about these keys, and whatever tells of the job, show that (`written.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from parquill.errors import JobError
 from parquill.job.settings import ModelSettings
+from parquill.job.written import Written
 
 
 class Secret:
@@ -116,6 +117,8 @@ class Filled:
         self._environ = os.environ if environ is None else environ
         self.variables: dict[str, str] = {}
         """Key path -> a variable that its value came from."""
+        self.written: dict[str, Written] = {}
+        """Key path -> what stood there."""
 
     def fill(self, value: Any, key: str, source: str) -> Any:
         """Replace `${NAME}` in every string of `value`; `$${` stands for a literal `${`.
@@ -135,7 +138,10 @@ class Filled:
             return self._environ[match[2]]
 
         if isinstance(value, str):
-            return _VARIABLE.sub(one, value)
+            filled = _VARIABLE.sub(one, value)
+            if key in self.variables:
+                self.written[key] = Written(value, self._values(value))
+            return filled
         if isinstance(value, dict):
             return {
                 name: self.fill(item, f"{key}.{name}" if key else str(name), source) for name, item in value.items()
@@ -143,3 +149,12 @@ class Filled:
         if isinstance(value, list):
             return [self.fill(item, f"{key}[{index}]", source) for index, item in enumerate(value)]
         return value
+
+    def forget(self, key: str) -> None:
+        """Forget what stood at a key and below it: an override takes its place."""
+        for known in (self.variables, self.written):
+            for other in [one for one in known if one == key or one.startswith((f"{key}.", f"{key}["))]:
+                del known[other]
+
+    def _values(self, text: str) -> dict[str, str]:
+        return {match[2]: self._environ[match[2]] for match in _VARIABLE.finditer(text) if match[2]}

@@ -15,6 +15,7 @@ from parquill.job.environment import Filled
 from parquill.job.faults import Origin, did_you_mean, explain
 from parquill.job.settings import Job
 from parquill.job.syntax import parse, problem, read_file
+from parquill.job.written import is_covered
 
 
 def load_job(
@@ -37,6 +38,7 @@ def load_job(
     name = "job"
     if isinstance(source, Job):
         data: dict[str, Any] = _plain(source.model_dump(by_alias=True, exclude_unset=True))
+        filled.written.update(source.written)
     elif isinstance(source, Mapping):
         data = filled.fill(_plain(source), "", name)
     else:
@@ -44,12 +46,35 @@ def load_job(
         data = filled.fill(read_file(Path(source)), "", name)
     pairs = list(_override_pairs(overrides))
     for key, value in pairs:
+        filled.forget(key)
         _set_path(data, key, filled.fill(_plain(value), key, "--set"))
     _fill_dates(data, date or dt.date.today())
     try:
-        return Job.model_validate(data)
+        job = Job.model_validate(data)
     except pydantic.ValidationError as error:
         raise JobError(explain(error, Origin(name, [key for key, _ in pairs], filled.variables))) from None
+    job.written.update(filled.written)
+    return job
+
+
+def load_written(data: Mapping[str, Any], *, environ: Mapping[str, str] | None = None) -> Job:
+    """Return the job that was serialised to JSON: `${NAME}` is filled where such a job shows it, nowhere else.
+
+    Raises `JobError` for a variable that is not set here, and for what is no job.
+    """
+    filled, name = Filled(environ), "the job"
+
+    def fill(value: Any, key: str) -> Any:
+        if isinstance(value, dict) and not is_covered(key):
+            return {name: fill(item, f"{key}.{name}" if key else name) for name, item in value.items()}
+        return filled.fill(value, key, name) if is_covered(key) else value
+
+    try:
+        job = Job.model_validate(fill(_plain(data), ""))
+    except pydantic.ValidationError as error:
+        raise JobError(explain(error, Origin(name, [], filled.variables))) from None
+    job.written.update(filled.written)
+    return job
 
 
 def parse_kinds(text: str) -> frozenset[ErrorKind]:

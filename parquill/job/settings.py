@@ -15,7 +15,19 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from parquill.job.written import Written, as_written, hidden_values
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
@@ -262,7 +274,10 @@ class NightlySettings(Section):
 
 
 class Job(Section):
-    """One job, checked and frozen. Field names are the job file's keys."""
+    """One job, checked and frozen. Field names are the job file's keys.
+
+    As JSON it shows `${NAME}` where a variable of the environment may hold a secret.
+    """
 
     name: Annotated[
         str,
@@ -284,6 +299,33 @@ class Job(Section):
     report: ReportSettings = ReportSettings()
     run: RunSettings = RunSettings()
     nightly: NightlySettings = NightlySettings()
+    _written: dict[str, Written] = PrivateAttr(default_factory=dict)
+
+    @property
+    def written(self) -> dict[str, Written]:
+        """What stood in the job file where variables were filled in, by key path; `load_job` notes it."""
+        return self._written
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """Values of variables that may be secrets, by variable."""
+        return hidden_values(self._written)
+
+    @property
+    def endpoint_as_shown(self) -> str:
+        """`model.endpoint` as it may stand in messages."""
+        known = self._written.get("model.endpoint")
+        is_name = self.model.endpoint in ("openrouter", "emulator")
+        return self.model.endpoint if is_name or known is None else known.text.rstrip("/")
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _as_written(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        settings: dict[str, Any] = as_written(serialise(self), self._written)
+        return settings
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Show the name alone: addresses may hold what no log may show."""
+        return [("name", self.name)]
 
     @model_validator(mode="after")
     def _fresh_pictures(self) -> Job:

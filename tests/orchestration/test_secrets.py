@@ -12,7 +12,7 @@ from prefect.settings import PREFECT_HOME, PREFECT_SERVER_DATABASE_CONNECTION_UR
 from flows.batch import batch
 from parquill.emulator import Emulator, EmulatorSettings
 from parquill.errors import JobError
-from parquill.job import ModelSettings
+from parquill.job import ModelSettings, load_job
 from tasks.key import block_name, endpoint_key
 from tests.orchestration.flow_runs import artifacts_of, end_of, logs_of
 from tests.orchestration.small_jobs import small_job
@@ -56,6 +56,19 @@ async def test_a_key_is_sent_to_the_endpoint_and_written_nowhere(
     assert state.is_completed(), state.message
     log = await logs_of(state, until=lambda text: "100 %" in text)
     assert CANARY not in log + str(capfd.readouterr()) + str(await artifacts_of(state))
+    assert [path for path in places(tmp_path) if CANARY.encode() in path.read_bytes()] == []
+
+
+async def test_a_job_given_as_an_object_is_shown_to_the_server_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROUTE", CANARY)
+    job = load_job(small_job(tmp_path, model={"endpoint": "emulator", "provider": {"order": ["${ROUTE}"]}}))
+    state = await end_of(batch, job)
+
+    assert state.is_completed(), state.message
+    holding = [path for path in places(tmp_path) if b"${ROUTE}" in path.read_bytes()]
+    assert any("parquill" not in str(path) for path in holding), "the server's database has the parameters"
     assert [path for path in places(tmp_path) if CANARY.encode() in path.read_bytes()] == []
 
 
