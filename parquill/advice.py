@@ -26,6 +26,7 @@ _KINDS = {
     ErrorKind.TRUNCATED: "The answer was cut off: raise model.max_tokens.",
     ErrorKind.INVALID_ANSWER: "The answer does not fit the schema: simplify the schema, or raise output.max_reasks.",
     ErrorKind.BAD_REQUEST: "The endpoint refused this row's request: its message says why.",
+    ErrorKind.REFUSED: "The endpoint answered other rows and refused this one twice: its message says why.",
 }
 
 _STOPS = {

@@ -41,6 +41,7 @@ class ErrorKind(StrEnum):
     TRUNCATED = "truncated"
     INVALID_ANSWER = "invalid_answer"
     BAD_REQUEST = "bad_request"
+    REFUSED = "refused"
 
 
 PASSING_KINDS = frozenset(

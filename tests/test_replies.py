@@ -182,6 +182,14 @@ def test_a_fault_of_the_run_stops_it_and_is_no_rows_fault(case: dict[str, Any]) 
     assert case["says"] in verdict.message
 
 
+@pytest.mark.parametrize("case", seen("refused"))
+def test_a_refusal_that_may_be_the_rows_or_the_runs_has_words_for_both(case: dict[str, Any]) -> None:
+    verdict = told(case)
+    assert (verdict.kind, verdict.stop, verdict.retry, verdict.lost) == (K.REFUSED, None, False, False)
+    assert case["says"] in verdict.of_run
+    assert verdict.message
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_stops_the_run_and_says_where_it_leads_without_what_may_be_secret(status: int) -> None:
     verdict = reply(status, b"", location="https://user:pass@elsewhere.example/v1/chat?token=hush#x")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from parquill.batch.account import Account
 from parquill.batch.evidence import AttemptEvidence, EvidenceFile
+from parquill.batch.refusals import Refusal, Refusals, Row
 from parquill.booking import Booking, Request, book
 from parquill.chat import ImageFigures
 from parquill.client import Client
@@ -39,6 +40,10 @@ class Place:
     fingerprint: bytes | None
     part: str
 
+    @property
+    def key(self) -> Row:
+        return self.slice_id, self.row
+
 
 Pictures = tuple[ImageFigures | None, ...] | None
 """`ItemResult.images`."""
@@ -48,14 +53,16 @@ class Asked:
     """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
 
     __slots__ = (
-        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "limited", "place", "rest", "throttles",
-        "tries", "unsettled",
+        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "limited", "place", "refusal", "rest",
+        "sent_at", "throttles", "tries", "unsettled",
     )  # fmt: skip
 
     def __init__(self, place: Place, account: Account) -> None:
         self.place = place
         self.account = account
         self.images: Pictures = None
+        self.refusal: Refusal | None = None
+        """The endpoint's, where it is not known yet whose fault it is."""
         self.first_sent: float | None = None
         self.gate_seconds = 0.0
         self.tries = 0
@@ -65,8 +72,15 @@ class Asked:
         self.rest = 0.0
         """Seconds the endpoint asks this row to wait, where the gate stays open for others."""
         self.last_latency_ms: int | None = None
+        self.sent_at = 0.0
+        """When its latest request left, on the clock's monotonic time."""
         self.unsettled: tuple[int, Booking] | None = None
         """An attempt whose outcome goes to the ledger together with the row's."""
+
+    def begin_again(self) -> None:
+        """Give the row a new deadline and new attempts; what it cost so far still counts."""
+        self.first_sent, self.gate_seconds = None, 0.0
+        self.tries = self.throttles = 0
 
 
 class Attempts:
@@ -77,6 +91,7 @@ class Attempts:
         gate: Gate,
         ledger: Ledger,
         client: Client,
+        refusals: Refusals,
         *,
         run: int,
         price: Price | None,
@@ -88,6 +103,7 @@ class Attempts:
         self._gate = gate
         self._ledger = ledger
         self._client = client
+        self.refusals = refusals
         self._run = run
         self._price = price
         self._policy = policy
@@ -191,6 +207,7 @@ class Attempts:
         ticket, attempt = await self._through_the_gate(asked, need)
         seconds = self._attempt_seconds(asked)
         exchange: Exchange | None = None
+        self.refusals.sent(asked.place.key)
         try:
             exchange = await self._client.complete(
                 body, seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
@@ -199,6 +216,7 @@ class Attempts:
             # Also when the run is cut off while waiting: maybe billed, and no receipt.
             verdict = classify(exchange) if exchange is not None else _CUT_OFF
             booking = book(Request(need.worst_pico, images), verdict, self._price)
+            self.refusals.ended(asked.place.key, answered=verdict.completion is not None)
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
             asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
@@ -263,6 +281,7 @@ class Attempts:
             asked.first_sent = now
         else:
             asked.gate_seconds += now - entered
+        asked.sent_at = now
         asked.tries += 1
         return ticket, attempt
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
-from parquill.batch.attempts import Asked, Attempts, Pictures
+from parquill.batch.attempts import Asked, Attempts
 from parquill.batch.endings import Endings
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.evidence import DriftEvidence, EvidenceFile
 from parquill.batch.lessons import Lessons
+from parquill.batch.refusals import HeldError, Refusal
 from parquill.batch.rows import PreparedRow
 from parquill.batch.rungs import RungChoice
-from parquill.chat import ChatCompletion, ChatRequest, ImagePart, RequestBody
+from parquill.batch.talk import Parts, Talk, figures_of
+from parquill.chat import ChatCompletion, ImagePart, RequestBody
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.images import ImageRoom
@@ -34,15 +36,6 @@ _FAULTS = {
 }
 _REMEMBERED_PROVIDERS = 64
 
-Parts = tuple[str | ImagePart, ...]
-"""A row's pictures and pages (or a document's text) as they are sent."""
-
-
-def figures_of(parts: Parts) -> Pictures:
-    """Return what is known of each picture among the parts; None where nothing is known of any."""
-    found = tuple([part.figures for part in parts if isinstance(part, ImagePart)])
-    return found if any(found) else None
-
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
@@ -59,41 +52,6 @@ class Rooms:
     clock: Clock
     drift: EvidenceFile[DriftEvidence]
     """Takes the answers that were billed otherwise than the price of the start says."""
-
-
-class _Talk:
-    """Where the conversation about one row stands."""
-
-    __slots__ = ("changed", "estimated", "first", "images", "listed", "parts", "reasks", "request", "rung")
-
-    def __init__(self, parts: Parts) -> None:
-        self.parts: Parts | None
-        """None when they have to be made anew."""
-        self.images: int
-        """How many pictures are sent."""
-        self.carry(parts)
-        self.rung = Rung.TEXT
-        self.first: ChatRequest | None = None
-        """What the row asks on this rung; None when that has to be made anew."""
-        self.request: ChatRequest | None = None
-        self.changed: Mapping[str, Any] | None = None
-        self.reasks = 0
-        self.estimated: int | None = None
-        self.listed: int | None = None
-        """What its first answer costs by the price of the start; before that, what it is thought to."""
-
-    def carry(self, parts: Parts) -> None:
-        """Take what is sent with the row's text."""
-        self.parts, self.images = parts, sum([isinstance(part, ImagePart) for part in parts])
-
-    @property
-    def has_urls(self) -> bool:
-        """Whether one of them is an address that the endpoint has to fetch."""
-        return any(isinstance(part, ImagePart) and part.content_key is None for part in self.parts or ())
-
-    def max_tokens(self, job: Job) -> int:
-        """Tokens that the next answer may have."""
-        return int((self.changed or {}).get("max_tokens", job.model.max_tokens))
 
 
 class Conversations:
@@ -146,7 +104,7 @@ class Conversations:
         return self._rooms.asking.fingerprint(prepared.text, said)
 
     async def _ask(self, prepared: PreparedRow, asked: Asked, parts: Parts) -> ItemResult:
-        talk = _Talk(parts)
+        talk = Talk(parts)
         while True:
             if talk.parts is None:
                 talk.carry(await self.parts(prepared))
@@ -163,7 +121,7 @@ class Conversations:
                     self._rooms.lessons.surplus.add(result.cost_pico, talk.listed)
                 return result
 
-    async def _turn(self, talk: _Talk, asked: Asked) -> ItemResult | None:
+    async def _turn(self, talk: Talk, asked: Asked) -> ItemResult | None:
         """Send once and judge what came; None when the row is to be asked again."""
         rooms = self._rooms
         assert talk.request is not None
@@ -177,6 +135,7 @@ class Conversations:
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
         self._expect(talk, estimate, length)
         body = self._body(talk.rung).build(talk.request, talk.changed)
+        await rooms.attempts.refusals.clear()
         verdict = await rooms.attempts.ask(asked, body, need, images=talk.images)
         if verdict.completion is None:
             if talk.has_urls and rooms.images.turns_to_inline(verdict.status, verdict.message):
@@ -194,7 +153,7 @@ class Conversations:
             return self._result(asked, Status.OK, completion=completion, answer=answer, estimated=talk.estimated)
         return self._not_fitting(talk, asked, completion, answer)
 
-    def _not_fitting(self, talk: _Talk, asked: Asked, completion: ChatCompletion, answer: Answer) -> ItemResult | None:
+    def _not_fitting(self, talk: Talk, asked: Asked, completion: ChatCompletion, answer: Answer) -> ItemResult | None:
         """Decide whether a row whose answer cannot be used is asked again."""
         kind = _FAULTS[answer.fault or "invalid"]
         unheeded = answer.fault == "invalid" and not self._rungs.settled
@@ -206,7 +165,7 @@ class Conversations:
         self._rooms.attempts.settle(asked, error_kind=kind)
         return None
 
-    def _ask_otherwise(self, talk: _Talk, answer: Answer) -> bool:
+    def _ask_otherwise(self, talk: Talk, answer: Answer) -> bool:
         """Prepare a paid second try; False where there is none, or where nothing would change."""
         if talk.reasks == self._rooms.job.output.max_reasks:
             return False
@@ -224,11 +183,26 @@ class Conversations:
             self._rooms.gate.close(verdict.stop, verdict.message)
             raise GateClosed(verdict.stop, verdict.message)
         assert verdict.kind is not None
+        if verdict.of_run:
+            self._judge(asked, verdict, verdict.kind, estimated)
+        else:
+            self._rooms.attempts.refusals.other_end()
         unused = verdict.unused
         answer = Answer(False, None, unused.text) if unused is not None and unused.text else None
         return self.failed(asked, verdict.kind, verdict.message, completion=unused, answer=answer, estimated=estimated)
 
-    def _need(self, estimate: TokenEstimate, talk: _Talk, length: int) -> Need:
+    def _judge(self, asked: Asked, verdict: Verdict, kind: ErrorKind, estimated: int | None) -> None:
+        """Return where a refusal is the row's own; raises `HeldError` while that is not known, else `GateClosed`."""
+        words = verdict.message, verdict.of_run
+        refusal = Refusal(kind, verdict.status, *words, sent_at=asked.sent_at, estimated_pico=estimated)
+        earlier, asked.refusal = asked.refusal, refusal
+        self._rooms.attempts.refusals.judge(asked.place.key, refusal, earlier)
+        if (closed := self._rooms.gate.closed) is not None:
+            raise closed
+        if earlier is None:
+            raise HeldError(refusal)
+
+    def _need(self, estimate: TokenEstimate, talk: Talk, length: int) -> Need:
         """`length`: tokens that the answer is expected to have."""
         price, max_tokens, images = self._rooms.facts.price, talk.max_tokens(self._rooms.job), talk.images
         return Need(
@@ -237,14 +211,14 @@ class Conversations:
             worst_tokens=estimate.upper + max_tokens,
         )
 
-    def _expect(self, talk: _Talk, estimate: TokenEstimate, length: int) -> None:
+    def _expect(self, talk: Talk, estimate: TokenEstimate, length: int) -> None:
         """Note what a row is thought to cost, before its first request."""
         price = self._rooms.facts.price
         if price is not None and talk.estimated is None:
             talk.listed = price.cost_pico(estimate.expected, length, talk.images)
             talk.estimated = self._rooms.lessons.surplus.applied(talk.listed)
 
-    def _learn(self, talk: _Talk, asked: Asked, estimate: TokenEstimate, completion: ChatCompletion) -> None:
+    def _learn(self, talk: Talk, asked: Asked, estimate: TokenEstimate, completion: ChatCompletion) -> None:
         """Take an answer's receipt; a second try tells nothing of how long first answers are."""
         usage, price, lessons = completion.usage, self._rooms.facts.price, self._rooms.lessons
         if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
-from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from parquill.batch.attempts import Asked, Attempts, Place
-from parquill.batch.conversation import Conversations, figures_of
+from parquill.batch.blank import write_blank
+from parquill.batch.conversation import Conversations
+from parquill.batch.error_rate import ErrorRate
 from parquill.batch.feed import Feed
+from parquill.batch.held import HeldRow, HeldRows
 from parquill.batch.plan import RunPlan
+from parquill.batch.refusals import HeldError
 from parquill.batch.rows import PreparedRow
 from parquill.batch.selection import Selection
 from parquill.batch.sharing import Sharing
 from parquill.batch.slices import Publisher, SliceWork
+from parquill.batch.talk import figures_of
 from parquill.batch.twins import Elsewhere, Standing
 from parquill.clock import Clock
 from parquill.errors import RowError, Stop, StorageFullError
@@ -29,7 +34,7 @@ from parquill.job import FailureSettings
 from parquill.ledger import Ledger
 from parquill.limits import Gate, GateClosed
 from parquill.loops import Tasks, to_its_end
-from parquill.results import ItemResult, PartInfo, Status, not_attempted_table
+from parquill.results import ItemResult, PartInfo, Status
 from parquill.run_state import Stages
 from parquill.storage import Storage
 from parquill.summary import Tally
@@ -61,8 +66,8 @@ class LoopRooms:
 class RunLoop:
     """Executes a plan; one for a run."""
 
-    def __init__(self, rooms: LoopRooms, *, run: int, realm: str, chosen: Selection) -> None:
-        """`chosen`: the rows of the manifest that are asked."""
+    def __init__(self, rooms: LoopRooms, *, run: int, realm: str, chosen: Selection, portion: bool) -> None:
+        """`chosen`: the rows that are asked. `portion`: rows of unclear refusals are left to the run itself."""
         self._rooms = rooms
         self._chosen = chosen
         self.feed = Feed(
@@ -82,9 +87,11 @@ class RunLoop:
         )
         self._workers = Tasks[None](self.fail)
         self._publishing = Tasks[None](functools.partial(self.fail, cut_off=False))
-        self._recent: deque[bool] = deque(maxlen=rooms.failures.window)
-        self._failed_recent = 0
+        self._error_rate = ErrorRate(rooms.failures)
         self._fault: BaseException | None = None
+        self._held = HeldRows(rooms.attempts.refusals)
+        self._is_portion = portion
+        self._alone = asyncio.Lock()
         self._is_winding_up = False
         self.asking = 0
         """Rows that a worker has in hand."""
@@ -148,6 +155,8 @@ class RunLoop:
             elif not self.feed.is_done:
                 wanted = self._rooms.gate.statistics().in_flight_limit
                 self._hire(wanted + max(_SPARE_WORKERS, wanted // 2))
+            elif not self._workers.running and self._held and not self._is_portion:
+                self._workers.start(self._ask_held())
             if not self._workers.running:
                 return
             await asyncio.wait(self._workers.running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
@@ -155,6 +164,7 @@ class RunLoop:
     def _wind_up(self, stop: Stop) -> None:
         """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
         self._rooms.attempts.hurry()
+        self._rooms.attempts.refusals.release()
         if stop is Stop.REFUSED and not self._is_winding_up:
             self._rooms.clock.call_later(GRACE_SECONDS, self._cut_off)
         self._is_winding_up = True
@@ -179,14 +189,46 @@ class RunLoop:
             self._cut_off()
 
     async def _worker(self) -> None:
-        while (taken := await self.feed.take()) is not None:
-            self.asking += 1
-            try:
-                await self._row(*taken)
-            except GateClosed:
+        going = True
+        while going:
+            if self._held and not self._alone.locked() and (held := self._held.known()) is not None:
+                going = await self._went(self._again(held))
+            elif (taken := await self.feed.take()) is not None:
+                going = await self._went(self._row(*taken))
+            else:
                 return
-            finally:
-                self.asking -= 1
+
+    async def _went(self, turn: Coroutine[Any, Any, None]) -> bool:
+        """Do what is due for one row; False where the run takes no more requests."""
+        self.asking += 1
+        try:
+            await turn
+        except GateClosed:
+            return False
+        finally:
+            self.asking -= 1
+        return True
+
+    async def _ask_held(self) -> None:
+        """Ask the rows that were refused once more: no other row is left."""
+        if self._rooms.attempts.refusals.all_alike():
+            return
+        while (held := self._held.take()) is not None and await self._went(self._again(held)):
+            pass
+
+    async def _again(self, held: HeldRow) -> None:
+        """Ask a refused row once more, or take its refusal for its error where that would tell nothing new."""
+        work, prepared, asked, refusal = held.work, held.prepared, held.asked, held.refusal
+        refusals = self._rooms.attempts.refusals
+        if refusals.asks_again(refusal):
+            async with self._alone:
+                asked.begin_again()
+                await self._ask(work, prepared, asked)
+            return
+        refusals.again(asked.place.key, refusal, refusal)
+        facts = refusal.kind, refusal.message
+        result = self._rooms.conversations.failed(asked, *facts, estimated=refusal.estimated_pico)
+        await self._keep(work, prepared, asked, result)
 
     async def _row(self, work: SliceWork, prepared: PreparedRow) -> None:
         conversations = self._rooms.conversations
@@ -207,11 +249,17 @@ class RunLoop:
             result = await conversations.converse(prepared, parts, asked)
         except RowError as fault:
             result = conversations.failed(asked, fault.kind, fault.message)
+        except HeldError as held:
+            self._held.add(HeldRow(work, prepared, asked, held.refusal))
+            return
         except (GateClosed, asyncio.CancelledError) as gone:
             message = gone.message if isinstance(gone, GateClosed) else "the run was cut off while this row was asked"
             self._rooms.attempts.settle(asked, error_kind=None)
             self._finish(work, prepared.row, conversations.not_attempted(asked, message))
             raise
+        await self._keep(work, prepared, asked, result)
+
+    async def _keep(self, work: SliceWork, prepared: PreparedRow, asked: Asked, result: ItemResult) -> None:
         if asked.account.attempts:
             durable = self._rooms.attempts.record(asked, result)
             try:
@@ -227,25 +275,11 @@ class RunLoop:
             return  # an equal row that was given up before its leader was
         self._rooms.tally.add(result)
         if result.status is not Status.NOT_ATTEMPTED:
-            self._watch(failed=result.status is Status.FAILED)
+            too_many = self._error_rate.add(failed=result.status is Status.FAILED)
+            if too_many is not None:
+                self._rooms.gate.close(Stop.ERROR_RATE, too_many)
         work.finish(row, result)
         self._publish_if_whole(work)
-
-    def _watch(self, *, failed: bool) -> None:
-        """Stop early when too many of the last rows failed."""
-        most, recent = self._rooms.failures.max_error_rate, self._recent
-        if most is None:
-            return
-        if len(recent) == recent.maxlen:
-            self._failed_recent -= recent[0]
-        recent.append(failed)
-        self._failed_recent += failed
-        if len(recent) == recent.maxlen and self._failed_recent > most * len(recent):
-            self._rooms.gate.close(
-                Stop.ERROR_RATE,
-                f"{self._failed_recent} of the last {len(recent)} finished rows failed, more than "
-                f"failures.max_error_rate {most:g} allows",
-            )
 
     def _publish_if_whole(self, work: SliceWork) -> None:
         if not work.is_whole or work.plan.number not in self.feed.works or work.publishing:
@@ -266,13 +300,19 @@ class RunLoop:
         message = closed.message if closed else self._chosen.left_out
         await self.feed.close()
         full = closed is not None and closed.stop is Stop.DISK_FULL
-        if self._fault is None and not full and (closed is not None or not self._chosen.is_all):
+        if self._fault is not None or full:
+            await self._publishing.all_ended()
+            return
+        while (held := self._held.take()) is not None:
+            why = closed.message if closed else held.refusal.message
+            self._finish(held.work, held.prepared.row, self._rooms.conversations.not_attempted(held.asked, why))
+        if closed is not None or not self._chosen.is_all:
             async for work in self.feed.rest():
                 self._give_up(work, message)
                 await self._publishing.all_ended()
-            await self._write_blank(message)
+            await write_blank(self._rooms.plan, self.feed, self._rooms.publisher, self._standing.published, message)
         await self._publishing.all_ended()
-        if self._fault is None and not full:
+        if self._fault is None:
             await self._remove_orphans()
 
     def _give_up(self, work: SliceWork, message: str) -> None:
@@ -281,21 +321,6 @@ class RunLoop:
                 asked = Asked(Place(work.slice_id, row, None, work.plan.slice.part), self.feed.account_of(work, row))
                 self._finish(work, row, self._rooms.conversations.not_attempted(asked, message))
         self._publish_if_whole(work)  # where an earlier process had all of its rows, and none was left to give up
-
-    async def _write_blank(self, message: str) -> None:
-        """Slices that nothing is known of: all their rows at once, without looking at each."""
-        plan = self._rooms.plan
-        left = {one.slice.part: one for one in plan.open if one.number not in self.feed.opened and one.old is None}
-        for part, chunks in itertools.groupby(
-            plan.manifest.read(plan.manifest.columns.copied, set(left)), key=lambda chunk: chunk.slice.part
-        ):
-            work = await self.feed.open_blank(left[part])
-            for chunk in chunks:
-                work.take(chunk, plan.manifest)
-            table = not_attempted_table(self._rooms.publisher.schema, work.manifest_table(), message)
-            self._standing.published[work.plan.number] = await self._rooms.publisher.put(
-                work.plan, work.slice_id, table
-            )
 
     async def _remove_orphans(self) -> None:
         """Old parts go only when the new set stands."""

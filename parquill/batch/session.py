@@ -26,6 +26,7 @@ from parquill.batch.plan import RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import leave_record, price_snapshot, versions
+from parquill.batch.refusals import Refusals
 from parquill.batch.run_evidence import RunEvidence, accept_what_stands
 from parquill.batch.rungs import RungChoice
 from parquill.batch.slices import Publisher
@@ -151,7 +152,8 @@ class Session:
             keep_attempts=job.output.keep_attempts,
             on_fault=lambda fault: loop.fail(fault, cut_off=False),
         )
-        attempts = self._attempts(gate, run, evidence)
+        refusals = Refusals.of_run(gate, self._facts.base_url, self._clock, before=before, now=shared)
+        attempts = self._attempts(gate, run, evidence, refusals)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
         rooms = LoopRooms(
             plan=plan,
@@ -166,8 +168,8 @@ class Session:
             failures=job.failures,
             elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
         )
-        loop = RunLoop(rooms, run=run, realm=self._realm, chosen=self._options.chosen)
-        cap, began = self._means.cap_pico, self._started
+        options, cap, began = self._options, self._means.cap_pico, self._started
+        loop = RunLoop(rooms, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None)
         watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=cap, timeline=timeline, started=began)
         if stopped is not None:
             loop.stop(*stopped, grace=0)
@@ -187,11 +189,12 @@ class Session:
             raise asyncio.CancelledError
         return summary
 
-    def _attempts(self, gate: Gate, run: int, evidence: RunEvidence) -> Attempts:
+    def _attempts(self, gate: Gate, run: int, evidence: RunEvidence, refusals: Refusals) -> Attempts:
         return Attempts(
             gate,
             self._ledger,
             self._place.client,
+            refusals,
             run=run,
             price=self._facts.price,
             policy=RetryPolicy(self._job.retry.max_attempts, self._job.retry.deadline_seconds),

@@ -130,9 +130,10 @@ class _Examination:
     def _unanswered(self, verdict: Verdict) -> bool:
         """Note why the endpoint gave no answer; False, for nothing more is asked of it."""
         subject, advice = "endpoint", ""
-        if verdict.stop is Stop.REFUSED and verdict.status == 401:
+        refused = verdict.stop is Stop.REFUSED or verdict.kind is ErrorKind.REFUSED
+        if refused and verdict.status == 401:
             subject, advice = "key", f" (it is read from {self._job.model.api_key_env})"
-        elif verdict.stop is Stop.REFUSED:
+        elif refused:
             subject, advice = "model", self._offered()
         elif verdict.kind is ErrorKind.CONNECTION and not verdict.lost:
             self._note(subject, Health.FAILS, f"nothing listens at {self._facts.base_url}: is the server running?")
@@ -140,7 +141,7 @@ class _Examination:
         elif verdict.throttled:
             self._note("endpoint", Health.MIND, f"it asks for a pause: {verdict.message}; try again later")
             return False
-        self._note(subject, Health.FAILS, f"{verdict.message}{advice}")
+        self._note(subject, Health.FAILS, f"{verdict.of_run or verdict.message}{advice}")
         return False
 
     def _offered(self) -> str:

@@ -10,11 +10,13 @@ Every form that OpenRouter and the servers that speak its dialect are known to s
 here and nowhere else: HTTP 200 with an error inside, empty choices, null content, HTML,
 `{"error": "text"}`, `{"detail": …}`, an array of errors, `object: "error"`.
 
-What holds: `classify` is total over every status and body. A dead key, an empty account, an
-unknown model or a wrong address is the run's fault and never a row's.
+What holds: `classify` is total over every status and body. An empty account, a certificate that is not
+trusted and a redirect are the run's fault and never a row's. Whose fault any other refusal is (a key, a
+model, an address, a request) cannot be seen in one reply: the verdict has the words for both, and the run
+decides by what else was answered (`batch/refusals.py`).
 
-Accepted: where a server names no type and no code, its words decide; a wording never seen
-before is taken for a bad request (4xx) or a passing server fault (5xx).
+Accepted: where a server names no type and no code, its words decide between the kinds of a row's own
+faults; a wording never seen before is a refusal (4xx) or a passing server fault (5xx).
 """
 
 from parquill.replies.values import Exchange, Verdict

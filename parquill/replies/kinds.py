@@ -108,6 +108,11 @@ def run_fault(fault: Fault, status: int) -> str | None:
     return f"no endpoint takes this job: {fault.message}" if status == 404 else None
 
 
+def is_money(fault: Fault, status: int) -> bool:
+    """Whether a refusal is for want of money, which no row can have for reasons of its own."""
+    return status == 402 or bool(_NO_MONEY.intersection(fault.names)) or fault.limit_source in _KEY_LIMITS
+
+
 def is_in_flight_money(fault: Fault, status: int) -> bool:
     """The 402 that passes: the balance is positive, but held for requests in flight."""
     return status == 402 and (

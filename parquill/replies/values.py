@@ -46,6 +46,8 @@ class Verdict:
     wait_hint: float | None = None
     """Seconds to wait as the body says; headers are read by the gate's own parser."""
     stop: Stop | None = None
+    of_run: str = ""
+    """Of a refusal that may be the row's or the run's (what else was answered decides): the words for the run."""
     lost: bool = False
     """Maybe billed, and no usage that says how much: the attempt keeps its worst case."""
     usage: Usage | None = None

@@ -17,6 +17,8 @@ from parquill.replies.values import Exchange, Verdict
 
 _RETRIED = frozenset({408, 409, 425, 429})
 """Below 500; everything above is the server's fault and may pass."""
+_OF_THE_REQUEST = frozenset({400, 411, 413, 414, 415, 422, 431})
+"""They speak of the request's own form or size."""
 _MAYBE_BILLED = frozenset({408, 504, 524})
 
 
@@ -145,16 +147,20 @@ def _error(fault: Fault, status: int, usage: Usage | None) -> Verdict:
     kind = kinds.row_kind_by_type(fault, status)
     if kind is None and kinds.is_in_flight_money(fault, status):
         return replace(_throttled(fault, message, usage), in_flight_money=True)
+    said = message if status == 200 or not fault.message else f"HTTP {status}: {message}"
     if kind is None and (refusal := kinds.run_fault(fault, status)) is not None:
-        return Verdict(stop=Stop.REFUSED, message=refusal, usage=usage)
+        if kinds.is_money(fault, status):
+            return Verdict(stop=Stop.REFUSED, message=refusal, usage=usage)
+        return Verdict(kind=ErrorKind.REFUSED, message=said, of_run=refusal, usage=usage)
     if kind is None and status == 429:
         return replace(_throttled(fault, message, usage), daily=kinds.is_daily(fault), at_once=kinds.is_at_once(fault))
     kind = kind or kinds.row_kind_by_words(fault, status)
     if kind is not None:
-        return Verdict(kind=kind, message=message, usage=usage, lost=lost)
-    said = message if status == 200 or not fault.message else f"HTTP {status}: {message}"
+        blind = kind is ErrorKind.IMAGE_REFUSED
+        return Verdict(kind=kind, message=message, of_run=said if blind else "", usage=usage, lost=lost)
     if 400 <= status < 500 and status not in _RETRIED:
-        return Verdict(kind=ErrorKind.BAD_REQUEST, message=said, usage=usage)
+        kind = ErrorKind.BAD_REQUEST if status in _OF_THE_REQUEST else ErrorKind.REFUSED
+        return Verdict(kind=kind, message=said, of_run=said, usage=usage)
     return Verdict(
         kind=ErrorKind.TIMEOUT if status in _MAYBE_BILLED else ErrorKind.SERVER_ERROR,
         message=said,
