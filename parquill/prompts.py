@@ -5,14 +5,14 @@ before anything is sent; a null where a text is wanted is that row's fault, neve
 "None" in a paid prompt: nulls are handed to the template as `Null`, which is false, is none,
 and cannot become a text, whatever filter it goes through.
 
-The fingerprint is a hash of all that decides the answer: model and fallback models, the
-messages before a mode is chosen, picture values, schema or functions, max_tokens and the
-sampling settings. Never the id, the endpoint's address, the mode, the key or the limits.
+The fingerprint is a hash of all that decides the answer: what of the job does (`identity.py`), the
+row's text and its picture values. Never the id, the endpoint's address, the mode, the key or the limits.
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 import datetime as dt
 import difflib
 import hashlib
@@ -24,17 +24,13 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from parquill.chat import ChatRequest, ImagePart, Turn
 from parquill.errors import ErrorKind, JobError, RowError
+from parquill.identity import FINGERPRINT_BYTES, Identity
 from parquill.job import Job
 
 if TYPE_CHECKING:
     import jinja2
-
-FINGERPRINT_BYTES = 16
-"""128 bits: among ten million rows the chance of two equal ones is below 10**-24."""
 
 
 class Null:
@@ -244,7 +240,11 @@ class Asking:
         )
         self._images_first = job.prompt.images_first
         self._labels = job.images.labels
-        self._base = hashlib.blake2b(_static_part(job, shape_digest, self._before), digest_size=FINGERPRINT_BYTES)
+        turns = [_as_json(turn) for turn in self._before]
+        self.identity = Identity.of(job, form=shape_digest, turns=turns)
+        """What of the job decides answers."""
+        self._shows_pictures = any(not isinstance(part, str) for turn in turns for part in turn)
+        self._base = hashlib.blake2b(self.identity.static, digest_size=FINGERPRINT_BYTES)
 
     def with_pictures(self, opened: Mapping[str, ImagePart]) -> Asking:
         """Return the same asking with few-shot pictures in place of their stand-ins, found by their URL."""
@@ -258,16 +258,25 @@ class Asking:
         )
         return asking
 
-    @property
-    def settings_digest(self) -> str:
-        """32 hex digits over everything of the job that decides answers, rows aside."""
-        return self._base.hexdigest()
+    def without_opening(self) -> Asking:
+        """Return the same asking with fingerprints that do not say how pictures are opened."""
+        asking = copy.copy(self)
+        asking.identity = dataclasses.replace(self.identity, opening=b"")
+        return asking
 
-    def fingerprint(self, text: str, pictures: Iterable[bytes]) -> bytes:
-        """Return a row's 16 bytes; `pictures` are the identities of its picture values, in order."""
+    def fingerprint(self, text: str, pictures: Iterable[bytes], *, are_opened: bool = False) -> bytes:
+        """Return a row's 16 bytes.
+
+        Args:
+            text: the row's own text.
+            pictures: the identities of its picture values, in order.
+            are_opened: whether one of them, or a page, is opened and drawn here.
+        """
         state = self._base.copy()
         raw = text.encode("utf-8", "surrogatepass")
-        state.update(b"".join([b"%d:%b" % (len(piece), piece) for piece in (raw, *pictures)]))
+        opening = self.identity.opening
+        more = (opening,) if opening and (are_opened or self._shows_pictures) else ()
+        state.update(b"".join([b"%d:%b" % (len(piece), piece) for piece in (raw, *pictures, *more)]))
         return state.digest()
 
     def request(self, text: str, parts: Sequence[str | ImagePart] = (), instruction: str | None = None) -> ChatRequest:
@@ -292,25 +301,5 @@ def _labelled(parts: Sequence[str | ImagePart]) -> tuple[str | ImagePart, ...]:
     return tuple(labelled)
 
 
-def _static_part(job: Job, shape_digest: bytes, before: Sequence[Turn]) -> bytes:
-    model = job.model
-    settings: dict[str, Any] = {
-        "model": model.name,
-        "fallback_models": model.fallback_models,
-        "max_tokens": model.max_tokens,
-        "temperature": model.temperature,
-        "top_p": model.top_p,
-        "top_k": model.top_k,
-        "seed": model.seed,
-        "stop": model.stop,
-        "images_first": job.prompt.images_first,
-        "labels": job.images.labels,
-        "max_chars": job.output.max_chars,
-    }
-    if job.manifest.document_columns:
-        settings["documents"] = job.documents.model_dump()
-    turns = [
-        [turn.role, *(part if isinstance(part, str) else {"image": part.url} for part in turn.parts)] for turn in before
-    ]
-    static = orjson.dumps({"settings": settings, "turns": turns}, option=orjson.OPT_SORT_KEYS)
-    return b"%d:%b%d:%b" % (len(static), static, len(shape_digest), shape_digest)
+def _as_json(turn: Turn) -> list[Any]:
+    return [turn.role, *(part if isinstance(part, str) else {"image": part.url} for part in turn.parts)]

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "costs errors clock defaults finish garbage",
         "job",
-        "advice chat loops nights storage words",
+        "advice chat identity loops nights storage words",
         "answers budget prices prompts replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "booking images manifest notify run_state",

@@ -309,5 +309,5 @@ class TestFingerprints:
     def test_the_settings_digest_is_that_of_the_job_alone(self) -> None:
         one, two = Asking(job(), shape_digest=b"s"), Asking(job(), shape_digest=b"s")
         one.fingerprint("text", (b"p",))
-        assert one.settings_digest == two.settings_digest
-        assert one.settings_digest != Asking(job(), shape_digest=b"r").settings_digest
+        assert one.identity.digest == two.identity.digest
+        assert one.identity.digest != Asking(job(), shape_digest=b"r").identity.digest

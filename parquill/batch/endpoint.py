@@ -136,3 +136,8 @@ def _parameters(endpoints: Any, models: Any, name: str, provider: Mapping[str, A
         if isinstance(one, dict) and isinstance(one.get("supported_parameters"), list)
     ]
     return frozenset(str(item) for one in sets for item in one) if sets else None
+
+
+def realm_of(*, emulated: bool) -> str:
+    """Return the realm whose answers a run takes over."""
+    return EMULATOR if emulated else ""

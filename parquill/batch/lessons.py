@@ -35,7 +35,7 @@ class Lessons:
     @classmethod
     def take_up(cls, opened: Prepared, workspace: Workspace, realm: str) -> Lessons:
         """Begin with what was learned before; a file that cannot be read is as none."""
-        job, settings = opened.job, opened.asking.settings_digest
+        job, settings = opened.job, opened.asking.identity.digest
         length = AnswerLength(job.model.max_tokens, opened.shape.json_schema)
         known = cls.kept(workspace)
         ours = (known.get("settings"), known.get("realm")) == (settings, realm)

@@ -6,39 +6,36 @@
     open      everything else; for each of its rows the plan knows whether an older part holds
               it (`kept_at`), and which attempts of earlier runs count on (`carried`)
 
-Rows of an older part that found no place in its slice (edited, moved, gone from the
-manifest, or of the emulator's realm) are lifted into the archive first, in one transaction
-for each part: from then on their cost counts there and no longer in the part, and wherever
-they turn up in the manifest they are found again by fingerprint.
+How rows are matched, and what becomes of those that find no place, stands in `matching.py`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from parquill.batch.endpoint import EMULATOR
+from parquill.batch.endpoint import realm_of
 from parquill.batch.index import FingerprintIndex
+from parquill.batch.matching import Audit, Matcher
 from parquill.batch.prepare import Prepared
+from parquill.batch.recorded import Recorded
 from parquill.batch.rows import RowReader
 from parquill.batch.scan import scan
-from parquill.batch.shelf import Shelf, archive_entry
+from parquill.batch.shelf import Shelf
 from parquill.errors import PASSING_KINDS, ErrorKind, ManifestError, OutputError
-from parquill.job import Job
+from parquill.job import Job, state_home
 from parquill.ledger import SliceRecord
 from parquill.manifest import Manifest, Slice
-from parquill.results import ItemResult, PartInfo, Status, read_part, read_part_info, results_in
+from parquill.results import ItemResult, PartInfo, Status, read_part, read_part_info
 from parquill.storage import Storage
+from parquill.workspace import Workspace
 
-FORMAT = 1
-"""Of digests: raised when the same manifest would give other parts."""
-
-_MATCHED = ("fingerprint", "status", "error_kind", "provider", "attempts")
+FORMAT = 2
+"""Of digests: raised when the same manifest would give other parts. 2: they hold every deciding setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,8 @@ class OpenSlice:
     """The old part is still true of every row, if not the last word: it may stay when the run stops."""
     held: int | None = None
     """The ledger's slice with outcomes of an earlier process, where there is one."""
+    renamed: Sequence[bytes | None] | None = None
+    """The rows' fingerprints, where the old part is of an earlier version and names them otherwise."""
 
     def ledger_digest(self, realm: str) -> str:
         """By which digest the ledger knows this state of the slice."""
@@ -109,10 +108,11 @@ class Planner:
         self._manifest = opened.manifest
         self._reader = opened.reader
         self._output = output
-        self._settings = opened.asking.settings_digest
+        self._identity = opened.asking.identity
         self._schema = opened.schema
-        self._emulated = False
-        self._retry = Retry()
+        workspace = Workspace.of(self._job.output.path, state_home())
+        self.recorded = Recorded(self._job, self._identity, workspace)
+        """With which settings the answers of the output's parts were asked."""
 
     def standing(self) -> dict[str, PartInfo]:
         """Read the footers of the output's parts; raises `OutputError` for a foreign file."""
@@ -136,51 +136,63 @@ class Planner:
         emulated: bool,
         retry: Retry,
         allow_shrink: bool,
+        audit: Audit | None = None,
     ) -> RunPlan:
-        """Match manifest and output. `emulated`: whether answers of the emulator are taken over."""
-        self._emulated, self._retry = emulated, retry
+        """Match manifest and output.
+
+        Args:
+            parts: the parts that stand.
+            shelf: where rows that find no place go, and are found.
+            emulated: whether answers of the emulator are taken over.
+            retry: which failed rows are asked again.
+            allow_shrink: whether more than half of the rows may leave the table.
+            audit: told of answers that lose their place.
+        """
         self._refuse_shrunk(parts, allow_shrink=allow_shrink)
-        digests = self.digests()
+        matcher = Matcher(self._manifest, self._reader, self._output, self.recorded, shelf, retry, emulated, audit)
+        digests, realm = self.digests(), realm_of(emulated=emulated)
         complete: dict[int, PartInfo] = {}
         open_slices: list[OpenSlice] = []
         for number, one in enumerate(self._manifest.slices):
             info = parts.get(one.part)
-            if info is not None and self._is_complete(info, digests[one.part]) and not shelf.lifted_rows(info.part_id):
+            is_last = info is not None and _is_last_word(info, digests[one.part], realm, retry)
+            if info is not None and is_last and not shelf.lifted_rows(info.part_id):
                 complete[number] = info
             else:
                 open_slices.append(OpenSlice(one, number, digests[one.part], old=info))
         wanted = {one.part for one in self._manifest.slices}
         orphans = tuple(info for name, info in parts.items() if name not in wanted)
-        open_slices = self._held(shelf, open_slices)
-        matched = tuple(sorted(self._match_all(open_slices, shelf), key=lambda one: one.number))
+        open_slices = self._held(shelf, open_slices, realm)
+        matched = tuple(sorted(matcher.match_all(open_slices), key=lambda one: one.number))
         for orphan in orphans:
-            self._lift(shelf, orphan, results_in(orphan, read_part(self._output, orphan.name)), range(orphan.rows))
+            matcher.lift_all(orphan)
         kept_ok, kept_errors = self._kept(complete, matched)
+        settings = self._identity.digest
         plan = RunPlan(
-            self._job, self._manifest, self._reader, self._settings, complete, matched, orphans, kept_ok, kept_errors
+            self._job, self._manifest, self._reader, settings, complete, matched, orphans, kept_ok, kept_errors
         )
         return plan if not matched else self.indexed(plan, shelf)
 
     def unfinished(self, parts: Mapping[str, PartInfo], *, emulated: bool, retry: Retry) -> tuple[Slice, ...]:
         """Return the slices whose part is missing or not its last word; looks only, moves nothing."""
-        self._emulated, self._retry = emulated, retry
-        digests = self.digests()
+        digests, realm = self.digests(), realm_of(emulated=emulated)
         return tuple(
             one
             for one in self._manifest.slices
-            if (info := parts.get(one.part)) is None or not self._is_complete(info, digests[one.part])
+            if (info := parts.get(one.part)) is None or not _is_last_word(info, digests[one.part], realm, retry)
         )
 
     def digests(self) -> Mapping[str, str]:
         """Return the digest of every slice; raises `ManifestError` for bad ids."""
-        settings = f"{FORMAT}:{self._settings}:{self._schema}".encode()
+        settings = f"{FORMAT}:{self._identity.digest}:{self._schema}".encode()
         columns = self._manifest.columns.needed(self._reader.columns)
         return scan(self._manifest, columns, settings=settings, stamp=self._reader.stamp).digests
 
-    def _held(self, shelf: Shelf, open_slices: Sequence[OpenSlice]) -> list[OpenSlice]:
+    @staticmethod
+    def _held(shelf: Shelf, open_slices: Sequence[OpenSlice], realm: str) -> list[OpenSlice]:
         """Join slices and ledger; there, outcomes of slices that are others now move to the archive."""
         records = shelf.slices()
-        joined = held_in(records, open_slices, EMULATOR if self._emulated else "")
+        joined = held_in(records, open_slices, realm)
         ours = {one.held for one in joined}
         for record in records:
             if record.id not in ours:
@@ -194,106 +206,6 @@ class Planner:
                 f"{self._job.manifest.path}: the manifest has {now:,} rows, the output {before:,}: more than half "
                 "would leave the table. If that is meant, run again with --allow-shrink"
             )
-
-    def _is_complete(self, info: PartInfo, digest: str) -> bool:
-        asked_again = any(self._retry.wants(kind) for kind in info.by_error_kind)
-        return info.slice_digest == digest and info.not_attempted == 0 and self._is_ours(info) and not asked_again
-
-    def _is_ours(self, info: PartInfo) -> bool:
-        """Whether a part is of this run's realm: also its failures and attempts are then this run's own."""
-        return info.meta.get("realm") == (EMULATOR if self._emulated else "")
-
-    def _match_all(self, slices: Sequence[OpenSlice], shelf: Shelf) -> Iterator[OpenSlice]:
-        """Find for each open slice what its old part holds for it; the rest of that part is lifted."""
-        moved: dict[str, OpenSlice] = {}
-        for one in slices:
-            if one.old is None:
-                yield one
-            elif one.old.slice_digest == one.digest:
-                yield self._match(one, one.old, shelf, None)
-            else:
-                moved[one.slice.part] = one
-        columns = self._manifest.columns.needed(self._reader.columns)
-        chunks = self._manifest.read(columns, set(moved)) if moved else iter(())
-        for part, its in itertools.groupby(chunks, key=lambda chunk: chunk.slice.part):
-            one = moved[part]
-            assert one.old is not None
-            fingerprints: list[bytes | None] = []
-            keys: list[Any] = []
-            for chunk in its:
-                fingerprints += self._reader.read_together(chunk).fingerprints
-                keys += self._manifest.keys(chunk).to_pylist()
-            yield self._match(one, one.old, shelf, (fingerprints, keys))
-
-    def _match(
-        self,
-        one: OpenSlice,
-        old: PartInfo,
-        shelf: Shelf,
-        rows: tuple[list[bytes | None], list[Any]] | None,
-    ) -> OpenSlice:
-        """`rows` is None where the slice itself did not change: every row is in its old place."""
-        table = read_part(self._output, old.name)
-        results = results_in(old, table)
-        lifted = set(shelf.lifted_rows(old.part_id))
-        if not self._is_ours(old):
-            places: list[int | None] = [None] * one.slice.rows
-        elif rows is None:
-            places = [row if row not in lifted else None for row in range(old.rows)]
-        else:
-            by_key = self._rows_by_key(table)
-            places = [
-                self._place(fingerprint, by_key.get(key), results, lifted)
-                for fingerprint, key in zip(*rows, strict=True)
-            ]
-        kept_at = np.full(one.slice.rows, -1, np.int32)
-        carried: dict[int, tuple[int, ItemResult]] = {}
-        used: set[int] = set()
-        for row, place in enumerate(places):
-            if place is None:
-                continue
-            result = results[place]
-            if self._keeps(result):
-                kept_at[row] = place
-            elif result.status is Status.OK:
-                continue
-            elif result.attempts:
-                carried[row] = (place, result)
-            used.add(place)
-        self._lift(shelf, old, results, (row for row in range(old.rows) if row not in used and row not in lifted))
-        stands = rows is None and not shelf.lifted_rows(old.part_id)
-        return replace(one, kept_at=kept_at, carried=carried, stands=stands)
-
-    def _rows_by_key(self, table: pa.Table) -> dict[Any, int]:
-        """An older part's rows by key; none where the job named another key then."""
-        name = self._manifest.columns.key.name
-        if name not in table.column_names:
-            return {}
-        return {key: row for row, key in enumerate(table.column(name).to_pylist())}
-
-    def _place(
-        self, fingerprint: bytes | None, place: int | None, results: Sequence[ItemResult], lifted: Collection[int]
-    ) -> int | None:
-        if place is None or place in lifted:
-            return None
-        theirs = results[place].fingerprint
-        untouched = theirs is None and results[place].status is Status.NOT_ATTEMPTED
-        return place if theirs == fingerprint or untouched else None
-
-    def _keeps(self, result: ItemResult) -> bool:
-        if result.status is Status.OK:
-            return (result.provider == EMULATOR) == self._emulated
-        return result.status is Status.FAILED and not self._retry.wants(result.error_kind)
-
-    def _lift(self, shelf: Shelf, old: PartInfo, results: Sequence[ItemResult], rows: Iterator[int] | range) -> None:
-        """Move rows' answers and costs from a part that will go into the archive."""
-        entries = [
-            (row, archive_entry(results[row]))
-            for row in rows
-            if results[row].status is Status.OK or results[row].cost_pico
-        ]
-        if entries:
-            shelf.lift(old.part_id, entries)
 
     def _kept(self, complete: Mapping[int, PartInfo], matched: Sequence[OpenSlice]) -> tuple[int, dict[str, int]]:
         ok = sum(info.ok for info in complete.values())
@@ -333,7 +245,11 @@ class Planner:
             told = zip(
                 rows.tolist(), *(table.column(name).to_pylist() for name in ("fingerprint", "status")), strict=True
             )
-            answered = [(bytes.fromhex(mark), row) for row, mark, status in told if mark and status == Status.OK.value]
+            answered = [
+                (_named(one, row) or bytes.fromhex(mark), row)
+                for row, mark, status in told
+                if mark and status == Status.OK.value
+            ]
             if answered:
                 index.claim_all([mark for mark, _ in answered], number, [row for _, row in answered])
         for one in plan.open:
@@ -341,6 +257,18 @@ class Planner:
                 if fingerprint is not None:
                     index.claim(fingerprint, one.number, row)
         return replace(plan, index=index)
+
+
+def _named(one: OpenSlice | None, row: int) -> bytes | None:
+    """A row's fingerprint where its part names it otherwise."""
+    return one.renamed[row] if one is not None and one.renamed is not None else None
+
+
+def _is_last_word(part: PartInfo, digest: str, realm: str, retry: Retry) -> bool:
+    """Whether nothing is left to ask of a part's slice, and none of its rows is another now."""
+    asked_again = any(retry.wants(kind) for kind in part.by_error_kind)
+    is_ours = part.meta.get("realm") == realm
+    return part.slice_digest == digest and part.not_attempted == 0 and is_ours and not asked_again
 
 
 def held_in(records: Sequence[SliceRecord], slices: Sequence[OpenSlice], realm: str) -> list[OpenSlice]:

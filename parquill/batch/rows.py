@@ -7,6 +7,7 @@ whose columns stay columns: who wants them one by one iterates.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,6 +80,13 @@ class RowReader:
         self._document_columns = columns.documents
         self.columns = tuple(dict.fromkeys([*text.columns, *columns.images, *columns.documents]))
         """The columns that decide what is asked."""
+        self._made_of = (text, asking, images, columns)
+
+    @functools.cached_property
+    def earlier(self) -> RowReader:
+        """Read the same rows with the fingerprints of versions that did not count how pictures are opened."""
+        text, asking, images, columns = self._made_of
+        return RowReader(text, asking.without_opening(), images, columns)
 
     def read(self, chunk: Chunk, wanted: Collection[int] | None = None) -> Iterator[PreparedRow]:
         """Yield the chunk's rows in order; with `wanted` only those places in the slice."""
@@ -108,7 +116,7 @@ class RowReader:
                 yield self._prepare(block, {name: [of[row - start] for row in block] for name, of in columns.items()})
 
     def _prepare(self, rows: list[int], columns: Mapping[str, Sequence[Any]]) -> PreparedRows:
-        fingerprint, images = self._asking.fingerprint, self._images
+        fingerprint, images, opens = self._asking.fingerprint, self._images, self._images.opens
         texts = self._text.render_all(columns, len(rows))
         pictures, documents = (_cells(columns, names) for names in (self._image_columns, self._document_columns))
         made: list[tuple[Any, ...]] = []
@@ -117,7 +125,8 @@ class RowReader:
                 if isinstance(text, RowError):
                     raise text
                 seen, read = _values(shown, images.check), _values(enclosed, images.check_document)
-                made.append((fingerprint(text, map(images.identity, (*seen, *read))), text, seen, read, None))
+                states = map(images.identity, (*seen, *read))
+                made.append((fingerprint(text, states, are_opened=opens(seen, read)), text, seen, read, None))
             except RowError as fault:
                 made.append((None, "", (), (), fault))
         return PreparedRows(rows, *map(list, zip(*made, strict=True)))

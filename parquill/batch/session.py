@@ -237,6 +237,7 @@ class Session:
             return {
                 "job": self._job.name,
                 "settings": plan.settings,
+                "deciding": dict(self._opened.asking.identity.settings),
                 "model": self._job.model.name,
                 "realm": self._realm,
                 "rung": rungs.rung.value,

@@ -19,7 +19,16 @@ import pyarrow as pa
 from parquill.batch.plan import OpenSlice
 from parquill.ledger import Ledger
 from parquill.manifest import Chunk, Manifest
-from parquill.results import ItemResult, PartInfo, ToArrow, merge_rows, read_part, result_table, write_part
+from parquill.results import (
+    ItemResult,
+    PartInfo,
+    ToArrow,
+    merge_rows,
+    read_part,
+    result_table,
+    with_fingerprints,
+    write_part,
+)
 from parquill.storage import Storage
 
 Waiter = Callable[[ItemResult], object]
@@ -126,6 +135,8 @@ class Publisher:
         assert work.plan.old is not None
         assert work.plan.kept_at is not None
         old = read_part(self._output, work.plan.old.name).take(pa.array(work.plan.kept_at[kept]))
+        if (renamed := work.plan.renamed) is not None:
+            old = with_fingerprints(old, [renamed[row] for row in kept.tolist()])
         fresh_at = np.flatnonzero(~work.kept)
         fresh = _all([work.results[row] for row in fresh_at])
         return merge_rows(self.schema, manifest, old, kept, fresh, fresh_at, self._to_arrow)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parquill.batch.endpoint import EMULATOR
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import PreparedRows
@@ -158,8 +157,3 @@ class Sorter:
         if self._elsewhere is not None and self._elsewhere.holds(fingerprint):
             return EQUAL
         return TODO
-
-
-def realm_of(*, emulated: bool) -> str:
-    """Return the realm whose answers a run takes over."""
-    return EMULATOR if emulated else ""

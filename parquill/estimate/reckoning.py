@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pyarrow.compute as pc
 
-from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up
+from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up, realm_of
 from parquill.batch.lessons import Lessons
 from parquill.batch.options import RunOptions
 from parquill.batch.plan import Planner, Retry, RunPlan
@@ -29,7 +29,7 @@ from parquill.estimate.calibrate import choose_rows
 from parquill.estimate.narrowing import rows_wanted
 from parquill.estimate.opening import PartsOf
 from parquill.estimate.pace import pace
-from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf, realm_of
+from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf
 from parquill.estimate.sums import Errors, GroupSums, Sums, Totals
 from parquill.estimate.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 from parquill.estimate.walk import Walk

@@ -95,6 +95,13 @@ class ImageRoom:
         """Return the 16 bytes that stand for `value` in a fingerprint; looks at a local file's size and time only."""
         return identity(value, self._sources.stat)
 
+    def opens(self, pictures: Sequence[PictureValue], documents: Sequence[PictureValue]) -> bool:
+        """Whether a row's pictures or pages are, or may be, opened and drawn here before they are sent."""
+        if documents and self._documents.send == "pages":
+            return True
+        passes = self._settings.send == "url"
+        return not all(passes and isinstance(value, WebPicture) for value in pictures)
+
     def local_path(self, text: str) -> Path | None:
         """Return where the picture that a cell's text names lies on this machine; None for a URL or a bucket."""
         return self._sources.local_path(text) if is_path(text) else None

@@ -6,6 +6,7 @@ part of it (`job.limits`, `job.images`), never the whole. This is the only room 
 the environment; the API key is wrapped in `Secret` there and never becomes part of a job.
 """
 
+from parquill.job.deciding import Role, Setting, settings_of
 from parquill.job.environment import (
     Secret,
     api_key,
@@ -59,8 +60,10 @@ __all__ = [
     "PromptSettings",
     "ReportSettings",
     "RetrySettings",
+    "Role",
     "RunSettings",
     "Secret",
+    "Setting",
     "api_key",
     "cluster_address",
     "find_api_key",
@@ -69,6 +72,7 @@ __all__ = [
     "load_written",
     "parse_kinds",
     "read_api_key",
+    "settings_of",
     "state_home",
     "wants_api_key",
     "zone",

@@ -2,7 +2,8 @@
 
 Pydantic, frozen, and closed: an unknown key is an error. Field names are the job file's keys.
 A validator's message is read after "should be" and does not repeat the value, which may be a
-secret: `faults.py` decides what is shown.
+secret: `faults.py` decides what is shown. The `Role` beside a type says whether the setting decides
+answers (`deciding.py`); a section that decides nothing is given its role as a whole, in `Job`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from parquill.job.deciding import Role
 from parquill.job.written import Written, as_written, hidden_values
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
@@ -61,6 +63,7 @@ PositiveInt = Annotated[Integer, Field(ge=1, le=10**12)]
 Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 Money = Annotated[Decimal, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 _RANGE = r"\s*\d+\s*(-\s*\d*\s*)?"
+_PAGES = "page numbers and ranges like '1-3, 7, 9-'"
 _KEY_NAME = "the name of an environment variable, never the key itself"
 
 
@@ -84,11 +87,11 @@ class Section(pydantic.BaseModel):
 
 
 class ManifestSettings(Section):
-    path: Annotated[str, Field(min_length=1)]
-    id_column: str | None = None
-    image_columns: tuple[str, ...] = ()
-    document_columns: tuple[str, ...] = ()
-    keep_columns: Literal["all"] | tuple[str, ...] = "all"
+    path: Annotated[str, Field(min_length=1), Role.NEITHER]
+    id_column: Annotated[str | None, Role.SHAPES] = None
+    image_columns: Annotated[tuple[str, ...], Role.ROW] = ()
+    document_columns: Annotated[tuple[str, ...], Role.ROW] = ()
+    keep_columns: Annotated[Literal["all"] | tuple[str, ...], Role.SHAPES] = "all"
 
 
 class Example(Section):
@@ -100,11 +103,11 @@ class Example(Section):
 
 
 class PromptSettings(Section):
-    system: str | None = None
-    user: str | None = None
-    user_column: str | None = None
-    images_first: bool = False
-    examples: tuple[Example, ...] = ()
+    system: Annotated[str | None, Role.TURNS] = None
+    user: Annotated[str | None, Role.ROW] = None
+    user_column: Annotated[str | None, Role.ROW] = None
+    images_first: Annotated[bool, Role.REQUEST] = False
+    examples: Annotated[tuple[Example, ...], Role.TURNS] = ()
 
     @model_validator(mode="after")
     def _one_source(self) -> PromptSettings:
@@ -125,15 +128,15 @@ class FunctionSettings(Section):
 
 
 class OutputSettings(Section):
-    path: Annotated[str, Field(min_length=1)]
-    schema_: str | dict[str, Any] | None = Field(default=None, alias="schema")
-    mode: Literal["auto", "json_schema", "tools", "json_object", "prompt"] = "auto"
-    functions: tuple[FunctionSettings, ...] | None = None
-    max_reasks: Annotated[Integer, Field(ge=0, le=10)] = 1
-    max_chars: PositiveInt | None = None
-    keep_attempts: bool = False
-    rows_per_part: Annotated[Integer, Field(ge=1, le=1_000_000)] = 10_000
-    reuse_from: tuple[str, ...] = ()
+    path: Annotated[str, Field(min_length=1), Role.NEITHER]
+    schema_: Annotated[str | dict[str, Any] | None, Role.FORM] = Field(default=None, alias="schema")
+    mode: Annotated[Literal["auto", "json_schema", "tools", "json_object", "prompt"], Role.NEITHER] = "auto"
+    functions: Annotated[tuple[FunctionSettings, ...] | None, Role.FORM] = None
+    max_reasks: Annotated[Integer, Field(ge=0, le=10), Role.NEITHER] = 1
+    max_chars: Annotated[PositiveInt | None, Role.REQUEST] = None
+    keep_attempts: Annotated[bool, Role.NEITHER] = False
+    rows_per_part: Annotated[Integer, Field(ge=1, le=1_000_000), Role.SHAPES] = 10_000
+    reuse_from: Annotated[tuple[str, ...], Role.NEITHER] = ()
 
     @model_validator(mode="after")
     def _one_shape(self) -> OutputSettings:
@@ -150,19 +153,19 @@ class PriceSettings(Section):
 
 
 class ModelSettings(Section):
-    name: Annotated[str, Field(min_length=1)] = "google/gemma-3-4b-it"
-    endpoint: str = "openrouter"
-    api_key_env: Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", _KEY_NAME)] = "OPENROUTER_API_KEY"
-    max_tokens: Annotated[Integer, Field(ge=1, le=131_072)] = 256
-    temperature: Annotated[Number, Field(ge=0, le=2)] | None = 0.0
-    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
-    top_k: PositiveInt | None = None
-    seed: Integer | None = None
-    stop: str | tuple[str, ...] | None = None
-    provider: dict[str, Any] = Field(default_factory=dict)
-    fallback_models: tuple[str, ...] = ()
-    tokenizer: str | None = None
-    price: PriceSettings | None = None
+    name: Annotated[str, Field(min_length=1), Role.REQUEST] = "google/gemma-3-4b-it"
+    endpoint: Annotated[str, Role.NEITHER] = "openrouter"
+    api_key_env: Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", _KEY_NAME), Role.NEITHER] = "OPENROUTER_API_KEY"
+    max_tokens: Annotated[Integer, Field(ge=1, le=131_072), Role.REQUEST] = 256
+    temperature: Annotated[Annotated[Number, Field(ge=0, le=2)] | None, Role.REQUEST] = 0.0
+    top_p: Annotated[Annotated[Number, Field(gt=0, le=1)] | None, Role.REQUEST] = None
+    top_k: Annotated[PositiveInt | None, Role.REQUEST] = None
+    seed: Annotated[Integer | None, Role.REQUEST] = None
+    stop: Annotated[str | tuple[str, ...] | None, Role.REQUEST] = None
+    provider: Annotated[dict[str, Any], Role.NEITHER] = Field(default_factory=dict)
+    fallback_models: Annotated[tuple[str, ...], Role.REQUEST] = ()
+    tokenizer: Annotated[str | None, Role.NEITHER] = None
+    price: Annotated[PriceSettings | None, Role.NEITHER] = None
 
     @pydantic.field_validator("endpoint")
     @classmethod
@@ -185,27 +188,27 @@ def _is_base_url(text: str) -> bool:
 
 
 class ImageSettings(Section):
-    send: Literal["url", "inline", "auto"] = "url"
-    root: str | None = None
-    max_side: Annotated[Integer, Field(ge=32, le=8192)] = 896
-    max_per_row: Annotated[Integer, Field(ge=1, le=400)] = 8
-    labels: bool = False
-    check: bool = False
-    allow_hosts: tuple[str, ...] = ()
-    deny_hosts: tuple[str, ...] = ()
-    allow_ports: tuple[Annotated[Integer, Field(ge=1, le=65535)], ...] = (80, 443)
-    allow_private: bool | tuple[Annotated[str, AfterValidator(_private_network)], ...] = False
-    cache: str | None = None
-    cache_mb: PositiveInt = 1024
-    refresh: bool = False
-    contact: str | None = None
+    send: Annotated[Literal["url", "inline", "auto"], Role.NEITHER] = "url"
+    root: Annotated[str | None, Role.ROW] = None
+    max_side: Annotated[Integer, Field(ge=32, le=8192), Role.PICTURES] = 896
+    max_per_row: Annotated[Integer, Field(ge=1, le=400), Role.NEITHER] = 8
+    labels: Annotated[bool, Role.REQUEST] = False
+    check: Annotated[bool, Role.NEITHER] = False
+    allow_hosts: Annotated[tuple[str, ...], Role.ROW] = ()
+    deny_hosts: Annotated[tuple[str, ...], Role.ROW] = ()
+    allow_ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Role.ROW] = (80, 443)
+    allow_private: Annotated[bool | tuple[Annotated[str, AfterValidator(_private_network)], ...], Role.ROW] = False
+    cache: Annotated[str | None, Role.NEITHER] = None
+    cache_mb: Annotated[PositiveInt, Role.NEITHER] = 1024
+    refresh: Annotated[bool, Role.NEITHER] = False
+    contact: Annotated[str | None, Role.NEITHER] = None
 
 
 class DocumentSettings(Section):
-    send: Literal["pages", "text"] = "pages"
-    pages: Annotated[str, _like(rf"{_RANGE}(,{_RANGE})*", "page numbers and ranges like '1-3, 7, 9-'")] | None = None
-    max_pages: Annotated[Integer, Field(ge=1, le=400)] = 8
-    take: Literal["all", "first"] = "all"
+    send: Annotated[Literal["pages", "text"], Role.DOCUMENTS] = "pages"
+    pages: Annotated[Annotated[str, _like(rf"{_RANGE}(,{_RANGE})*", _PAGES)] | None, Role.DOCUMENTS] = None
+    max_pages: Annotated[Integer, Field(ge=1, le=400), Role.DOCUMENTS] = 8
+    take: Annotated[Literal["all", "first"], Role.DOCUMENTS] = "all"
 
 
 class LimitSettings(Section):
@@ -285,6 +288,7 @@ class Job(Section):
             r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}",
             "at most 100 letters, digits, '.', '_' and '-', the first a letter or digit",
         ),
+        Role.NEITHER,
     ]
     manifest: ManifestSettings
     prompt: PromptSettings
@@ -292,13 +296,13 @@ class Job(Section):
     model: ModelSettings = ModelSettings()
     images: ImageSettings = ImageSettings()
     documents: DocumentSettings = DocumentSettings()
-    limits: LimitSettings = LimitSettings()
-    budget: BudgetSettings = BudgetSettings()
-    retry: RetrySettings = RetrySettings()
-    failures: FailureSettings = FailureSettings()
-    report: ReportSettings = ReportSettings()
-    run: RunSettings = RunSettings()
-    nightly: NightlySettings = NightlySettings()
+    limits: Annotated[LimitSettings, Role.NEITHER] = LimitSettings()
+    budget: Annotated[BudgetSettings, Role.NEITHER] = BudgetSettings()
+    retry: Annotated[RetrySettings, Role.NEITHER] = RetrySettings()
+    failures: Annotated[FailureSettings, Role.NEITHER] = FailureSettings()
+    report: Annotated[ReportSettings, Role.NEITHER] = ReportSettings()
+    run: Annotated[RunSettings, Role.NEITHER] = RunSettings()
+    nightly: Annotated[NightlySettings, Role.NEITHER] = NightlySettings()
     _written: dict[str, Written] = PrivateAttr(default_factory=dict)
 
     @property

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from parquill.batch.endpoint import realm_of
 from parquill.batch.order import Spreading
 from parquill.batch.selection import Rows
 from parquill.batch.twins import Elsewhere
-from parquill.estimate.planning import TODO, Sorter, StillShelf, realm_of
+from parquill.estimate.planning import TODO, Sorter, StillShelf
 from parquill.ledger import Glance
 
 

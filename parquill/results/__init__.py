@@ -30,6 +30,7 @@ from parquill.results.table import (
     output_schema,
     pico_values,
     result_table,
+    with_fingerprints,
 )
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "results_in",
     "results_of",
     "weakest",
+    "with_fingerprints",
     "write_manifest",
     "write_part",
 ]

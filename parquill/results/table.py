@@ -150,6 +150,13 @@ def merge_rows(  # noqa: PLR0917 - two sources of rows, each with its places
     return _joined(schema, manifest, columns)
 
 
+def with_fingerprints(table: pa.Table, fingerprints: Sequence[bytes | None]) -> pa.Table:
+    """Return a part's rows under other fingerprints."""
+    values = [one.hex() if one is not None else None for one in fingerprints]
+    at = table.column_names.index("fingerprint")
+    return table.set_column(at, table.field(at), pa.array(values, table.field(at).type))
+
+
 def column_of(table: pa.Table, name: str) -> pa.ChunkedArray:
     """Return a result column of a part's table; all null where the part is older than the column.
 
