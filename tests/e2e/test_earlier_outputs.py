@@ -43,10 +43,11 @@ def test_fingerprints_are_those_of_earlier_versions(known: dict[str, Any]) -> No
 
 async def test_an_output_of_an_earlier_version_goes_on_where_it_stopped(tmp_path: Path) -> None:
     async with earlier("texts", tmp_path) as (run, source):
+        names = run.table().column_names  # later versions add columns
         before = {row["id"]: row for row in run.table().to_pylist()}
         summary = await run_job(load_job(source))
         assert (summary.requests, summary.rows.kept, summary.rows.failed) == (1, 11, 1), "one row was not asked then"
-        after = {row["id"]: row for row in run.table().to_pylist()}
+        after = {row["id"]: row for row in run.table().select(names).to_pylist()}
         changed = {name for name, row in after.items() if row != before[name]}
         assert changed == {"r11"}
         assert (await run_job(load_job(source))).requests == 0
@@ -67,7 +68,7 @@ async def test_an_earlier_output_with_pictures_of_another_size_is_kept(tmp_path:
         for _ in range(2):
             summary = await run_job(load_job(source))
             assert (summary.requests, summary.rows.kept) == (0, 3)
-        assert run.table().drop_columns(["fingerprint"]).equals(before)
+        assert run.table().select(before.column_names).equals(before)
         storage = Storage.at(run.output.with_name("out.parquill"))
         parts, _ = read_manifest(storage, "manifest.json")
         assert all("deciding" in part.meta for part in parts.values())
