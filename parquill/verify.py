@@ -24,7 +24,7 @@ from parquill.errors import OutputError
 from parquill.job import Job, state_home
 from parquill.ledger import Books, EvidenceCount, Ledger, Spend
 from parquill.manifest import Slice
-from parquill.results import LATE_COLUMNS, PartInfo, Status, read_manifest, read_part
+from parquill.results import LATE_COLUMNS, PartInfo, Status, as_type, read_manifest, read_part
 from parquill.storage import Storage
 from parquill.summary import usd
 from parquill.workspace import Workspace
@@ -154,12 +154,12 @@ def _match_rows(opened: Prepared, one: Slice, table: pa.Table, chunks: Sequence[
     key, kept = opened.manifest.columns.key.name, [field.name for field in opened.manifest.columns.kept]
     wanted = pa.chunked_array([piece for chunk in chunks for piece in opened.manifest.keys(chunk).chunks])
     have = table.column(key)
-    if not have.equals(wanted.cast(have.type)):
+    if not have.equals(as_type(wanted, have.type)):
         _match_keys(one, wanted.to_pylist(), have.to_pylist(), found)
         return
     for name in kept:
         copied = pa.chunked_array([piece for chunk in chunks for piece in chunk.table.column(name).chunks])
-        if not table.column(name).equals(copied.cast(table.column(name).type)):
+        if not table.column(name).equals(as_type(copied, table.column(name).type)):
             found.add("copied column", f"{one.part}: column {name!r} is not as in the manifest")
     prints = table.column("fingerprint").to_pylist()
     states = table.column("status").to_pylist()

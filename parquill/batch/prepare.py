@@ -13,6 +13,7 @@ import pyarrow as pa
 from parquill.answers import AnswerShape, example_turns, load_shape
 from parquill.batch.examples import stand_ins
 from parquill.batch.rows import RowReader
+from parquill.batch.writable import refuse_unwritable
 from parquill.clock import Clock
 from parquill.images import ImageRoom, PictureValue
 from parquill.job import Job
@@ -47,6 +48,8 @@ def prepare(job: Job, clock: Clock) -> Prepared:
     manifest = open_manifest(job)
     text = UserText(job, manifest.columns.schema.names)
     manifest.require(text.columns)
+    schema = output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type)
+    refuse_unwritable(manifest, schema)
     images = ImageRoom(
         job.images,
         job.documents,
@@ -68,5 +71,5 @@ def prepare(job: Job, clock: Clock) -> Prepared:
         asking=asking,
         example_pictures=pictures,
         reader=RowReader(text, asking, images, manifest.columns),
-        schema=output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type),
+        schema=schema,
     )

@@ -30,7 +30,7 @@ from parquill.batch.shelf import Shelf, archive_entry
 from parquill.chat import ImageFigures
 from parquill.images import ImageRoom, PictureValue
 from parquill.manifest import Chunk
-from parquill.results import ItemResult, Status, read_part, results_in
+from parquill.results import RESULT_COLUMNS, ItemResult, Status, read_part, results_in
 from parquill.storage import Storage
 from parquill.words import counted
 
@@ -101,7 +101,7 @@ class Refresher:
         if one.old is None or one.kept_at is None:
             return {}
         rows = np.flatnonzero(one.kept_at >= 0)
-        table = read_part(self._output, one.old.name).take(pa.array(one.kept_at[rows]))
+        table = read_part(self._output, one.old.name, RESULT_COLUMNS).take(pa.array(one.kept_at[rows]))
         kept = zip(rows.tolist(), results_in(one.old, table), strict=True)
         return {row: result for row, result in kept if result.status is Status.OK}
 

@@ -20,6 +20,7 @@ from parquill.batch.plan import OpenSlice
 from parquill.ledger import Ledger
 from parquill.manifest import Chunk, Manifest
 from parquill.results import (
+    RESULT_COLUMNS,
     ItemResult,
     PartInfo,
     ToArrow,
@@ -134,7 +135,7 @@ class Publisher:
             return result_table(self.schema, manifest, _all(work.results), self._to_arrow)
         assert work.plan.old is not None
         assert work.plan.kept_at is not None
-        old = read_part(self._output, work.plan.old.name).take(pa.array(work.plan.kept_at[kept]))
+        old = read_part(self._output, work.plan.old.name, RESULT_COLUMNS).take(pa.array(work.plan.kept_at[kept]))
         if (renamed := work.plan.renamed) is not None:
             old = with_fingerprints(old, [renamed[row] for row in kept.tolist()])
         fresh_at = np.flatnonzero(~work.kept)

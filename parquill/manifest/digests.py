@@ -59,6 +59,9 @@ class RowsDigest:
             array = array.dictionary_decode()
             kind = array.type
         self._feed(f"{path}?", _memory(array.is_valid().cast(pa.uint8())))
+        if pt.is_nested(kind) and _holds_views(kind):  # pyarrow cannot take lists of them apart
+            self._values(path, array)
+            return
         if pt.is_struct(kind):
             for field, child in zip(kind, array.flatten(), strict=True):
                 self._array(f"{path}.{field.name}", child)
@@ -76,7 +79,11 @@ class RowsDigest:
         elif pt.is_primitive(kind) or pt.is_decimal(kind) or pt.is_fixed_size_binary(kind):
             self._feed(path, _memory(values))
         elif not pt.is_null(kind):
-            self._texts(path, pa.array([repr(value).encode() for value in values.to_pylist()], pa.large_binary()))
+            self._values(path, values)
+
+    def _values(self, path: str, array: pa.Array) -> None:
+        values = [repr(value).encode() for value in array.to_pylist() if value is not None]
+        self._texts(path, pa.array(values, pa.large_binary()))
 
     def _texts(self, path: str, values: pa.Array) -> None:
         _, offsets, data = values.buffers()
@@ -90,6 +97,12 @@ def _memory(values: pa.Array) -> Any:
     """The values' bytes where they lie. `to_numpy` would give the same, and import pandas for it: half a second."""
     width, data = values.type.bit_width // 8, values.buffers()[1]
     return b"" if data is None else data[values.offset * width : (values.offset + len(values)) * width]
+
+
+def _holds_views(kind: pa.DataType) -> bool:
+    if pt.is_nested(kind):
+        return any(_holds_views(kind.field(at).type) for at in range(kind.num_fields))
+    return bool(pt.is_string_view(kind) or pt.is_binary_view(kind))
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
 from parquill.errors import ManifestError
 from parquill.job import Job
@@ -194,8 +195,13 @@ def _as_schema(batch: pa.RecordBatch, source: SourceFile, schema: pa.Schema, col
         elif name in source.partitions:
             arrays.append(pa.repeat(pa.scalar(source.partitions[name], kind), batch.num_rows))
         else:
-            arrays.append(pa.nulls(batch.num_rows, kind))
+            arrays.append(_nulls(batch.num_rows, kind))
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([schema.field(name) for name in columns]))
+
+
+def _nulls(count: int, kind: pa.DataType) -> pa.Array:
+    """Nulls that Parquet can hold: `pa.nulls` puts nulls into fields that may have none, too."""
+    return pa.array([None] * count, kind) if pt.is_nested(kind) else pa.nulls(count, kind)
 
 
 def _chunks_of_slices(slices: Sequence[Slice], batches: Iterator[tuple[int, pa.RecordBatch]]) -> Iterator[Chunk]:

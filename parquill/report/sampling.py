@@ -38,8 +38,8 @@ class BatchRows:
         """Return the rows at these places of the batch."""
         fresh = [int(place) for place in places if int(place) not in self._made]
         if fresh:
-            taken = self.batch.take(pa.array(fresh)).to_pylist()
-            for place, values in zip(fresh, taken, strict=True):
+            for place in fresh:  # not taken together: pyarrow cannot take from every type
+                (values,) = self.batch.slice(place, 1).to_pylist()
                 self._made[place] = SampledRow(self.first + place, {key: cut(value) for key, value in values.items()})
         return [self._made[int(place)] for place in places]
 

@@ -18,12 +18,13 @@ Trade-off: a part's table is built in memory; `output.rows_per_part` bounds it.
 from parquill.results.item import CostSource, ItemResult, Status, weakest
 from parquill.results.listing import read_manifest, write_manifest
 from parquill.results.names import part_key, part_name
-from parquill.results.parts import PartInfo, read_part, read_part_info, write_part
+from parquill.results.parts import PartInfo, read_part, read_part_info, try_part, write_part
 from parquill.results.readback import plain_values, reading, results_in, results_of
 from parquill.results.table import (
     LATE_COLUMNS,
     RESULT_COLUMNS,
     ToArrow,
+    as_type,
     merge_rows,
     money_array,
     not_attempted_table,
@@ -41,6 +42,7 @@ __all__ = [
     "PartInfo",
     "Status",
     "ToArrow",
+    "as_type",
     "merge_rows",
     "money_array",
     "not_attempted_table",
@@ -56,6 +58,7 @@ __all__ = [
     "result_table",
     "results_in",
     "results_of",
+    "try_part",
     "weakest",
     "with_fingerprints",
     "write_manifest",

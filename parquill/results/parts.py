@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,19 +74,37 @@ def write_part(storage: Storage, name: str, table: pa.Table, metadata: Mapping[s
     footer = {**metadata, **_sums(table)}
     bare = table.replace_schema_metadata(None)
 
-    def write(sink: ByteSink) -> None:
-        options = {"compression": "zstd", "write_page_checksum": True}
-        with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), bare.schema, **options) as writer:
-            writer.write_table(bare, row_group_size=_ROWS_PER_GROUP)
-            writer.add_key_value_metadata({FOOTER_KEY: orjson.dumps(footer)})
-
     def check(file: Any) -> None:
-        read = pq.ParquetFile(file)
-        if read.metadata.num_rows != table.num_rows or not read.schema_arrow.equals(bare.schema):
+        if not _reads_back(file, bare):
             raise StorageFaultError(f"{storage.where(name)}: what was written does not read back the same")
 
-    written = storage.write_whole(name, write, check)
+    written = storage.write_whole(name, lambda sink: _write_rows(sink, bare, footer), check)
     return dataclasses.replace(_info(name, footer, written.bytes), sha256=written.sha256)
+
+
+def try_part(table: pa.Table) -> pa.Table:
+    """Write a part's table in memory, as `write_part` does, and return what it reads back as.
+
+    Raises what pyarrow raises for what it cannot write or read, `ValueError` where types come back as others.
+    """
+    sink, bare = io.BytesIO(), table.replace_schema_metadata(None)
+    _write_rows(sink, bare, {})
+    file = pa.BufferReader(sink.getvalue())
+    if not _reads_back(file, bare):
+        raise ValueError("it does not come back from a file as it was written")
+    return pq.ParquetFile(file, page_checksum_verification=True).read()
+
+
+def _write_rows(sink: ByteSink, bare: pa.Table, footer: Mapping[str, Any]) -> None:
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), bare.schema, **options) as writer:
+        writer.write_table(bare, row_group_size=_ROWS_PER_GROUP)
+        writer.add_key_value_metadata({FOOTER_KEY: orjson.dumps(footer)})
+
+
+def _reads_back(file: Any, bare: pa.Table) -> bool:
+    read = pq.ParquetFile(file)
+    return bool(read.metadata.num_rows == bare.num_rows and read.schema_arrow.equals(bare.schema))
 
 
 _TRANSPORT = re.compile(r"AWS Error|google::cloud|Azure", re.IGNORECASE)

@@ -182,8 +182,16 @@ def _chunks(column: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
 
 
 def _joined(schema: pa.Schema, manifest: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
-    copied = [manifest.column(field.name).cast(field.type) for field in schema if field.name not in columns]
+    copied = [as_type(manifest.column(field.name), field.type) for field in schema if field.name not in columns]
     return pa.table([*copied, *columns.values()], schema=schema)
+
+
+def as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column with another type; as it is where it has that type already.
+
+    pyarrow makes an invalid array of a `list<null>` that is cast to its own type.
+    """
+    return column if column.type.equals(kind) else column.cast(kind)
 
 
 def _result_columns(schema: pa.Schema, results: Sequence[ItemResult], to_arrow: ToArrow) -> dict[str, Any]:
