@@ -9,16 +9,18 @@ Invariants, for every interleaving of calls:
 - What was really spent is booked in full, even above the reservation: that sets `alarm`, since
   only a wrong worst case can carry spending past the cap.
 
-A cap per day starts anew at local midnight. A reservation held over midnight counts in the new
-day and is booked there: the cap of either day holds, at the price of a little unused room.
+A cap per day starts anew at local midnight. What a request cost counts on the day on which it was
+sent, as in the ledger; until it is settled its reservation counts on the present day too. A clock
+that is set back opens no day again: see `days.py`.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
+from parquill.days import DaySums
 from parquill.job import BudgetSettings, zone
 
 PICO = 10**12
@@ -28,12 +30,12 @@ class Budget:
     """Caps, what is spent and what is reserved. Not thread-safe; one event loop owns it."""
 
     __slots__ = (
-        "_day_ends",
+        "_days",
         "_per",
-        "_zone",
         "alarm",
         "cap_pico",
         "cap_tokens",
+        "daily",
         "outstanding",
         "reserved_pico",
         "reserved_tokens",
@@ -50,10 +52,12 @@ class Budget:
         spent_tokens: int = 0,
         per: Literal["run", "day"] = "run",
         timezone: str = "UTC",
+        earlier: Iterable[tuple[float, tuple[int, int]]] = (),
     ) -> None:
         """Go on with what the run (or, `per` day, today) has spent already.
 
-        Raises `ValueError` for a negative sum.
+        `earlier`, for a cap per day: what was spent in pico-USD and tokens, with the time (unix seconds) at which
+        it was sent. Raises `ValueError` for a negative sum.
         """
         if min(cap_pico or 0, cap_tokens or 0, spent_pico, spent_tokens) < 0:
             raise ValueError("caps and spent sums are not negative")
@@ -65,12 +69,20 @@ class Budget:
         self.reserved_tokens = 0
         self.outstanding = 0
         self.alarm: str | None = None
+        self.daily = per == "day" and (cap_pico is not None or cap_tokens is not None)
+        """Whether a cap starts anew each day."""
         self._per = per
-        self._zone = zone(timezone)
-        self._day_ends: float | None = None
+        self._days = DaySums(zone(timezone), 2, earlier)
 
     @classmethod
-    def from_settings(cls, settings: BudgetSettings, *, spent_pico: int = 0, spent_tokens: int = 0) -> Budget:
+    def from_settings(
+        cls,
+        settings: BudgetSettings,
+        *,
+        spent_pico: int = 0,
+        spent_tokens: int = 0,
+        earlier: Iterable[tuple[float, tuple[int, int]]] = (),
+    ) -> Budget:
         """Make the budget of a job; fractions of a pico-dollar in the cap are cut off."""
         return cls(
             cap_pico=None if settings.usd is None else int(settings.usd * PICO),
@@ -79,12 +91,19 @@ class Budget:
             spent_tokens=spent_tokens,
             per=settings.per,
             timezone=settings.timezone,
+            earlier=earlier,
         )
 
     @property
-    def daily(self) -> bool:
-        """Whether a cap starts anew each day."""
-        return self._per == "day" and (self.cap_pico is not None or self.cap_tokens is not None)
+    def is_over(self) -> bool:
+        """Whether what is spent and reserved does not fit, as after a turn to a day on which much was spent before."""
+        over = self.cap_pico is not None and self.spent_pico + self.reserved_pico > self.cap_pico
+        return over or (self.cap_tokens is not None and self.spent_tokens + self.reserved_tokens > self.cap_tokens)
+
+    @property
+    def day(self) -> float | None:
+        """When the present day began (unix seconds); None without a cap per day, or before `turn_day`."""
+        return None if not self.daily or self._days.day is None else self._days.day.start
 
     @property
     def free_pico(self) -> int | None:
@@ -120,16 +139,21 @@ class Budget:
         self.reserved_tokens -= tokens
         self.outstanding -= 1
 
-    def settle(self, pico: int, tokens: int, *, cost_pico: int, used_tokens: int) -> None:
+    def settle(self, pico: int, tokens: int, *, cost_pico: int, used_tokens: int, sent_on: float | None = None) -> None:
         """Turn the reservation of `pico` and `tokens` into what the request really took.
 
-        A cost above a reservation under a cap is booked too, and sets `alarm` for good.
+        `sent_on`: what `day` was when it was sent; None, the present day. A cost above a reservation under a cap
+        is booked too, and sets `alarm` for good.
         """
         if cost_pico < 0 or used_tokens < 0:
             raise ValueError("a cost is not negative")
         self.release(pico, tokens)
-        self.spent_pico += cost_pico
-        self.spent_tokens += used_tokens
+        today = self.day
+        if today is None or sent_on is None or sent_on >= today:
+            self.spent_pico += cost_pico
+            self.spent_tokens += used_tokens
+        if today is not None:
+            self._days.add(today if sent_on is None else sent_on, cost_pico, used_tokens)
         if self.alarm is None:
             if self.cap_pico is not None and cost_pico > pico:
                 self.alarm = (
@@ -159,23 +183,23 @@ class Budget:
         return f"the budget{when} is used up: {'; '.join(parts)}"
 
     def turn_day(self, wall: float) -> float | None:
-        """Start anew when local midnight has passed by `wall` (unix seconds).
+        """Make the day of `wall` (unix seconds) the present one, whether the clock ran, jumped or was set back.
 
-        Returns when the present day ends (unix seconds); None without a cap per day.
+        Returns when that day ends (unix seconds); None without a cap per day.
         """
         if not self.daily:
             return None
-        if self._day_ends is None or wall >= self._day_ends:
-            if self._day_ends is not None:
-                self.spent_pico = 0
-                self.spent_tokens = 0
-            self._day_ends = self._midnight_after(wall)
-        return self._day_ends
-
-    def _midnight_after(self, wall: float) -> float:
-        today = dt.datetime.fromtimestamp(wall, self._zone).date()
-        tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), self._zone)
-        return tomorrow.timestamp()
+        days = self._days
+        if days.is_over(wall):
+            first, before = days.day is None, (self.spent_pico, self.spent_tokens)
+            self.spent_pico, self.spent_tokens = days.turn(wall)
+            assert days.day is not None
+            if first and any(before):
+                days.add(days.day.start, *before)
+                self.spent_pico += before[0]
+                self.spent_tokens += before[1]
+        assert days.day is not None
+        return days.day.end
 
 
 def usd(pico: int) -> str:

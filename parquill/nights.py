@@ -25,16 +25,27 @@ def deadline_of(settings: NightlySettings, due: dt.datetime) -> float | None:
     """Return when to stop, in unix seconds: the first `until` after `due`; None without one.
 
     Clocks are turned in the zone's own way: an `until` that a spring night leaves out is met as
-    long after midnight as on any other night.
+    long after midnight as on any other night; one that an autumn night has twice is met the first
+    time that comes after `due`.
     """
     if settings.until is None:
         return None
     hour, minute = map(int, settings.until.split(":"))
-    local = due.astimezone(zone(settings.timezone))
-    at = local.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
-    if at.timestamp() <= due.timestamp():
-        at += dt.timedelta(days=1)
-    return at.timestamp()
+    here = zone(settings.timezone)
+    today = due.astimezone(here).date()
+    moments = [
+        moment
+        for days in range(-1, 3)
+        for moment in _moments(dt.datetime.combine(today + dt.timedelta(days=days), dt.time(hour, minute)), here)
+    ]
+    return min(moment for moment in moments if moment > due.timestamp())
+
+
+def _moments(local: dt.datetime, here: dt.tzinfo) -> tuple[float, ...]:
+    """When a zone's clocks show a time: twice in an hour that is repeated; once, by the old offset, in one left out."""
+    first = local.replace(tzinfo=here).timestamp()
+    second = local.replace(tzinfo=here, fold=1).timestamp()
+    return (first, second) if second > first else (first,)
 
 
 def backfill(first: str, last: str | None) -> tuple[dt.date, ...]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
+from tests.clock import JUMPS, ManualClock
 from tests.unread_faults import no_unread_faults, no_unread_faults_in_cycles
 
 __all__ = ["no_unread_faults", "no_unread_faults_in_cycles"]
@@ -30,6 +31,12 @@ class _Scheduling(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling | None:
     """Take it for `--dist loadfile`."""
     return _Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(params=JUMPS)
+def jumping(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every clock turned by hand jumps, one way after the other: `pytestmark = pytest.mark.usefixtures("jumping")`."""
+    monkeypatch.setattr(ManualClock, "jumps", JUMPS[request.param])
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from parquill.limits import Gate, GateClosed, Need, Outcome, Reply, Scope, Ticke
 from parquill.limits.state import FIRST_SLOTS
 from tests.clock import ManualClock, settle
 
+pytestmark = pytest.mark.usefixtures("jumping")
+
 OK = Reply(Outcome.OK)
 NEED = Need(tokens=100, worst_pico=10, worst_tokens=200)
 
@@ -134,7 +136,7 @@ async def test_a_large_request_is_overtaken_for_two_seconds_then_it_blocks() -> 
 
 
 async def test_at_the_daily_limit_the_run_stops_and_says_when_it_resets() -> None:
-    gate = Gate(LimitSettings(requests_per_day=3), Budget(cap_pico=100), ManualClock(wall=WALL), day_used=2)
+    gate = Gate(LimitSettings(requests_per_day=3), Budget(cap_pico=100), ManualClock(wall=WALL, jumps=()), day_used=2)
     gate.settle(await send(gate), cost_pico=1, tokens=1, reply=OK)
     assert gate.statistics().day_used == 3
     with pytest.raises(GateClosed, match="2026-09-23 00:00 UTC") as closed:
@@ -144,7 +146,7 @@ async def test_at_the_daily_limit_the_run_stops_and_says_when_it_resets() -> Non
 
 
 async def test_told_to_wait_it_sleeps_until_the_utc_day_turns() -> None:
-    clock = ManualClock(wall=WALL + 86_400 - 100)
+    clock = ManualClock(wall=WALL + 86_400 - 100, jumps=())
     gate = Gate(LimitSettings(requests_per_day=1, wait=True), Budget(), clock)
     gate.settle(await send(gate), cost_pico=1, tokens=1, reply=OK)
     waiting = asyncio.create_task(send(gate))
@@ -158,7 +160,7 @@ async def test_told_to_wait_it_sleeps_until_the_utc_day_turns() -> None:
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_a_429_for_the_day_does_the_same_as_a_told_daily_limit(waits: bool) -> None:
-    clock = ManualClock(wall=WALL)
+    clock = ManualClock(wall=WALL, jumps=())
     gate = Gate(LimitSettings(wait=waits), Budget(), clock)
     ticket = await send(gate)
     reply = Reply(Outcome.THROTTLED, wait=7200.0, scope=Scope.DAILY)
@@ -175,7 +177,7 @@ async def test_a_429_for_the_day_does_the_same_as_a_told_daily_limit(waits: bool
 
 
 async def test_a_budget_for_each_day_waits_for_midnight_when_told_to() -> None:
-    clock = ManualClock(wall=WALL + 86_400 - 100)
+    clock = ManualClock(wall=WALL + 86_400 - 100, jumps=())
     gate = Gate(LimitSettings(wait=True), Budget(cap_pico=10, per="day"), clock)
     gate.settle(await send(gate), cost_pico=10, tokens=1, reply=OK)
     waiting = asyncio.create_task(send(gate))

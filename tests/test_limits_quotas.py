@@ -16,6 +16,8 @@ from parquill.limits import Gate, Need, Outcome, Quota, Reply, Told, read_quotas
 from parquill.limits.quotas import Belief
 from tests.clock import ManualClock, settle
 
+pytestmark = pytest.mark.usefixtures("jumping")
+
 NOW = 1_790_000_000.0
 NEED = Need(tokens=100, worst_pico=0, worst_tokens=0)
 

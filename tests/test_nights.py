@@ -97,3 +97,46 @@ def test_a_backfill_counts_both_ends() -> None:
 def test_a_range_that_is_none_is_refused_in_words(first: str, last: str | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         backfill(first, last)
+
+
+@pytest.mark.parametrize(
+    ("due", "until", "deadline"),
+    [
+        # 00:30 comes at 00:30 and at 01:30 UTC; the run was due between them.
+        ("2026-10-25T00:45", "00:30", "2026-10-25T01:30"),
+        ("2026-10-25T00:15", "00:30", "2026-10-25T00:30"),
+        ("2026-10-25T01:30", "00:30", "2026-10-26T01:30"),
+        ("2026-10-24T22:00", "00:30", "2026-10-25T00:30"),
+    ],
+)
+def test_in_an_hour_that_is_repeated_a_night_ends_the_next_time_that_its_hour_comes(
+    due: str, until: str, deadline: str
+) -> None:
+    nightly = NightlySettings(until=until, timezone="Atlantic/Azores")
+    assert deadline_of(nightly, at(due, dt.UTC)) == at(deadline, dt.UTC).timestamp()
+
+
+@settings(max_examples=200)
+@given(
+    due=st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC)),
+    minute=st.integers(0, 24 * 60 - 1),
+    name=st.sampled_from(["UTC", "Atlantic/Azores", "America/Havana", "America/St_Johns", "Australia/Lord_Howe"]),
+)
+def test_a_deadline_is_the_first_minute_at_which_the_zones_clocks_show_until(
+    due: dt.datetime, minute: int, name: str
+) -> None:
+    """Against the clocks themselves, read minute by minute; an hour that is left out shows nothing."""
+    until = f"{minute // 60:02d}:{minute % 60:02d}"
+    begin = int(due.timestamp() // 60) * 60 + 60
+    shown = next(
+        (
+            at
+            for at in range(begin, begin + 26 * 3600, 60)
+            if f"{dt.datetime.fromtimestamp(at, ZoneInfo(name)):%H:%M}" == until
+        ),
+        None,
+    )
+    deadline = deadline_of(NightlySettings(until=until, timezone=name), due)
+    assert deadline is not None
+    if shown is not None and shown - begin <= 23 * 3600:
+        assert deadline == shown

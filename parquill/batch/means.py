@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from parquill.budget import Budget
 from parquill.chat import PICO
 from parquill.clock import Clock
-from parquill.job import Job, zone
-from parquill.ledger import Ledger, Spend
+from parquill.days import UTC_DAY, day_at
+from parquill.job import Job
+from parquill.ledger import DatedSpend, Ledger
 from parquill.limits import Gate
+
+REMEMBERED = 40 * UTC_DAY
+"""Seconds; a clock that is set back by more finds days of which a run does not know what was spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +33,25 @@ class Means:
     async def budget(self, run: int) -> Budget:
         """The budget, with what this run or day has spent already."""
         settings = self.job.budget
-        spent = await (self.ledger.totals(run) if settings.per == "run" else self._spent_today(settings.timezone))
-        return Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
+        if settings.per == "run":
+            spent = await self.ledger.totals(run)
+            return Budget.from_settings(settings, spent_pico=spent.pico, spent_tokens=spent.tokens)
+        earlier = [(one.at, (one.spent.pico, one.spent.tokens)) for one in await self._spent()]
+        budget = Budget.from_settings(settings, earlier=earlier)
+        budget.turn_day(self.clock.wall())
+        return budget
 
     async def gate(self, run: int, *, crowded: bool, sharers: int) -> Gate:
         """The gate, with what this run and this day have used already."""
-        used, budget = await self.day_used(), await self.budget(run)
-        return Gate(self.job.limits, budget, self.clock, day_used=used, crowded=crowded, sharers=sharers)
+        earlier = [(one.at, one.spent.requests) for one in await self._spent()]
+        budget = await self.budget(run)
+        return Gate(self.job.limits, budget, self.clock, earlier=earlier, crowded=crowded, sharers=sharers)
 
     async def day_used(self) -> int:
-        """Requests of this UTC day."""
-        return (await self._spent_today("UTC")).requests
+        """Requests of this UTC day, and of later ones where the clock stood ahead."""
+        today = day_at(self.clock.wall(), dt.UTC).start
+        return sum(one.spent.requests for one in await self._spent() if one.at >= today)
 
-    async def _spent_today(self, timezone: str) -> Spend:
-        now = dt.datetime.fromtimestamp(self.clock.wall(), zone(timezone))
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return await self.ledger.spent_between(_micros(midnight.timestamp()), _micros(now.timestamp()) + 1)
-
-
-def _micros(seconds: float) -> int:
-    return int(seconds * 1_000_000)
+    async def _spent(self) -> list[DatedSpend]:
+        """What was booked for the last days and, where the clock stood ahead when it was sent, for days to come."""
+        return await self.ledger.spent_since(int((self.clock.wall() - REMEMBERED) * 1_000_000))

@@ -26,6 +26,7 @@ first out with retries first; when nothing is under way nothing is held.
 from parquill.limits.gate import Gate
 from parquill.limits.quotas import Quota, Told, read_quotas
 from parquill.limits.resets import Wait, wait_seconds
+from parquill.limits.state import LOOK_AGAIN
 from parquill.limits.values import (
     Binding,
     GateClosed,
@@ -38,6 +39,7 @@ from parquill.limits.values import (
 )
 
 __all__ = [
+    "LOOK_AGAIN",
     "Binding",
     "Gate",
     "GateClosed",

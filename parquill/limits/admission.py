@@ -12,7 +12,7 @@ from collections import deque
 
 from parquill.errors import Stop
 from parquill.limits.events import Decisions
-from parquill.limits.state import LOOK_AGAIN, Line, State, day_opens_at, day_used_up
+from parquill.limits.state import LOOK_AGAIN, Line, State, count_on_day, day_opens_at, day_used_up
 from parquill.limits.values import ADMITTED, GONE, NEW, RESERVED, SETTLED, Binding, Ticket
 
 OVERTAKEN_FOR = 2.0
@@ -60,6 +60,10 @@ def pump_line(state: State, now: float, decisions: Decisions) -> None:
             if binding is Binding.DAY and not state.waits:
                 close(state, Stop.DAILY_LIMIT, day_used_up(state), decisions)
                 return
+            if binding is Binding.BUDGET and not state.waits and not state.in_flight:
+                need = ticket.need
+                close(state, Stop.BUDGET, state.budget.refusal(need.worst_pico, need.worst_tokens), decisions)
+                return
             bind(state, now, binding)
             small = _overtaker(state, now, queue) if binding is Binding.TOKENS else None
             if small is None:
@@ -103,10 +107,13 @@ def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] |
         until = state.breaker.opens_at(now)
         if until > now:
             return until, Binding.BREAKER
-    if state.day_limit is not None or state.day_shut_until is not None:
+    if state.day_limit is not None or state.day_shut is not None:
         until = day_opens_at(state, now)
         if until > now:
             return min(until, now + LOOK_AGAIN), Binding.DAY
+    if state.budget.daily and state.budget.is_over:
+        # It was reserved on another day, before the clock was set back to one that has no money left.
+        return min(state.next_midnight - state.wall_offset, now + LOOK_AGAIN), Binding.BUDGET
     until = state.requests.ready_at(now, 1)
     if until > now:
         return until, Binding.REQUESTS
@@ -134,9 +141,9 @@ def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
 def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late: bool) -> None:
     state.in_flight += 1
     state.sent += 1
-    state.day_used += 1
+    count_on_day(state, state.utc.start, 1)
     ticket.phase = ADMITTED
-    ticket.sent_at = now
+    ticket.sent_at, ticket.day, ticket.budget_day = now, state.utc.start, state.budget.day
     ticket.request_bin = state.requests.take(now, 1, late=late)
     if state.tokens is not None:
         ticket.token_bin = state.tokens.take(now, ticket.need.tokens, late=late)
@@ -154,7 +161,7 @@ def give_up(state: State, ticket: Ticket) -> None:
     if ticket.phase is ADMITTED:
         state.in_flight -= 1
         state.sent -= 1
-        state.day_used = max(0, state.day_used - 1)
+        count_on_day(state, ticket.day, -1)
         state.throttle.unsent(ticket.sent_at)
         state.breaker.unsent(ticket.probe)
         if ticket.request_bin is not None:

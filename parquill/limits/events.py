@@ -52,9 +52,7 @@ class Close:
 
 @dataclass(slots=True)
 class Tick:
-    """Time has passed; `wall_offset` is unix time less `now`."""
-
-    wall_offset: float
+    """Time has passed."""
 
 
 Event = Reserve | Admit | Settle | Release | Close | Tick

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
 
 from parquill.budget import Budget
 from parquill.clock import Clock, Timer
@@ -28,16 +29,26 @@ class Gate:
         clock: Clock,
         *,
         day_used: int = 0,
+        earlier: Iterable[tuple[float, int]] = (),
         crowded: bool = False,
         sharers: int = 1,
     ) -> None:
         """Open; `day_used` is how many requests this UTC day has seen already.
 
+        `earlier`: requests of other days or this, with the time (unix seconds) at which they were sent.
         `crowded`: others may just have used the rates to the full, so they are free again in a minute.
         `sharers`: so many gates keep, together, the limits that the endpoint tells.
         """
         self._clock = clock
-        self._state = new_state(limits, budget, clock.monotonic(), clock.wall(), day_used=day_used, sharers=sharers)
+        self._state = new_state(
+            limits,
+            budget,
+            clock.monotonic(),
+            clock.wall(),
+            day_used=day_used,
+            earlier=earlier,
+            sharers=sharers,
+        )
         if crowded:
             crowd(self._state, clock.monotonic())
         self._tokens_per_minute = limits.tokens_per_minute
@@ -98,7 +109,7 @@ class Gate:
     @property
     def shut(self) -> bool:
         """Whether a refusal has shut the gate for a while, for all."""
-        return self._state.throttle.pause.until is not None or self._state.day_shut_until is not None
+        return self._state.throttle.pause.until is not None or self._state.day_shut is not None
 
     @property
     def closed(self) -> GateClosed | None:
@@ -139,8 +150,9 @@ class Gate:
         )
 
     def _apply(self, event: Event) -> None:
+        # The wall time is read at each decision: a machine that slept, or whose clock was set, gives no other sign.
         now = self._clock.monotonic()
-        self._state, decisions = step(self._state, now, event)
+        self._state, decisions = step(self._state, now, self._clock.wall(), event)
         for ticket in decisions.decided:
             if ticket.waiter is not None and not ticket.waiter.done():
                 ticket.waiter.set_result(None)
@@ -175,4 +187,4 @@ class Gate:
     def _on_timer(self) -> None:
         self._timer = None
         self._wake_at = math.inf
-        self._apply(Tick(self._clock.wall() - self._clock.monotonic()))
+        self._apply(Tick())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from parquill.budget import Budget
+from parquill.days import Day, DaySums, day_at
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits.breaker import Breaker, RetryAllowance
@@ -24,7 +26,6 @@ MOST_SLOTS = 1024
 and all that leave at once may be too many: gateways derive single figures from a limit of tokens."""
 PACED_SLOTS = 512
 """In flight at the start where a rate is told: its pace fills no more of them than it needs."""
-DAY = 86_400.0
 LOOK_AGAIN = 60.0
 """Longest sleep: a suspended machine's monotonic clock may stand still while days pass."""
 
@@ -63,6 +64,17 @@ class Line:
         return line[0] if line else None
 
 
+@dataclass(frozen=True, slots=True)
+class DayShut:
+    """The endpoint's own daily limit is used up until `wall` (unix seconds), or for so long that it is `now`.
+
+    Whichever comes first: a machine that sleeps stops the one, a clock that is set back the other.
+    """
+
+    wall: float
+    now: float
+
+
 @dataclass(slots=True)
 class State:
     """All the gate knows. Made by `new_state`, changed by `step` only."""
@@ -75,8 +87,12 @@ class State:
     allowance: RetryAllowance
     day_limit: int | None
     day_used: int
-    day_ends: float
+    """Requests that count on the present UTC day."""
+    requests_by_day: DaySums
+    utc: Day
+    days_begin: float
     next_midnight: float
+    """Between these two (unix seconds) neither the UTC day of requests nor the budget's day turns."""
     waits: bool
     wall_offset: float
     told_requests: Belief | None
@@ -86,14 +102,21 @@ class State:
     line: Line = field(default_factory=Line)
     in_flight: int = 0
     sent: int = 0
-    day_shut_until: float | None = None
+    day_shut: DayShut | None = None
     closed: tuple[Stop, str] | None = None
     binding: Binding | None = None
     binding_since: float = 0.0
 
 
 def new_state(
-    limits: LimitSettings, budget: Budget, now: float, wall: float, *, day_used: int = 0, sharers: int = 1
+    limits: LimitSettings,
+    budget: Budget,
+    now: float,
+    wall: float,
+    *,
+    day_used: int = 0,
+    earlier: Iterable[tuple[float, int]] = (),
+    sharers: int = 1,
 ) -> State:
     """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds."""
     rate = float(limits.requests_per_minute or math.inf)
@@ -110,8 +133,10 @@ def new_state(
         breaker=Breaker(),
         allowance=RetryAllowance(),
         day_limit=limits.requests_per_day,
-        day_used=day_used,
-        day_ends=utc_midnight_after(wall),
+        day_used=0,
+        requests_by_day=DaySums(dt.UTC, 1, ((at, (count,)) for at, count in earlier)),
+        utc=day_at(wall, dt.UTC),
+        days_begin=0.0,
         next_midnight=0.0,
         waits=limits.wait,
         wall_offset=wall - now,
@@ -120,6 +145,7 @@ def new_state(
         sharers=sharers,
     )
     turn_days(state, wall)
+    count_on_day(state, state.utc.start, day_used)
     return state
 
 
@@ -147,35 +173,48 @@ def hear(state: State, now: float, told: Told, tokens: int, *, answered: bool = 
         state.tokens.limit = belief.limit
 
 
-def utc_midnight_after(wall: float) -> float:
-    """Return when the UTC day of `wall` ends, in unix seconds."""
-    return (wall // DAY + 1) * DAY
-
-
 def turn_days(state: State, wall: float) -> None:
-    """Start the UTC day of requests and the local day of the budget anew, whichever has turned."""
-    if wall >= state.day_ends:
-        state.day_used = 0
-        state.day_ends = utc_midnight_after(wall)
-    budget_day_ends = state.budget.turn_day(wall)
-    state.next_midnight = state.day_ends if budget_day_ends is None else min(state.day_ends, budget_day_ends)
+    """Make the UTC day of requests and the budget's day those of `wall`, whichever way the clock went."""
+    days = state.requests_by_day
+    (state.day_used,) = days.turn(wall)
+    assert days.day is not None
+    state.utc = days.day
+    ends = state.budget.turn_day(wall)
+    begins = state.budget.day
+    state.next_midnight = state.utc.end if ends is None else min(state.utc.end, ends)
+    state.days_begin = state.utc.start if begins is None else max(state.utc.start, begins)
+
+
+def count_on_day(state: State, start: float, requests: int) -> None:
+    """Count requests on the UTC day that begins at `start`, and on the present one if that is earlier."""
+    state.requests_by_day.add(start, requests)
+    if start >= state.utc.start:
+        state.day_used += requests
+
+
+def shut_day(state: State, until: float) -> None:
+    """Send nothing before `until` (unix seconds)."""
+    known = state.day_shut
+    if known is None or until > known.wall:
+        state.day_shut = DayShut(until, until - state.wall_offset)
 
 
 def day_opens_at(state: State, now: float) -> float:
-    if state.day_shut_until is not None:
-        if now + state.wall_offset < state.day_shut_until:
-            return state.day_shut_until - state.wall_offset
-        state.day_shut_until = None
+    if state.day_shut is not None:
+        opens = min(state.day_shut.now, state.day_shut.wall - state.wall_offset)
+        if now < opens:
+            return opens
+        state.day_shut = None
     if state.day_limit is not None and state.day_used >= state.day_limit:
-        return state.day_ends - state.wall_offset
+        return state.utc.end - state.wall_offset
     return now
 
 
 def day_used_up(state: State) -> str:
-    if state.day_shut_until is not None:
-        return f"the endpoint's daily limit is used up; {comes_back(state.day_shut_until)}"
+    if state.day_shut is not None:
+        return f"the endpoint's daily limit is used up; {comes_back(state.day_shut.wall)}"
     used_up = f"limits.requests_per_day: all {state.day_limit} requests of the UTC day are sent"
-    return f"{used_up}; {comes_back(state.day_ends)}"
+    return f"{used_up}; {comes_back(state.utc.end)}"
 
 
 def comes_back(wall: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from parquill.errors import Stop
 from parquill.limits.admission import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
 from parquill.limits.events import Admit, Close, Decisions, Event, Release, Reserve, Settle, Tick
-from parquill.limits.state import State, comes_back, hear, turn_days, utc_midnight_after
+from parquill.limits.state import State, comes_back, hear, shut_day, turn_days
 from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
 
 OK, THROTTLED = Outcome.OK, Outcome.THROTTLED
@@ -20,10 +20,14 @@ FAULTS = frozenset({Outcome.SERVER_FAULT, Outcome.TIMEOUT, Outcome.CONNECTION})
 IN_FLIGHT, TOKENS = Binding.IN_FLIGHT, Binding.TOKENS
 
 
-def step(state: State, now: float, event: Event) -> tuple[State, Decisions]:
-    """Let `event` happen at `now` (monotonic seconds, never less than before)."""
-    if now + state.wall_offset >= state.next_midnight:
-        turn_days(state, now + state.wall_offset)
+def step(state: State, now: float, wall: float, event: Event) -> tuple[State, Decisions]:
+    """Let `event` happen at `now` (monotonic seconds, never less than before).
+
+    `wall` is in unix seconds, and may be anything: machines sleep, and their clocks are set.
+    """
+    state.wall_offset = wall - now
+    if not state.days_begin <= wall < state.next_midnight:
+        turn_days(state, wall)
     decisions = Decisions()
     _TURNS[type(event)](state, now, event, decisions)
     return state, decisions
@@ -65,7 +69,9 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
         raise RuntimeError("a ticket is settled once, and only after it was admitted")
     need = ticket.need
     used = need.worst_tokens if event.tokens is None else event.tokens
-    state.budget.settle(need.worst_pico, need.worst_tokens, cost_pico=event.cost_pico, used_tokens=used)
+    state.budget.settle(
+        need.worst_pico, need.worst_tokens, cost_pico=event.cost_pico, used_tokens=used, sent_on=ticket.budget_day
+    )
     ticket.phase = SETTLED
     if state.tokens is not None and ticket.token_bin is not None:
         # Only an answer says what its kind of request takes; what was refused keeps its estimate.
@@ -95,8 +101,8 @@ def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions
         return
     state.throttle.throttled += 1
     wall = now + state.wall_offset
-    until = utc_midnight_after(wall) if reply.wait is None else wall + reply.wait
-    state.day_shut_until = max(until, state.day_shut_until or 0.0)
+    until = state.utc.end if reply.wait is None else wall + reply.wait
+    shut_day(state, until)
     if not state.waits and not state.closed:
         close(state, Stop.DAILY_LIMIT, f"the endpoint's daily limit is used up; {comes_back(until)}", decisions)
 
@@ -114,7 +120,6 @@ def _close_event(state: State, now: float, event: Close, decisions: Decisions) -
 
 
 def _tick(state: State, now: float, event: Tick, decisions: Decisions) -> None:
-    state.wall_offset = event.wall_offset
     _pump(state, now, decisions)
 
 

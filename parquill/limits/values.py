@@ -94,6 +94,8 @@ class Ticket:
 
     __slots__ = (
         "blocked_since",
+        "budget_day",
+        "day",
         "need",
         "phase",
         "probe",
@@ -111,6 +113,8 @@ class Ticket:
         self.phase = NEW
         self.waiting = False
         self.sent_at = 0.0
+        self.day = 0.0
+        self.budget_day: float | None = None
         self.probe = 0
         self.blocked_since: float | None = None
         self.request_bin: Bin | None = None

@@ -16,7 +16,7 @@ from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.limits import Gate, GateClosed, Need, Outcome, Reply
 from parquill.portions.shares import Free, Share, share_out
-from tests.clock import ManualClock
+from tests.clock import JUMPS, ManualClock
 from tests.portions.windows import most_in_a_minute
 
 WORST, WORST_TOKENS, MOST_TOKENS = 400, 60, 40
@@ -61,8 +61,8 @@ class Endpoint:
 class Company:
     """A run's workers, and what those that died have left in the books."""
 
-    def __init__(self, whole: Free, count: int, seed: int) -> None:
-        self.clock, self.rng, self.whole = ManualClock(), random.Random(seed), whole
+    def __init__(self, whole: Free, count: int, seed: int, *, jumps: tuple[float, ...]) -> None:
+        self.clock, self.rng, self.whole = ManualClock(jumps=jumps), random.Random(seed), whole
         self.endpoint = Endpoint(self.clock, self.rng)
         self.shares = share_out(whole, count)
         self.workers = [self._begin(share, Budget.from_settings(share.budget)) for share in self.shares]
@@ -135,7 +135,7 @@ async def test_sums_hold_at_every_instant_whoever_dies_and_what_is_left_is_used(
         pico=80_000 if scarce == "budget" else 10**9,
         tokens=9_000 if scarce == "tokens" else 10**9,
     )
-    company = Company(whole, count, seed=count)
+    company = Company(whole, count, seed=count, jumps=() if scarce == "day" else JUMPS["days astray"])
     for turn in range(440):
         await company.clock.advance(STEP)
         company.check()

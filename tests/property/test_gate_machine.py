@@ -83,6 +83,10 @@ class Gates(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.run(self.clock.advance(seconds))
 
+    @rule(seconds=st.sampled_from([-90_000.0, -3600.0, -0.3, 0.3, 3600.0, 90_000.0]))
+    def jump(self, seconds: float) -> None:
+        self.clock.suspend(seconds)
+
     @rule()
     def close(self) -> None:
         async def close() -> None:

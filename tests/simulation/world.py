@@ -115,7 +115,7 @@ class World:
         self._step(Admit(ticket))
 
     def _step(self, event: Event) -> None:
-        self.state, decisions = step(self.state, self.now, event)
+        self.state, decisions = step(self.state, self.now, WALL + self.now, event)
         for ticket in decisions.decided:
             if ticket.admitted:
                 self._leave(ticket)
@@ -129,7 +129,7 @@ class World:
     def _tick(self, due: float) -> None:
         if due == self._tick_at:
             self._tick_at = math.inf
-        self._step(Tick(WALL))
+        self._step(Tick())
 
     def _leave(self, ticket: Ticket) -> None:
         self.log.waits.append(self.now - self._asked.pop(ticket))
