@@ -18,6 +18,10 @@ T = TypeVar("T")
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 """Seconds that the first wait, and any wait, may take at most."""
+SHORTEST_ATTEMPT = 1.0
+"""Seconds that an attempt needs where nothing is known of how long they take; of a short deadline a tenth will do."""
+LONGER = 1.25
+"""By this factor an attempt may take longer than others did."""
 THROTTLES_PER_ATTEMPT = 10
 """A 429 is no fault of the row: it may be told to wait this many times for each attempt it has."""
 
@@ -28,6 +32,13 @@ class RetryPolicy:
 
     max_attempts: int
     deadline_seconds: float
+
+    def is_enough(self, left: float, taken: float) -> bool:
+        """Whether an attempt can come to its end in the `left` seconds, where others took `taken` seconds.
+
+        One that is cut off is booked at its worst case, for nothing.
+        """
+        return left >= max(min(SHORTEST_ATTEMPT, self.deadline_seconds / 10), LONGER * taken)
 
 
 async def again(
@@ -42,8 +53,9 @@ async def again(
 ) -> T:
     """Repeat `attempt` while its result `wants` it and the row `may`; return the last result.
 
-    `last` is what the first attempt gave. `rest` says of a result that was throttled how many
-    seconds the row waits, most often 0: the gate itself decides when it lets the row through.
+    Whether the row `may` is asked before each wait, and after it: a wait may take what time the
+    row had. `last` is what the first attempt gave. `rest` says of a result that was throttled how
+    many seconds the row waits, most often 0: the gate itself decides when it lets the row through.
     None, for others, is this room's own wait.
     """
     import tenacity  # noqa: PLC0415 - a run starts, and most often ends, without it
@@ -60,7 +72,8 @@ async def again(
 
     async def next_attempt() -> T:
         nonlocal last
-        last = await attempt()
+        if may():
+            last = await attempt()
         return last
 
     if not (wants(last) and may()):

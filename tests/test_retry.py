@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from parquill.retry import FIRST_WAIT, LONGEST_WAIT, again
+from parquill.retry import FIRST_WAIT, LONGEST_WAIT, RetryPolicy, again
 from tests.clock import ManualClock, settle
+
+pytestmark = pytest.mark.usefixtures("jumping")
 
 BAD, SLOW, RESTING, GOOD = "bad", "slow", "resting", "good"
 
@@ -143,3 +145,20 @@ async def test_a_row_that_is_cancelled_while_it_waits_makes_no_further_attempt()
         await task
     await clock.advance(60)
     assert row.results == [GOOD]
+
+
+async def test_whether_there_is_time_is_asked_after_the_wait_as_well() -> None:
+    """A row with a little time left drew a long wait, and was sent when it was over: cut off at once, and paid."""
+    clock = ManualClock()
+    row = Row(clock, BAD, BAD, GOOD)
+    row.may = lambda: clock.monotonic() < FIRST_WAIT + 0.1
+    assert await finished(row, clock) == BAD
+    assert row.times == [0.0, FIRST_WAIT]
+
+
+@pytest.mark.parametrize(
+    ("left", "taken", "enough"),
+    [(0.3, 0.6, False), (0.7, 0.6, False), (0.8, 0.6, True), (0.15, 0.0, False), (0.2, 0.0, True), (-1.0, 0.0, False)],
+)
+def test_an_attempt_that_cannot_end_is_none(left: float, taken: float, enough: bool) -> None:
+    assert RetryPolicy(6, deadline_seconds=2.0).is_enough(left, taken) is enough

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from parquill.batch.account import Account
 from parquill.batch.evidence import AttemptEvidence, EvidenceFile
+from parquill.batch.gate_reply import reply_of
 from parquill.batch.refusals import Refusal, Refusals, Row
 from parquill.booking import Booking, Request, book
 from parquill.chat import ImageFigures
@@ -21,7 +22,7 @@ from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.ledger import Durable, Ledger
-from parquill.limits import Gate, Need, Outcome, Reply, Scope, Ticket, read_quotas, wait_seconds
+from parquill.limits import Gate, Need, Ticket
 from parquill.prices import Price
 from parquill.replies import Exchange, Verdict, classify
 from parquill.results import CostSource, ItemResult, Status
@@ -29,6 +30,8 @@ from parquill.retry import THROTTLES_PER_ATTEMPT, RetryPolicy, again
 
 LONGEST_ATTEMPT = 120.0
 """Seconds one attempt may take, of a row that has longer."""
+SHARE = 0.05
+"""Weight of one answer in how long they take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Asked:
     """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
 
     __slots__ = (
-        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "limited", "place", "refusal", "rest",
-        "sent_at", "throttles", "tries", "unsettled",
+        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "limited", "place", "refusal",
+        "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
     )  # fmt: skip
 
     def __init__(self, place: Place, account: Account) -> None:
@@ -74,6 +77,8 @@ class Asked:
         self.last_latency_ms: int | None = None
         self.sent_at = 0.0
         """When its latest request left, on the clock's monotonic time."""
+        self.reply_seconds = 0.0
+        """How long the last reply took that came whole."""
         self.unsettled: tuple[int, Booking] | None = None
         """An attempt whose outcome goes to the ledger together with the row's."""
 
@@ -111,13 +116,18 @@ class Attempts:
         self._rng = rng
         self._resting: set[asyncio.Future[None]] = set()
         self._evidence = evidence
+        self._answer_seconds = 0.0
+        """How long an answer takes, of late."""
 
     async def ask(self, asked: Asked, body: bytes, need: Need, *, images: int) -> Verdict:
         """Send a body until there is an answer, a final fault, or no attempt left.
 
         A verdict with a completion leaves the attempt unsettled: its outcome is written with the
-        row's. Raises `GateClosed` when the run takes no more requests.
+        row's. Nothing is sent for a row that was asked before and has no time left. Raises `GateClosed` when the run
+        takes no more requests.
         """
+        if not self.has_time(asked):
+            return _NO_TIME
 
         async def attempt() -> Verdict:
             return await self._attempt(asked, body, need, images)
@@ -189,8 +199,13 @@ class Attempts:
         return (
             asked.tries - asked.throttles < policy.max_attempts
             and asked.throttles <= policy.max_attempts * THROTTLES_PER_ATTEMPT
-            and self._left(asked) > 0
+            and self.has_time(asked)
         )
+
+    def has_time(self, asked: Asked) -> bool:
+        """Whether one more attempt of this row can come to its end; the first always may try."""
+        taken = max(asked.reply_seconds, self._answer_seconds)
+        return asked.first_sent is None or self._policy.is_enough(self._left(asked), taken)
 
     def _left(self, asked: Asked) -> float:
         """Seconds the row has left; waiting at the gate does not count."""
@@ -220,7 +235,8 @@ class Attempts:
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
             asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
-            reply = _reply_of(verdict, exchange, self._clock.wall())
+            self._time_reply(asked, exchange, verdict)
+            reply = reply_of(verdict, exchange, self._clock.wall())
             self._gate.settle(ticket, cost_pico=booking.cost_pico or 0, tokens=booking.tokens, reply=reply)
             if self._evidence is not None:
                 self._evidence.add(self._evidence_of(asked, verdict, booking))
@@ -232,6 +248,13 @@ class Attempts:
             asked.rest = 0.0 if self._gate.shut else reply.wait or 0.0
             asked.gate_seconds += asked.rest
         return verdict
+
+    def _time_reply(self, asked: Asked, exchange: Exchange | None, verdict: Verdict) -> None:
+        if exchange is None or exchange.broken is not None:
+            return
+        seconds = asked.reply_seconds = exchange.latency_ms / 1000
+        if verdict.completion is not None:
+            self._answer_seconds += (seconds - self._answer_seconds) * (SHARE if self._answer_seconds else 1.0)
 
     def _evidence_of(self, asked: Asked, verdict: Verdict, booking: Booking) -> AttemptEvidence:
         completion, fingerprint = verdict.completion or verdict.unused, asked.place.fingerprint
@@ -250,8 +273,11 @@ class Attempts:
             prompt_tokens=booking.prompt_tokens,
             completion_tokens=booking.completion_tokens,
             latency_ms=asked.last_latency_ms,
-            ended_at=int(self._clock.wall() * 1_000_000),
+            ended_at=self._now_us(),
         )
+
+    def _now_us(self) -> int:
+        return int(self._clock.wall() * 1_000_000)
 
     async def _through_the_gate(self, asked: Asked, need: Need) -> tuple[Ticket, int]:
         """Reserve the money, make the intent durable, and pass; return when it is time to send."""
@@ -267,10 +293,13 @@ class Attempts:
                 fingerprint=asked.place.fingerprint or b"",
                 worst_pico=need.worst_pico,
                 worst_tokens=need.worst_tokens,
-                sent_at=int(self._clock.wall() * 1_000_000),
+                sent_at=self._now_us(),
             )
             await durable
             await self._gate.admit(ticket)
+            # What waited at the gate is sent only now, perhaps on another day: that date has to be durable as well.
+            if (redated := self._ledger.redate(attempt, self._now_us())) is not None:
+                await redated
         except BaseException:
             self._gate.release(ticket)
             if attempt is not None:
@@ -302,32 +331,7 @@ _CUT_OFF = classify(
 )
 
 
-_OUTCOMES = {
-    ErrorKind.TIMEOUT: Outcome.TIMEOUT,
-    ErrorKind.CONNECTION: Outcome.CONNECTION,
-    ErrorKind.SERVER_ERROR: Outcome.SERVER_FAULT,
-}
-
-
-def _reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Reply:
-    """Tell the gate what came back, and how long the endpoint asked to wait."""
-    told = None if exchange is None else read_quotas(exchange.headers, now_wall)
-    if verdict.completion is not None:
-        return _OK if told is None else Reply(Outcome.OK, told=told)
-    wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange is not None else None
-    if verdict.daily:
-        return Reply(Outcome.THROTTLED, wait.full if wait else None, Scope.DAILY)
-    seconds = wait.seconds if wait else None
-    if verdict.throttled:
-        return Reply(Outcome.THROTTLED, seconds, _scope(verdict), told)
-    kind = verdict.kind
-    return Reply(_OUTCOMES.get(kind, Outcome.OTHER) if kind else Outcome.OTHER, seconds)
-
-
-def _scope(verdict: Verdict) -> Scope:
-    if verdict.in_flight_money:
-        return Scope.IN_FLIGHT_MONEY
-    return Scope.CONCURRENCY if verdict.at_once else Scope.UNCLEAR
-
-
-_OK = Reply(Outcome.OK)
+_NO_TIME = Verdict(
+    kind=ErrorKind.TIMEOUT,
+    message="no time is left for another request of this row (retry.deadline_seconds)",
+)

@@ -159,7 +159,7 @@ class Conversations:
         unheeded = answer.fault == "invalid" and not self._rungs.settled
         if unheeded and self._rungs.step_down(talk.rung, "it was not heeded"):
             talk.first = None
-        elif not self._ask_otherwise(talk, answer):
+        elif not self._rooms.attempts.has_time(asked) or not self._ask_otherwise(talk, answer):
             message = "; ".join(answer.errors) or "the answer was cut at max_tokens"
             return self.failed(asked, kind, message, completion=completion, answer=answer, estimated=talk.estimated)
         self._rooms.attempts.settle(asked, error_kind=kind)

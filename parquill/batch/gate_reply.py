@@ -1,0 +1,35 @@
+"""What a reply tells the gate: how it went, how long the endpoint asked to wait, which limits it named."""
+
+from __future__ import annotations
+
+from parquill.errors import ErrorKind
+from parquill.limits import Outcome, Reply, Scope, read_quotas, wait_seconds
+from parquill.replies import Exchange, Verdict
+
+_OK = Reply(Outcome.OK)
+_OUTCOMES = {
+    ErrorKind.TIMEOUT: Outcome.TIMEOUT,
+    ErrorKind.CONNECTION: Outcome.CONNECTION,
+    ErrorKind.SERVER_ERROR: Outcome.SERVER_FAULT,
+}
+
+
+def reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Reply:
+    """Tell the gate what came back, and how long the endpoint asked to wait."""
+    told = None if exchange is None else read_quotas(exchange.headers, now_wall)
+    if verdict.completion is not None:
+        return _OK if told is None else Reply(Outcome.OK, told=told)
+    wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange is not None else None
+    if verdict.daily:
+        return Reply(Outcome.THROTTLED, wait.full if wait else None, Scope.DAILY)
+    seconds = wait.seconds if wait else None
+    if verdict.throttled:
+        return Reply(Outcome.THROTTLED, seconds, _scope(verdict), told)
+    kind = verdict.kind
+    return Reply(_OUTCOMES.get(kind, Outcome.OTHER) if kind else Outcome.OTHER, seconds)
+
+
+def _scope(verdict: Verdict) -> Scope:
+    if verdict.in_flight_money:
+        return Scope.IN_FLIGHT_MONEY
+    return Scope.CONCURRENCY if verdict.at_once else Scope.UNCLEAR
