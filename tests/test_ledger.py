@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parquill.errors import OutputError, StorageFaultError
-from parquill.ledger import GROUP_OPERATIONS, GROUP_SECONDS, AttemptRecord, Durable, Ledger, Spend, schema
+from parquill.ledger import GROUP_OPERATIONS, GROUP_SECONDS, QUARTER_US, AttemptRecord, Durable, Ledger, Spend, schema
 from parquill.ledger.writer import Writer
 from tests.clock import ManualClock
 
@@ -237,8 +237,27 @@ async def test_spend_is_found_by_any_time_zones_day(ledger: Ledger) -> None:
             run=1, slice_id=1, row=cost, number=1, fingerprint=PRINT, worst_pico=0, worst_tokens=0, sent_at=at
         )
         settle(ledger, attempt, cost)
-    assert (await ledger.spent_between(midnight, midnight + quarter)).pico == 320
-    assert (await ledger.spent_between(midnight, midnight + 96 * quarter)).requests == 3
+    found = await ledger.spent_since(midnight)
+    assert [(one.at * 1_000_000 - midnight, one.spent.pico, one.spent.requests) for one in found] == [
+        (0, 320, 2),
+        (quarter, 4000, 1),
+    ]
+
+
+async def test_a_request_that_waited_is_booked_in_the_quarter_hour_in_which_it_was_sent(ledger: Ledger) -> None:
+    """Also where its process dies before it ends."""
+    attempt, durable = intend(ledger)
+    lost, _ = intend(ledger, row=1, worst=900)
+    await durable
+    assert ledger.redate(attempt, NOON) is None
+    for one in (attempt, lost):
+        redated = ledger.redate(one, NOON + 3 * QUARTER_US)
+        assert redated is not None
+        await redated
+    await settle(ledger, attempt, 20)
+    await ledger.recover({})
+    (found,) = await ledger.spent_since(0)
+    assert (found.quarter, found.spent.pico) == ((NOON + 3 * QUARTER_US) // QUARTER_US, 920)
 
 
 async def test_calls_see_all_that_was_handed_over_before(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parquill.ledger import ArchiveEntry, CarriedRow, Ledger, Recovery, SliceRecord
+from parquill.ledger import ArchiveEntry, CarriedRow, DatedSpend, Ledger, Recovery, SliceRecord, Spend
 
 PART = "a.000000.parquet"
 NOON = 1_790_000_000_000_000
@@ -275,12 +275,12 @@ async def test_failed_rows_are_not_found_in_the_archive(room: Room) -> None:
 
 async def test_new_books_open_with_what_standing_parts_cost(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path / "ledger.sqlite", job="job")
-    await ledger.open_books(12)
+    await ledger.open_books([DatedSpend(1_900_000, Spend(0, 12, 0, 0, 0, 0, 0))])
     books = await ledger.books({PART: ("part 1", 12)})
     assert (books.runs_pico, books.balanced) == (12, True)
     assert await ledger.current_run() is None
     with pytest.raises(ValueError, match="open already"):
-        await ledger.open_books(12)
+        await ledger.open_books([DatedSpend(1_900_000, Spend(0, 12, 0, 0, 0, 0, 0))])
     ledger.close()
 
 

@@ -60,9 +60,10 @@ async def close_portion(order: Order, post: Post, *, crowded: bool, **how: Any) 
 def _report(order: Order, post: Post, summary: RunSummary) -> None:
     with Glance.at(order.workspace.ledger) as glance:
         assert glance is not None
-        spent, evidence, stop = glance.totals(), tuple(glance.evidence()), summary.stopped_by
+        spent, by_quarter, evidence = glance.totals(), tuple(glance.spent()), tuple(glance.evidence())
+    stop = summary.stopped_by
     why = None if stop is None else (stop, summary.stop_message or "")
-    post.close(PortionReport(spent, why, Lessons.kept(order.workspace), evidence))
+    post.close(PortionReport(spent, why, Lessons.kept(order.workspace), evidence, by_quarter))
 
 
 def _on_a_lead(post: Post, clock: Clock, parent: int | None) -> Attach:

@@ -25,14 +25,14 @@ from parquill.batch.ask import close_portion
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.order import Order, Spread, Spreading, Stopped
 from parquill.batch.plan import RunPlan, held_in
+from parquill.batch.portion_spend import divide, of_rows, quarter_of, spent_by
 from parquill.batch.post import LEASE, PortionReport, Post
 from parquill.clock import Clock
 from parquill.errors import OutputError
-from parquill.job import BudgetSettings, LimitSettings, Secret
-from parquill.ledger import Ledger, Spend, TakenPart, TakenRow
+from parquill.job import Secret
+from parquill.ledger import Ledger, TakenPart, TakenRow
 from parquill.results import ItemResult, Status, read_part, read_part_info, results_in
 from parquill.storage import Storage, is_remote
-from parquill.summary import PICO
 from parquill.workspace import Workspace
 
 ROUNDS = 2
@@ -109,15 +109,18 @@ class Portions:
             report = await asyncio.to_thread(post.report)
         if report is not None:
             self.learned.append(report.learned)
-        spent = await asyncio.to_thread(_spent, order, post, report)
+        now = self._clock.wall()
+        left = await asyncio.to_thread(spent_by, order, post, report, now)
         realm = EMULATOR if order.emulated else ""
-        for entry in await asyncio.to_thread(output.files):
-            if not entry.name.endswith(".parquet"):
+        # In one order whenever this is done again: so each part is dated as it was the first time.
+        for name in sorted(entry.name for entry in await asyncio.to_thread(output.files)):
+            if not name.endswith(".parquet"):
                 continue
-            part = await asyncio.to_thread(_read, output, entry.name, realm)
+            digest, rows = await asyncio.to_thread(_read, output, name)
+            spent, left = divide(left, of_rows(rows), quarter_of(now))
+            part = TakenPart(name, f"{digest}{realm}", rows, spent)
             await self._ledger.take_part(order.id, run=order.run, realm=realm, part=part)
-            spent = _less(spent, part)
-        await self._ledger.close_portion(order.id, run=order.run, rest=spent)
+        await self._ledger.close_portion(order.id, run=order.run, rest=left)
         return report
 
     async def _close(self, order: Order, post: Post) -> None:
@@ -130,7 +133,7 @@ class Portions:
     def _refuse_working(self, post: Post) -> None:
         """Wait for a portion on another machine that has told of itself within a minute."""
         shown = post.shown()
-        if shown is not None and self._clock.wall() - shown.at < LEASE:
+        if shown is not None and abs(self._clock.wall() - shown.at) < LEASE:
             raise OutputError(
                 f"{self._label}: another machine is still asking rows of the run before; without it, it stops within "
                 f"{LEASE:.0f} seconds. Start this command again then"
@@ -161,23 +164,11 @@ def _standing_in(folder: str) -> contextlib.AbstractContextManager[None]:
     return contextlib.chdir(folder) if Path(folder).is_dir() else contextlib.nullcontext()
 
 
-def _spent(order: Order, post: Post, report: PortionReport | None) -> Spend:
-    """What a portion booked; its whole share where only its machine knows."""
-    if report is not None:
-        return report.spent
-    if not is_remote(order.output) or not post.begun:
-        return Spend(0, 0, 0, 0, 0, 0, 0)  # its ledger would be here: it never began
-    job = order.job
-    budget, limits = BudgetSettings(**job.get("budget", {})), LimitSettings(**job.get("limits", {}))
-    pico = 0 if budget.usd is None else int(budget.usd * PICO)
-    return Spend(limits.requests_per_day or 0, pico, budget.tokens or 0, 0, 0, 1, pico)
-
-
-def _read(output: Storage, name: str, realm: str) -> TakenPart:
+def _read(output: Storage, name: str) -> tuple[str, list[TakenRow]]:
     info = read_part_info(output, name)
     results = results_in(info, read_part(output, name))
     rows = [_row(number, one) for number, one in enumerate(results) if one.attempts or one.status is Status.OK]
-    return TakenPart(name, f"{info.slice_digest}{realm}", rows)
+    return info.slice_digest, rows
 
 
 def _row(number: int, result: ItemResult) -> TakenRow:
@@ -191,19 +182,6 @@ def _row(number: int, result: ItemResult) -> TakenRow:
         prompt_tokens=result.prompt_tokens,
         completion_tokens=result.completion_tokens,
         cached_tokens=result.cached_tokens,
-        ended_at=result.finished_at or 0,
         payload=None if result.status is Status.NOT_ATTEMPTED else result.encode(),
         upstream_pico=result.upstream_pico,
-    )
-
-
-def _less(spent: Spend, part: TakenPart) -> Spend:
-    """What is left of a portion's spend when a part's rows have been booked."""
-    return dataclasses.replace(
-        spent,
-        requests=max(0, spent.requests - sum(row.attempts for row in part.rows)),
-        pico=max(0, spent.pico - sum(row.cost_pico for row in part.rows)),
-        tokens=max(0, spent.tokens - sum(row.tokens for row in part.rows)),
-        prompt_tokens=max(0, spent.prompt_tokens - sum(row.prompt_tokens or 0 for row in part.rows)),
-        completion_tokens=max(0, spent.completion_tokens - sum(row.completion_tokens or 0 for row in part.rows)),
     )

@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from parquill.batch.order import Order, Stopped
 from parquill.errors import OutputError, ParquillError, Stop
-from parquill.ledger import EvidenceCount, Spend
+from parquill.ledger import DatedSpend, EvidenceCount, Spend
 from parquill.run_state import LimitUse, RunState
 from parquill.storage import Storage, beside
 
@@ -87,6 +87,8 @@ class PortionReport:
     learned: Mapping[str, Any] = field(default_factory=dict)
     evidence: tuple[EvidenceCount, ...] = ()
     """Lines that its processes left in the tables about single requests."""
+    by_quarter: Sequence[DatedSpend] = ()
+    """`spent` by when it was sent; empty in the report of an earlier version."""
 
 
 class Post:
@@ -154,7 +156,8 @@ class Post:
         stopped, learned = found["stopped"], found.get("learned", {})
         why = None if stopped is None else (Stop(stopped[0]), stopped[1])
         evidence = tuple(EvidenceCount(**one) for one in found.get("evidence", ()))
-        return PortionReport(Spend(**found["spent"]), why, learned, evidence)
+        dated = [DatedSpend(one["quarter"], Spend(**one["spent"])) for one in found.get("by_quarter", ())]
+        return PortionReport(Spend(**found["spent"]), why, learned, evidence, tuple(dated))
 
     def remove(self) -> None:
         """Take everything away."""

@@ -36,7 +36,8 @@ from parquill.clock import Clock
 from parquill.costs import CostRange
 from parquill.errors import JobError, Stop
 from parquill.ledger import Spend
-from parquill.limits import Gate
+from parquill.limits import LOOK_AGAIN, Gate
+from parquill.loops import meanwhile
 from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
@@ -73,7 +74,7 @@ class Session:
             return await self._run(attach)
 
     async def _run(self, attach: Attach) -> RunSummary:
-        plan, notices = await plan_run(self._opened, self._place, self._options)
+        plan, notices = await plan_run(self._opened, self._place, self._options, self._clock)
         self._notices += [*notices, *await accept_what_stands(self._ledger, self._place.workspace)]
         if not plan.open:
             return await self._nothing_to_do(plan)
@@ -173,10 +174,11 @@ class Session:
         watch = Watch(job.name, loop, gate, tally, self._clock, cap_pico=cap, timeline=timeline, started=began)
         if stopped is not None:
             loop.stop(*stopped, grace=0)
-        self._keep_deadline(loop)
+        if self._options.deadline is not None and self._options.deadline <= self._clock.wall():
+            loop.stop(Stop.DEADLINE, "the deadline had passed when the run began", grace=0)
         await evidence.begin()
         try:
-            async with attach(loop, watch), sampling(watch, self._clock):
+            async with attach(loop, watch), sampling(watch, self._clock), meanwhile(self._keep_deadline(loop)):
                 await loop.execute()
         except asyncio.CancelledError:
             cancelled = True  # every row stands in the output: the list and the books follow, then it is passed on
@@ -203,14 +205,13 @@ class Session:
             evidence=evidence.attempts,
         )
 
-    def _keep_deadline(self, loop: RunLoop) -> None:
-        if self._options.deadline is None:
-            return
-        left = self._options.deadline - self._clock.wall()
-        if left > 0:
-            self._clock.call_later(left, lambda: loop.stop(Stop.DEADLINE, "the deadline has come"))
-        else:
-            loop.stop(Stop.DEADLINE, "the deadline had passed when the run began", grace=0)
+    async def _keep_deadline(self, loop: RunLoop) -> None:
+        """Stop at the deadline; looked at once a minute, since no timer tells that a machine slept."""
+        deadline = self._options.deadline
+        if deadline is not None:
+            while (left := deadline - self._clock.wall()) > 0:
+                await self._clock.sleep(min(left, LOOK_AGAIN))
+            loop.stop(Stop.DEADLINE, "the deadline has come")
 
     def _rungs(self) -> RungChoice:
         mode, parameters = self._job.output.mode, self._facts.parameters

@@ -9,6 +9,7 @@
 `evidence.py` how many lines the tables about single requests must have.
 `takeover.py` what other processes of a run asked, taken into its books.
 `records.py` what the ledger tells, as frozen values.
+`hot_path.py` what is called for each request.
 `ledger.py`  `Ledger`, all of it for the engine.
 `glance.py`  the file read by someone who only looks.
 
@@ -22,6 +23,8 @@ What holds, at every moment and after a crash between any two steps:
 - sum of parts less what was lifted from them + archive + open slices + in doubt = what all
   runs spent (`books`). Requests in flight are on neither side; `recover` puts those of a
   dead process on both, at their worst case.
+- Spend stands in the quarter hour in which its request was sent, whoever sent it: a request that
+  waited is dated anew (`redate`) before it leaves.
 - The file holds open slices, the archive and the runs, nothing that grows with the manifest.
 
 Trade-offs: an operation waits up to 20 ms for company, since a sync costs milliseconds. A long
@@ -32,12 +35,15 @@ admission as sent: bounded by what is in flight.
 
 from parquill.ledger.glance import Glance
 from parquill.ledger.group import Durable
-from parquill.ledger.ledger import GROUP_OPERATIONS, GROUP_SECONDS, Ledger
+from parquill.ledger.hot_path import GROUP_OPERATIONS, GROUP_SECONDS
+from parquill.ledger.ledger import Ledger
 from parquill.ledger.records import (
+    SPEND_SUMS,
     ArchiveEntry,
     AttemptRecord,
     Books,
     CarriedRow,
+    DatedSpend,
     EvidenceCount,
     LedgerStatistics,
     OpenSlice,
@@ -48,15 +54,19 @@ from parquill.ledger.records import (
     TakenPart,
     TakenRow,
 )
+from parquill.ledger.schema import QUARTER_US
 from parquill.ledger.writer import Pending
 
 __all__ = [
     "GROUP_OPERATIONS",
     "GROUP_SECONDS",
+    "QUARTER_US",
+    "SPEND_SUMS",
     "ArchiveEntry",
     "AttemptRecord",
     "Books",
     "CarriedRow",
+    "DatedSpend",
     "Durable",
     "EvidenceCount",
     "Glance",

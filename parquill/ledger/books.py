@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from parquill.ledger.records import Books, RunRecord, Spend
+from parquill.ledger.group import BOOK
+from parquill.ledger.records import SPEND_SUMS, Books, DatedSpend, RunRecord, Spend
 from parquill.ledger.schema import DOUBT, OPEN, QUARTER_US, ROW_BITS, SETTLED
 
 _RUN = "SELECT id, started_at, ended_at, stop, realm, model, settings, cap_pico FROM runs"
@@ -15,6 +16,7 @@ _SPEND = (
     "coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), coalesce(sum(doubts), 0), "
     "coalesce(sum(doubt_pico), 0) FROM spend"
 )
+_BY_QUARTER = _SPEND.replace("SELECT", "SELECT quarter,", 1)
 
 _ROWS = "SELECT coalesce(sum(cost_pico), 0) FROM rows WHERE key >> ? NOT IN (SELECT value FROM json_each(?))"
 _ATTEMPTS = _ROWS.replace("FROM rows", "FROM attempts") + " AND state = ?"
@@ -64,15 +66,30 @@ def spent_between(db: sqlite3.Connection, start_us: int, end_us: int) -> Spend:
     return Spend(*db.execute(f"{_SPEND} WHERE quarter >= ? AND quarter < ?", quarters).fetchone())
 
 
-def open_books(db: sqlite3.Connection, pico: int, at: int) -> None:
+def spent_since(db: sqlite3.Connection, start_us: int) -> list[DatedSpend]:
+    """What all runs spent on requests sent from `start_us` on, by quarter hours; also under dates still to come."""
+    found = db.execute(f"{_BY_QUARTER} WHERE quarter >= ? GROUP BY quarter ORDER BY quarter", (start_us // QUARTER_US,))
+    return [DatedSpend(quarter, Spend(*sums)) for quarter, *sums in found]
+
+
+def open_books(db: sqlite3.Connection, spent: Sequence[DatedSpend], at: int) -> None:
     """Book what parts cost that stand already when a ledger is new: one run, ended, before all others.
 
     Raises `ValueError` when a run has been booked already.
     """
     if db.execute("SELECT EXISTS (SELECT 1 FROM runs)").fetchone()[0]:
         raise ValueError("these books are open already")
-    db.execute("INSERT INTO runs (started_at, ended_at, realm, model, settings) VALUES (?, ?, '', '', '')", (at, at))
-    db.execute("INSERT INTO spend SELECT max(id), ?, 0, ?, 0, 0, 0, 0, 0 FROM runs", (at // QUARTER_US, pico))
+    cursor = db.execute(
+        "INSERT INTO runs (started_at, ended_at, realm, model, settings) VALUES (?, ?, '', '', '')", (at, at)
+    )
+    assert cursor.lastrowid is not None
+    book_dated(db, cursor.lastrowid, spent)
+
+
+def book_dated(db: sqlite3.Connection, run: int, spent: Sequence[DatedSpend]) -> None:
+    """Add sums to a run's spend, each in its quarter hour."""
+    for one in spent:
+        db.execute(BOOK, (run, one.quarter, *(getattr(one.spent, name) for name in SPEND_SUMS)))
 
 
 def books(db: sqlite3.Connection, parts: Mapping[str, tuple[str, int]]) -> Books:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from parquill.ledger import archive, books, evidence, slices
-from parquill.ledger.records import EvidenceCount, SliceRecord, Spend
+from parquill.ledger.records import DatedSpend, EvidenceCount, SliceRecord, Spend
 from parquill.ledger.schema import ROW_BITS, ledger_fault
 
 
@@ -79,6 +79,10 @@ class Glance:
     def evidence(self) -> list[EvidenceCount]:
         """Return how many lines each process left in the tables about single requests."""
         return evidence.counts(self._db)
+
+    def spent(self) -> list[DatedSpend]:
+        """Return what all runs have booked, by when it was sent."""
+        return books.spent_since(self._db, 0)
 
     def archive_holds(self, realm: str) -> bool:
         """Whether any answer of this realm could be found in the archive at all."""

@@ -30,6 +30,7 @@ _SETTLE = f"""
 UPDATE attempts SET state = {SETTLED}, cost_pico = ?, cost_source = ?, prompt_tokens = ?, completion_tokens = ?,
     cached_tokens = ?, error_kind = ?, upstream_pico = ? WHERE key = ? AND number = ?
 """  # noqa: S608 - a constant
+_REDATE = "UPDATE attempts SET sent_at = ? WHERE key = ? AND number = ?"
 _WITHDRAW = "DELETE FROM attempts WHERE key = ? AND number = ?"
 # A row costs what its last attempt did and what those before it did: the ledger sums, not its caller.
 _RECORD = _statements(
@@ -102,13 +103,16 @@ def again(fault: ParquillError) -> ParquillError:
 class Group:
     """Operations of one commit, as the parameter tuples of their statements."""
 
-    __slots__ = ("durable", "headers", "intents", "outcomes", "settled", "size", "spend", "thread", "withdrawn")
+    __slots__ = (
+        "durable", "headers", "intents", "outcomes", "redated", "settled", "size", "spend", "thread", "withdrawn",
+    )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.durable = Durable(loop)
         self.thread = threading.get_ident()
         self.size = 0
         self.intents: list[tuple[Any, ...]] = []
+        self.redated: list[tuple[int, int, int]] = []
         self.headers: list[tuple[Any, ...]] = []
         self.settled: list[tuple[Any, ...]] = []
         self.withdrawn: list[tuple[int, int]] = []
@@ -135,6 +139,8 @@ class Group:
         """
         if self.intents:
             _execute(db, _INTEND, self.intents)
+        if self.redated:
+            db.executemany(_REDATE, self.redated)
         if self.headers:
             db.executemany(_HEADERS, self.headers)
         if self.settled:

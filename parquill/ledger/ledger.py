@@ -1,22 +1,22 @@
-"""`Ledger`: the one value that the engine holds; each method says which thread pays."""
+"""`Ledger`: the one value that the engine holds; its calls beside the hot path, on the writer's thread."""
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from parquill.clock import Clock, SystemClock, Timer
+from parquill.clock import Clock, SystemClock
 from parquill.ledger import archive, books, evidence, slices, takeover
-from parquill.ledger.group import Durable, Group, again
+from parquill.ledger.hot_path import HotPath
 from parquill.ledger.records import (
     ArchiveEntry,
     AttemptRecord,
     Books,
     CarriedRow,
+    DatedSpend,
     EvidenceCount,
     LedgerStatistics,
     OpenSlice,
@@ -26,18 +26,13 @@ from parquill.ledger.records import (
     Spend,
     TakenPart,
 )
-from parquill.ledger.schema import QUARTER_US, ROW_BITS
 from parquill.ledger.writer import Pending, Writer
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-GROUP_SECONDS = 0.02
-"""How long a group waits for company; with two commits of up to 15 ms an outcome is durable within 50 ms."""
-GROUP_OPERATIONS = 256
 
-
-class Ledger:
+class Ledger(HotPath):
     """What a crash must not lose, in one SQLite file.
 
     Methods that return a `Durable` (and `headers`) belong to the event loop's thread: they note an operation and
@@ -47,14 +42,8 @@ class Ledger:
     """
 
     def __init__(self, path: Path, writer: Writer, clock: Clock) -> None:
+        super().__init__(writer, clock)
         self.path = path
-        self._writer = writer
-        self._clock = clock
-        self._group: Group | None = None
-        self._timer: Timer | None = None
-        self._flying: dict[int, tuple[int, int, tuple[int, int], int]] = {}
-        self._last_attempt = 0
-        self._operations = 0
 
     @classmethod
     def open(cls, path: Path, *, job: str, clock: Clock | None = None) -> Ledger:
@@ -71,128 +60,6 @@ class Ledger:
 
     def statistics(self) -> LedgerStatistics:
         return LedgerStatistics(self._operations, self._writer.commits)
-
-    # The hot path: the event loop's thread.
-
-    def intend(
-        self,
-        *,
-        run: int,
-        slice_id: int,
-        row: int,
-        number: int,
-        fingerprint: bytes,
-        worst_pico: int,
-        worst_tokens: int,
-        sent_at: int,
-    ) -> tuple[int, Durable]:
-        """Note that a request is about to be sent; send it when the `Durable` has been awaited. Returns an id for it.
-
-        `number` counts the row's attempts from 1, those of earlier processes too. The request is booked in the
-        quarter hour of `sent_at`: when it ends, or as in doubt.
-        """
-        group = self._open_group()
-        key = slice_id << ROW_BITS | row
-        attempt = self._last_attempt = self._last_attempt + 1
-        self._flying[attempt] = (key, number, (run, sent_at // QUARTER_US), worst_tokens)
-        group.intents.append((key, number, run, fingerprint, worst_pico, worst_tokens, sent_at))
-        return attempt, self._added(group)
-
-    def headers(self, attempt: int, generation_id: str) -> None:
-        """Note the id that the endpoint gave the request, as soon as it came."""
-        group = self._open_group()
-        key, number, *_ = self._flying[attempt]
-        group.headers.append((generation_id, key, number))
-        self._added(group)
-
-    def withdraw(self, attempt: int) -> Durable:
-        """The request was never sent: its intent goes, and nothing is booked."""
-        group = self._open_group()
-        key, number, *_ = self._flying.pop(attempt)
-        group.withdrawn.append((key, number))
-        return self._added(group)
-
-    def settle(
-        self,
-        attempt: int,
-        *,
-        cost_pico: int,
-        cost_source: str,
-        prompt_tokens: int | None,
-        completion_tokens: int | None,
-        cached_tokens: int | None,
-        error_kind: str | None,
-        upstream_pico: int | None = None,
-    ) -> Durable:
-        """A request ended and its row goes on to another. Unknown tokens are booked at worst case."""
-        group = self._open_group()
-        where = self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
-        counts = prompt_tokens, completion_tokens, cached_tokens
-        group.settled.append((cost_pico, cost_source, *counts, error_kind, upstream_pico, *where))
-        return self._added(group)
-
-    def record(
-        self,
-        *,
-        run: int,
-        slice_id: int,
-        row: int,
-        fingerprint: bytes | None,
-        ok: bool,
-        payload: bytes,
-        attempt: int | None,
-        cost_pico: int,
-        prompt_tokens: int | None,
-        completion_tokens: int | None,
-    ) -> Durable:
-        """A row's final outcome: its attempts leave the ledger, the encoded result stands there.
-
-        The last three arguments are the last attempt's own, 0 with `attempt` None (nothing was sent now). The row's
-        cost in the books is that and what its earlier attempts cost; the payload must say the same.
-        """
-        group = self._open_group()
-        key = slice_id << ROW_BITS | row
-        if attempt is not None:
-            self._book(group, attempt, cost_pico, prompt_tokens, completion_tokens)
-        group.outcomes.append((key, run, fingerprint or b"", ok, cost_pico, payload))
-        return self._added(group)
-
-    def flush(self) -> Durable | None:
-        """Commit without waiting for company; None when nothing waits."""
-        if (group := self._group) is not None:
-            self._send(group)
-        return group.durable if group is not None else None
-
-    def _open_group(self) -> Group:
-        if self._writer.fault is not None:
-            raise again(self._writer.fault)
-        if self._group is None:
-            self._group = Group(asyncio.get_running_loop())
-            self._timer = self._clock.call_later(GROUP_SECONDS, self.flush)
-        return self._group
-
-    def _added(self, group: Group) -> Durable:
-        group.size += 1
-        if group.size >= GROUP_OPERATIONS:
-            self._send(group)
-        return group.durable
-
-    def _send(self, group: Group) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._operations += group.size
-        self._group = self._timer = None
-        self._writer.send(group)
-
-    def _book(
-        self, group: Group, attempt: int, cost_pico: int, prompt: int | None, completion: int | None
-    ) -> tuple[int, int]:
-        key, number, where, worst_tokens = self._flying.pop(attempt)
-        tokens = worst_tokens if prompt is None or completion is None else prompt + completion
-        group.book(where, cost_pico, tokens, prompt or 0, completion or 0)
-        return key, number
-
-    # The cold path: the writer's thread.
 
     def recover(self, standing: Mapping[str, str]) -> Pending[Recovery]:
         """At the start, before anything is sent: put right what a dead process left.
@@ -226,13 +93,13 @@ class Ledger:
         """What a run has booked."""
         return self._call(books.totals, run)
 
-    def spent_between(self, start_us: int, end_us: int) -> Pending[Spend]:
-        """What all runs booked for requests sent in that time, to the quarter hour: a day, in any zone."""
-        return self._call(books.spent_between, start_us, end_us)
+    def spent_since(self, start_us: int) -> Pending[list[DatedSpend]]:
+        """What all runs booked for requests sent from then on, by quarter hours."""
+        return self._call(books.spent_since, start_us)
 
-    def open_books(self, pico: int) -> Pending[None]:
+    def open_books(self, spent: Sequence[DatedSpend]) -> Pending[None]:
         """A new ledger for parts that stand already: book their cost as spent before."""
-        return self._call(books.open_books, pico, self._now())
+        return self._call(books.open_books, spent, self._now())
 
     def books(self, parts: Mapping[str, tuple[str, int]]) -> Pending[Books]:
         """Sum both sides; `parts` maps names of standing parts to (part id, cost in pico-USD)."""
@@ -304,10 +171,7 @@ class Ledger:
         return self._call(archive.holds, realm)
 
     def adopt(self, *, run: int, slice_id: int, wanted: Iterable[tuple[int, bytes]]) -> Pending[dict[int, bytes]]:
-        """Find rows' answers in the archive, in the run's realm; `wanted` are pairs (row, fingerprint).
-
-        Each becomes its row's outcome, with the cost it had. Returns the encoded results by row.
-        """
+        """Make archived answers of the run's realm the outcomes of `wanted` (row, fingerprint); returns them by row."""
         return self._call(archive.adopt, run, slice_id, wanted, self._now())
 
     def archived(self, fingerprints: Iterable[bytes], realm: str) -> Pending[dict[bytes, bytes]]:
@@ -322,7 +186,7 @@ class Ledger:
         """Take what another process of the run asked of a slice into these books; a second time changes nothing."""
         return self._call(takeover.take_part, portion, self._now(), run=run, realm=realm, part=part)
 
-    def close_portion(self, portion: str, *, run: int, rest: Spend) -> Pending[None]:
+    def close_portion(self, portion: str, *, run: int, rest: Sequence[DatedSpend]) -> Pending[None]:
         """After a portion's last part: book what it spent besides (`rest`); a second time changes nothing."""
         return self._call(takeover.close_portion, portion, self._now(), run=run, rest=rest)
 

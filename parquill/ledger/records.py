@@ -35,6 +35,26 @@ class Spend:
     """Requests of these that were in flight when a process died."""
     doubt_pico: int
 
+    def plus(self, other: Spend) -> Spend:
+        return Spend(*(getattr(self, name) + getattr(other, name) for name in SPEND_SUMS))
+
+
+SPEND_SUMS = ("requests", "pico", "tokens", "prompt_tokens", "completion_tokens", "doubts", "doubt_pico")
+"""The columns of `Spend`, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatedSpend:
+    """What was booked for requests sent in one quarter hour, which is counted from 1970."""
+
+    quarter: int
+    spent: Spend
+
+    @property
+    def at(self) -> float:
+        """When the quarter hour began, in unix seconds."""
+        return self.quarter * 900.0
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceCount:
@@ -183,7 +203,6 @@ class TakenRow:
     prompt_tokens: int | None
     completion_tokens: int | None
     cached_tokens: int | None
-    ended_at: int
     payload: bytes | None
     """The encoded outcome; None where it has none, and only its attempts count."""
     upstream_pico: int | None = None
@@ -195,8 +214,12 @@ class TakenRow:
 
 @dataclass(frozen=True, slots=True)
 class TakenPart:
-    """Rows of one slice, by the name of its part and the digest of what it holds (with the realm)."""
+    """Rows of one slice, by the name of its part and the digest of what it holds (with the realm).
+
+    `spent` is the sum of the rows, by when their requests were sent.
+    """
 
     name: str
     digest: str
     rows: Sequence[TakenRow]
+    spent: Sequence[DatedSpend]

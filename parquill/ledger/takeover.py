@@ -2,8 +2,8 @@
 
 That process had a ledger and an output of its own. A part of it is taken in one transaction: its
 rows' outcomes, what was spent on rows without one, and the spend of both, so that the books balance
-after each. A part that was taken is remembered until its portion is closed: taking it again after
-a crash changes nothing.
+after each. The spend stands in the quarter hours in which that process sent its requests. A part that
+was taken is remembered until its portion is closed: taking it again after a crash changes nothing.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from parquill.ledger.archive import put
-from parquill.ledger.group import BOOK
-from parquill.ledger.records import ArchiveEntry, Spend, TakenPart, TakenRow
-from parquill.ledger.schema import QUARTER_US, ROW_BITS, SETTLED
+from parquill.ledger.books import book_dated
+from parquill.ledger.records import ArchiveEntry, DatedSpend, TakenPart, TakenRow
+from parquill.ledger.schema import ROW_BITS, SETTLED
 from parquill.ledger.slices import open_slice
 
 _ROW = "INSERT OR IGNORE INTO rows (key, run_id, fingerprint, ok, cost_pico, payload) VALUES (?, ?, ?, ?, ?, ?)"
@@ -36,23 +36,21 @@ def take_part(db: sqlite3.Connection, portion: str, at: int, *, run: int, realm:
         if _insert(db, slice_id << ROW_BITS | row.row, run, row, at) == 0:
             # This row has an outcome already: what it cost a second time is kept with its answer.
             put(db, [ArchiveEntry(row.fingerprint, realm, row.ok, row.cost_pico, row.payload)], at)
-        sums = (row.attempts, row.cost_pico, row.tokens, row.prompt_tokens or 0, row.completion_tokens or 0, 0, 0)
-        db.execute(BOOK, (run, row.ended_at // QUARTER_US, *sums))
+    book_dated(db, run, part.spent)
     _remember(db, portion, [*taken, part.name], closed=False)
 
 
-def close_portion(db: sqlite3.Connection, portion: str, at: int, *, run: int, rest: Spend) -> None:
+def close_portion(db: sqlite3.Connection, portion: str, at: int, *, run: int, rest: Sequence[DatedSpend]) -> None:
     """Book what a portion spent and none of its rows shows; harmless the second time.
 
-    `rest` is money whose answers are lost with their process: it stands in the archive from now on.
+    The money in `rest` is such whose answers are lost with their process: it stands in the archive from now on.
     """
     taken, closed = _state(db, portion)
     if closed:
         return
-    if rest.pico:
-        put(db, [ArchiveEntry(b"", "", ok=False, cost_pico=rest.pico, payload=None)], at)
-    sums = (rest.requests, rest.pico, rest.tokens, rest.prompt_tokens, rest.completion_tokens)
-    db.execute(BOOK, (run, at // QUARTER_US, *sums, rest.doubts, rest.doubt_pico))
+    if pico := sum(one.spent.pico for one in rest):
+        put(db, [ArchiveEntry(b"", "", ok=False, cost_pico=pico, payload=None)], at)
+    book_dated(db, run, rest)
     _remember(db, portion, taken, closed=True)
 
 
