@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
@@ -314,7 +315,8 @@ def test_a_ledger_is_opened_again_by_its_own_job_only(path: Path) -> None:
 def test_what_durability_hangs_on_is_set(path: Path) -> None:
     ledger = Ledger.open(path, job="job")
     ledger.close()
-    assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_ledger_of_a_newer_format_is_refused(path: Path) -> None:
