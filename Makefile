@@ -10,7 +10,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 
-.PHONY: help demo test check bench chaos test-browser test-cluster test-prefect test-real format lock clean
+.PHONY: help demo test check bench chaos mutants test-browser test-cluster test-prefect test-real format lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+mutants: .venv/.dev  ## change the guarding code on purpose and count what the tests notice (an hour and more; ARGS="--count 50 --module budget")
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/mutants.lock
+	$(BIN)/python -m tests.mutants $(ARGS)
+
 format: .venv/.dev  ## let ruff put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -74,6 +78,7 @@ lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --group build --group dev -c requirements/run.lock pyproject.toml -o requirements/dev.lock
 	printf 'playwright\naxe-playwright-python\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header -c requirements/dev.lock - -o requirements/browser.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --extra dask --extra ray -c requirements/dev.lock pyproject.toml -o requirements/cluster.lock
+	echo pytest-cov | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header -c requirements/dev.lock - -o requirements/mutants.lock
 	printf 'openai[aiohttp]\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-openai.lock
 	printf 'litellm\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-litellm.lock
 	printf 'async-batch-llm\nopenai\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-async-batch-llm.lock
