@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from parquill.client import Client
+from parquill.client.pool import SILENCE
 from parquill.emulator import Emulator
 from parquill.job import Secret
 from parquill.replies import Exchange, classify
+from tests.clock import ManualClock
 from tests.wire import Answer, full_listener, reply, reset, serving, silence, then
 
 KEY = "sk-or-v1-0123456789abcdef"
@@ -59,7 +61,6 @@ class TestRequest:
             for _ in range(2):
                 await client.complete(BODY, seconds=5, on_id=print)
         assert server.header("cookie") is None
-        assert server.connections == 1
 
     async def test_a_proxy_in_the_environment_is_not_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
@@ -108,8 +109,10 @@ class TestOneAttempt:
         assert len(server.heads) == 1
 
     async def test_a_reset_on_a_connection_that_was_used_before_is_not_tried_again_either(self) -> None:
-        async with serving(reply(), reset) as server, Client(server.url, None) as client:
+        clock = ManualClock()
+        async with serving(reply(), reset) as server, Client(server.url, None, clock=clock) as client:
             await client.complete(BODY, seconds=5, on_id=print)
+            await clock.advance(SILENCE)
             exchange = await client.complete(BODY, seconds=5, on_id=print)
         assert (exchange.broken, exchange.sent) == ("connection", True)
         assert (len(server.heads), server.connections) == (2, 1)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from parquill.client import Client
 from parquill.client.deadlines import Deadlines
+from parquill.client.pool import SILENCE
 from parquill.errors import JobError
 from parquill.job import Secret
 from tests.clock import ManualClock
@@ -22,8 +24,11 @@ async def post(client: Client, body: bytes = BODY) -> int:
 
 class TestConnections:
     async def test_one_serves_request_after_request(self) -> None:
-        async with serving(reply()) as server, Client(server.url, None) as client:
-            assert [await post(client) for _ in range(5)] == [200] * 5
+        clock = ManualClock()
+        async with serving(reply()) as server, Client(server.url, None, clock=clock) as client:
+            for _ in range(5):
+                assert await post(client) == 200
+                await clock.advance(SILENCE)
             assert (server.connections, len(server.heads)) == (1, 5)
 
     @pytest.mark.parametrize("answer", [reply(Connection="close"), b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}"])
@@ -66,13 +71,56 @@ class TestConnections:
             exchange = await client.complete(BODY, seconds=5, on_id=print)
             assert (exchange.status, exchange.body) == (200, b'{"a": 1}')
             assert await post(client) == 200
-            assert server.connections == 1
 
     async def test_after_a_lost_reply_the_next_request_has_a_new_connection(self) -> None:
         async with serving(then(b"HTTP/1.1 200 OK\r\nContent-Le", reset), reply()) as server:
             async with Client(server.url, None) as client:
                 assert [await post(client) for _ in range(2)] == [0, 200]
             assert server.connections == 2
+
+
+class TestNames:
+    """A name that leads to another address later, as after a failover."""
+
+    @pytest.fixture
+    def addresses(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        def look_up(host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+            assert host == "moving.test"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[-1], port))]
+
+        addresses = ["127.0.0.1"]
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        return addresses
+
+    async def test_a_failed_connect_has_the_name_looked_up_again(self, addresses: list[str]) -> None:
+        with socket.create_server(("127.0.0.2", 0)) as listener:
+            port = listener.getsockname()[1]  # nothing listens there on 127.0.0.1
+            async with Client(f"http://moving.test:{port}/v1", None) as client:
+                first = await client.complete(BODY, seconds=5, on_id=print)
+                assert (first.broken, first.sent) == ("connection", False)
+                addresses.append("127.0.0.2")
+                asking = asyncio.create_task(client.complete(BODY, seconds=5, on_id=print))
+                listener.setblocking(False)
+                sock, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(listener), 5)
+                with sock:
+                    await asyncio.get_running_loop().sock_sendall(sock, reply())
+                    assert (await asking).status == 200
+
+    async def test_a_name_is_kept_for_half_a_minute(
+        self, addresses: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 1000.0
+        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
+        async with (
+            serving(reply(Connection="close")) as server,
+            Client(server.url.replace("127.0.0.1", "moving.test"), None) as client,
+        ):
+            assert await post(client) == 200
+            addresses.append("127.0.0.9")  # where nothing listens
+            now += 29
+            assert await post(client) == 200
+            now += 2
+            assert await post(client) == 0
 
 
 class TestHead:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -21,9 +22,12 @@ import aiohttp
 import orjson
 import yarl
 
+from parquill.client.binding import RequestIds
+from parquill.client.connection import Headers, read_whole
+from parquill.client.errors import NotReceivedError
 from parquill.client.redact import Redactor
-from parquill.client.wire import Headers, Wire, read_whole, to_connect
-from parquill.clock import SystemClock
+from parquill.client.wire import Wire, to_connect
+from parquill.clock import Clock, SystemClock
 from parquill.errors import JobError
 from parquill.job import Secret
 from parquill.replies import Exchange
@@ -40,32 +44,48 @@ _QUOTED = re.compile(r"""[:,\s]*(message=)?(\\n|\s)*b?['"].*""", re.DOTALL)
 _NO_VARIABLES: Mapping[str, str] = {}
 _LONG = 100_000
 """Bytes of a body; a hostile one takes about a microsecond for each."""
+_NAME_SECONDS = 30
+"""How long the endpoint's address is kept for its name: as DNS servers of clouds say for names that move."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
 
 class Client:
     """Talks to one OpenAI-compatible base URL; an async context manager."""
 
-    def __init__(self, base_url: str, key: Secret | None, *, variables: Mapping[str, str] = _NO_VARIABLES) -> None:
-        """`variables`: what the environment put into the job, by variable; it is shown nowhere, as the key is not."""
+    def __init__(
+        self,
+        base_url: str,
+        key: Secret | None,
+        *,
+        variables: Mapping[str, str] = _NO_VARIABLES,
+        clock: Clock | None = None,
+        ids: str = "",
+    ) -> None:
+        """Take where to ask and with which key.
+
+        `variables`: what the environment put into the job, by variable; it is shown nowhere, as the
+        key is not. `ids` begins the ids of this client's requests; by chance if empty.
+        """
         self._base = base_url.rstrip("/")
         self._chat = yarl.URL(self._base + "/chat/completions", encoded=True)
         self._key = key
         self._redactor = Redactor(key, variables)
+        self._clock = clock or SystemClock()
+        self._ids = RequestIds(ids or f"pq-{secrets.token_hex(6)}")
         self._session: aiohttp.ClientSession | None = None
         self._wire: Wire | None = None
 
     async def __aenter__(self) -> Client:
         authorization = {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_NAME_SECONDS),
             headers={**_HEADERS, **authorization},
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             raise_for_status=False,
         )
         try:
-            self._wire = Wire(self._session, self._chat, SystemClock())
+            self._wire = Wire(self._session, self._chat, self._clock, self._ids)
         except JobError:
             await self._session.close()
             raise
@@ -137,11 +157,12 @@ def _since(started: float) -> int:
     return int((time.perf_counter() - started) * 1000)
 
 
+_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, NotReceivedError)
 _NO_HEADERS: Mapping[str, str] = {}
 
 
 def _broken(error: Exception, latency_ms: int, seconds: float, said: str) -> Exchange:
-    unsent = isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+    unsent = isinstance(error, _UNSENT)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         return Exchange(0, _NO_HEADERS, b"", latency_ms, "certificate", sent=False, detail=said)
     if isinstance(error, TimeoutError):
