@@ -66,7 +66,7 @@ class ImagePart:
 class Turn:
     """One message: text parts (str) and pictures in the order they are sent."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant"]
     parts: tuple[str | ImagePart, ...]
 
     @property

@@ -40,6 +40,8 @@ class Guess:
     """Columns that are unique, but neither called nor written like an id; looked for where there is no id."""
     images: tuple[str, ...]
     documents: tuple[str, ...]
+    pictured: bool
+    """No row that was looked at lacks a picture or document, where there are columns for them."""
     prompt_column: str | None
     texts: tuple[str, ...]
     """Short texts that a prompt may mention."""
@@ -66,7 +68,12 @@ def guess(manifest: Manifest, columns: Mapping[str, Sequence[Any]]) -> Guess:
     others = () if id_column else tuple(name for name in rest if name not in likely and _is_key(manifest, name))
     texts = [name for name in rest if name != id_column and _all_texts(columns[name])]
     prompt = next((name for name in texts if _PROMPT_NAMES.match(name)), None)
-    return Guess(id_column, others, images, documents, prompt, tuple(name for name in texts if name != prompt))
+    shown = [columns[name] for name in (*images, *documents)]
+    pictured = bool(shown) and all(
+        any(leaf for cell in cells for leaf in _leaves(cell)) for cells in zip(*shown, strict=True)
+    )
+    rest = [name for name in texts if name != prompt]
+    return Guess(id_column, others, images, documents, pictured, prompt, tuple(rest))
 
 
 def _probe_job(path: str) -> Job:
@@ -131,6 +138,9 @@ def _all_texts(values: Sequence[Any]) -> bool:
     return any(values) and all(value is None or isinstance(value, str) for value in values)
 
 
+_REQUIRED = ("images:", "  required: true                       # a row without a picture fails, and is not paid")
+
+
 def _written(path: str, manifest: Manifest, found: Guess) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(path.partition("?")[0]).stem).strip("-.") or "job"
     lines = [
@@ -142,6 +152,7 @@ def _written(path: str, manifest: Manifest, found: Guess) -> str:
         *_id_lines(found),
         *_value_lines("image_columns", found.images),
         *_value_lines("document_columns", found.documents),
+        *(_REQUIRED if found.pictured else ()),
         "prompt:",
         *_prompt_lines(found),
         "output:",

@@ -28,6 +28,8 @@ class TestReading:
             "endpoint": "openrouter",
             "api_key_env": "OPENROUTER_API_KEY",
             "max_tokens": 256,
+            "max_tokens_field": "auto",
+            "system_role": "auto",
             "temperature": 0.0,
             "top_p": None,
             "top_k": None,

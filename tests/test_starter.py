@@ -82,3 +82,20 @@ def test_column_names_that_yaml_would_misread_are_quoted(tmp_path: Path) -> None
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"gone\.parquet"):
         starter_job(str(tmp_path / "gone.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("cells", "required"),
+    [(["a.jpg", "b.jpg"], True), (["a.jpg", None], False), (["a.jpg", "b.jpg", ""], False), ([["a.jpg"], []], False)],
+)
+def test_pictures_are_required_where_no_row_that_was_looked_at_lacks_one(
+    cells: list[object], required: bool, tmp_path: Path
+) -> None:
+    job = written(tmp_path, id=pa.array(range(len(cells))), photo=pa.array(cells))
+    assert job.manifest.image_columns == ("photo",)
+    assert job.images.required is required
+
+
+def test_a_document_is_as_good_as_a_picture(tmp_path: Path) -> None:
+    job = written(tmp_path, photo=pa.array(["a.jpg", "b.jpg", None]), paper=pa.array([None, None, "c.pdf"]))
+    assert job.images.required

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from parquill.batch.account import Account
@@ -119,8 +120,8 @@ class Attempts:
         self._answer_seconds = 0.0
         """How long an answer takes, of late."""
 
-    async def ask(self, asked: Asked, body: bytes, need: Need, *, images: int) -> Verdict:
-        """Send a body until there is an answer, a final fault, or no attempt left.
+    async def ask(self, asked: Asked, body: Callable[[], bytes], need: Need, *, images: int) -> Verdict:
+        """Send what `body` gives until there is an answer, a final fault, or no attempt left.
 
         A verdict with a completion leaves the attempt unsettled: its outcome is written with the
         row's. Nothing is sent for a row that was asked before and has no time left. Raises `GateClosed` when the run
@@ -218,14 +219,14 @@ class Attempts:
         share = max(1.0, self._policy.deadline_seconds / 3)
         return max(0.05, min(LONGEST_ATTEMPT, share, self._left(asked)))
 
-    async def _attempt(self, asked: Asked, body: bytes, need: Need, images: int) -> Verdict:
+    async def _attempt(self, asked: Asked, body: Callable[[], bytes], need: Need, images: int) -> Verdict:
         ticket, attempt = await self._through_the_gate(asked, need)
         seconds = self._attempt_seconds(asked)
         exchange: Exchange | None = None
         self.refusals.sent(asked.place.key)
         try:
             exchange = await self._client.complete(
-                body, seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
+                body(), seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
             )
         finally:
             # Also when the run is cut off while waiting: maybe billed, and no receipt.

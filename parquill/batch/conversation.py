@@ -6,23 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parquill.answers import Answer, AnswerShape, Rung, reask_settings, reask_turns, refuses_rung
+from parquill.answers import Answer, AnswerShape, reask_settings, reask_turns, refuses_rung
 from parquill.batch.attempts import Asked, Attempts
+from parquill.batch.bodies import Bodies
 from parquill.batch.endings import Endings
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.evidence import DriftEvidence, EvidenceFile
+from parquill.batch.forms import FormChoice
 from parquill.batch.lessons import Lessons
+from parquill.batch.pictureless import shown_columns
 from parquill.batch.refusals import HeldError, Refusal
 from parquill.batch.rows import PreparedRow
 from parquill.batch.rungs import RungChoice
 from parquill.batch.talk import Parts, Talk, figures_of
-from parquill.chat import ChatCompletion, ImagePart, RequestBody
+from parquill.chat import ChatCompletion, ImagePart
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.images import ImageRoom
 from parquill.job import Job
 from parquill.limits import Gate, GateClosed, Need
-from parquill.prices import Price, max_price
+from parquill.prices import Price
 from parquill.prompts import Asking
 from parquill.replies import Verdict
 from parquill.results import ItemResult, Status
@@ -62,8 +65,9 @@ class Conversations:
         self._rungs = rungs
         self._alarm = alarm
         self._endings = Endings(alarm)
-        self._settings: dict[Rung, dict[str, Any]] = {}
-        self._bodies: dict[Rung, RequestBody] = {}
+        self._shows = bool(shown_columns(rooms.job.manifest))
+        forms = self._forms = FormChoice(rooms.job.model, rooms.facts.parameters, alarm)
+        self._bodies = Bodies(rooms.job, rooms.facts, rooms.shape, forms)
         self._prices: dict[str | None, Price] = {}
 
     async def converse(self, prepared: PreparedRow, parts: Parts, asked: Asked) -> ItemResult:
@@ -104,7 +108,7 @@ class Conversations:
         return self._rooms.asking.fingerprint(prepared.text, said)
 
     async def _ask(self, prepared: PreparedRow, asked: Asked, parts: Parts) -> ItemResult:
-        talk = Talk(parts)
+        talk = Talk(parts, self._forms.form)
         while True:
             if talk.parts is None:
                 talk.carry(await self.parts(prepared))
@@ -119,6 +123,8 @@ class Conversations:
             if result is not None:
                 if result.attempts and result.cost_pico is not None and talk.listed is not None:
                     self._rooms.lessons.surplus.add(result.cost_pico, talk.listed)
+                if result.attempts and self._shows and not (prepared.pictures or prepared.documents):
+                    self._rooms.lessons.pictureless.rows += 1
                 return result
 
     async def _turn(self, talk: Talk, asked: Asked) -> ItemResult | None:
@@ -134,12 +140,15 @@ class Conversations:
         if never := rooms.gate.fits(need):
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
         self._expect(talk, estimate, length)
-        body = self._body(talk.rung).build(talk.request, talk.changed)
+        body = self._bodies.body(talk.request, talk.rung, talk.changed)
         await rooms.attempts.refusals.clear()
-        verdict = await rooms.attempts.ask(asked, body, need, images=talk.images)
+        verdict = await rooms.attempts.ask(asked, body.to_send, need, images=talk.images)
+        talk.form = body.form
         if verdict.completion is None:
             if talk.has_urls and rooms.images.turns_to_inline(verdict.status, verdict.message):
                 talk.parts = None
+                return None
+            if body.adapts(verdict.message):
                 return None
             if refuses_rung(verdict.status, verdict.message) and self._rungs.step_down(talk.rung, verdict.message):
                 talk.first = None
@@ -171,7 +180,7 @@ class Conversations:
             return False
         assert talk.first is not None
         talk.reasks += 1
-        talk.changed = reask_settings(answer, self._settings[talk.rung], talk.reasks)
+        talk.changed = reask_settings(answer, self._bodies.settings(talk.rung, talk.form), talk.reasks)
         talk.request = reask_turns(talk.first, answer, self._rooms.shape)
         free = self._rooms.gate.statistics().free_pico
         need = self._need(self._rooms.lessons.counter.count(talk.request), talk, length=0)
@@ -253,14 +262,6 @@ class Conversations:
         """Take notice of rows that will be asked soon: their texts are measured together."""
         self._rooms.lessons.counter.look_ahead([row.text for row in rows])
 
-    def _body(self, rung: Rung) -> RequestBody:
-        body = self._bodies.get(rung)
-        if body is None:
-            rooms = self._rooms
-            settings = self._settings[rung] = request_settings(rooms.job, rooms.facts, rooms.shape, rung)
-            body = self._bodies[rung] = RequestBody(settings)
-        return body
-
     def _result(
         self,
         asked: Asked,
@@ -297,26 +298,3 @@ class Conversations:
             images=asked.images,
             upstream_pico=account.upstream_pico,
         )
-
-
-def request_settings(job: Job, facts: EndpointFacts, shape: AnswerShape, rung: Rung) -> dict[str, Any]:
-    """Return every key of a request's body but the messages: the same for all rows on a rung."""
-    model = job.model
-    settings: dict[str, Any] = {"model": model.name, "max_tokens": model.max_tokens}
-    for name in ("temperature", "top_p", "top_k", "seed", "stop"):
-        if (value := getattr(model, name)) is not None:
-            settings[name] = value
-    settings |= shape.settings_for(rung)
-    if facts.openrouter:
-        provider = dict(model.provider)
-        if rung is not Rung.TEXT and rung is not Rung.PROMPT:
-            provider.setdefault("require_parameters", True)
-        if facts.price is not None and job.budget.usd is not None:
-            provider.setdefault("max_price", max_price(facts.price))
-        if provider:
-            settings["provider"] = provider
-        if model.fallback_models:
-            settings["models"] = [model.name, *model.fallback_models]
-    elif model.provider:
-        settings["provider"] = dict(model.provider)
-    return settings

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from parquill.batch.pictureless import Pictureless
 from parquill.batch.prepare import Prepared
 from parquill.prices import Drift, Surplus
 from parquill.tokens import AnswerLength, Receipts, TokenCounter
@@ -30,6 +31,8 @@ class Lessons:
     settings: str
     realm: str
     drift: Drift = field(default_factory=Drift)
+    """This run's alone."""
+    pictureless: Pictureless = field(default_factory=Pictureless)
     """This run's alone."""
 
     @classmethod
@@ -64,6 +67,7 @@ class Lessons:
         self.counter.receipts.merge(receipts)
         self.surplus.merge(surplus)
         self.drift.merge(drift)
+        self.pictureless.rows += int(told.get("pictureless", 0))
 
     def keep(self, workspace: Workspace) -> None:
         """Write down what is known now."""
@@ -74,6 +78,7 @@ class Lessons:
             "lengths": self.length.dump(),
             "surplus": self.surplus.dump(),
             "drift": asdict(self.drift),
+            "pictureless": self.pictureless.rows,
         }
         workspace.storage().write_bytes(_NAME, json.dumps(data).encode())
 

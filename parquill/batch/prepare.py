@@ -70,6 +70,6 @@ def prepare(job: Job, clock: Clock) -> Prepared:
         text=text,
         asking=asking,
         example_pictures=pictures,
-        reader=RowReader(text, asking, images, manifest.columns),
+        reader=RowReader(text, asking, images, manifest.columns, pictures_required=job.images.required),
         schema=schema,
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parquill.errors import RowError
+from parquill.errors import ErrorKind, RowError
 from parquill.images import ImageRoom, PictureValue
 from parquill.manifest import Chunk, Columns
 from parquill.prompts import Asking, UserText
@@ -72,7 +72,11 @@ class PreparedRows:
 class RowReader:
     """Prepares the rows of chunks, one after another."""
 
-    def __init__(self, text: UserText, asking: Asking, images: ImageRoom, columns: Columns) -> None:
+    def __init__(
+        self, text: UserText, asking: Asking, images: ImageRoom, columns: Columns, *, pictures_required: bool = False
+    ) -> None:
+        """`pictures_required`: a row without any picture or document cannot be asked."""
+        self._pictures_required = pictures_required
         self._text = text
         self._asking = asking
         self._images = images
@@ -115,6 +119,11 @@ class RowReader:
             else:
                 yield self._prepare(block, {name: [of[row - start] for row in block] for name, of in columns.items()})
 
+    def _require(self, pictures: Values) -> None:
+        if not pictures:
+            names = ", ".join((*self._image_columns, *self._document_columns))
+            raise RowError(ErrorKind.BAD_ROW, f"the row has no picture, and images.required is true (columns: {names})")
+
     def _prepare(self, rows: list[int], columns: Mapping[str, Sequence[Any]]) -> PreparedRows:
         fingerprint, images, opens = self._asking.fingerprint, self._images, self._images.opens
         texts = self._text.render_all(columns, len(rows))
@@ -125,6 +134,8 @@ class RowReader:
                 if isinstance(text, RowError):
                     raise text
                 seen, read = _values(shown, images.check), _values(enclosed, images.check_document)
+                if self._pictures_required:
+                    self._require(seen or read)
                 states = map(images.identity, (*seen, *read))
                 made.append((fingerprint(text, states, are_opened=opens(seen, read)), text, seen, read, None))
             except RowError as fault:

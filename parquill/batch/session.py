@@ -21,6 +21,7 @@ from parquill.batch.means import Means
 from parquill.batch.options import RunOptions
 from parquill.batch.order import Spreading, Stopped
 from parquill.batch.outset import plan_run
+from parquill.batch.pictureless import pictureless_notice
 from parquill.batch.place import Place
 from parquill.batch.plan import RunPlan
 from parquill.batch.prepare import Prepared
@@ -285,8 +286,8 @@ class Session:
         books = await self._ledger.books({info.name: (info.part_id, info.cost_pico) for info in parts})
         after = await self._ledger.totals(run)
         self._own_up(after)
-        if told := self._lessons.drift.told():
-            self._notices.append(told)
+        pictureless = pictureless_notice(self._lessons.pictureless.rows, self._job.manifest, sent=True)
+        self._notices += [told for told in (self._lessons.drift.told(), pictureless) if told]
         summary = self._summary(
             plan,
             parts,

@@ -7,6 +7,7 @@ from typing import Any
 
 from parquill.answers import Rung
 from parquill.batch.attempts import Pictures
+from parquill.batch.forms import Form
 from parquill.chat import ChatRequest, ImagePart
 from parquill.job import Job
 
@@ -23,9 +24,10 @@ def figures_of(parts: Parts) -> Pictures:
 class Talk:
     """Where the conversation about one row stands."""
 
-    __slots__ = ("changed", "estimated", "first", "images", "listed", "parts", "reasks", "request", "rung")
+    __slots__ = ("changed", "estimated", "first", "form", "images", "listed", "parts", "reasks", "request", "rung")
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, form: Form) -> None:
+        self.form = form
         self.parts: Parts | None
         """None when they have to be made anew."""
         self.images: int
@@ -52,4 +54,4 @@ class Talk:
 
     def max_tokens(self, job: Job) -> int:
         """Tokens that the next answer may have."""
-        return int((self.changed or {}).get("max_tokens", job.model.max_tokens))
+        return int((self.changed or {}).get(self.form.limit, job.model.max_tokens))

@@ -11,8 +11,9 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from parquill.answers import Rung, ladder, probe_passes, probe_request, refuses_rung
-from parquill.batch.conversation import request_settings
+from parquill.batch.bodies import request_settings
 from parquill.batch.endpoint import EndpointFacts, look_up
+from parquill.batch.forms import FormChoice
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.run import endpoint_of
 from parquill.chat import ChatRequest, ImagePart, Turn, Usage
@@ -30,6 +31,7 @@ from parquill.tokens import TokenCounter
 
 _ANSWER_TOKENS = 256
 _PICTURE_TOKENS = 16
+_SYSTEM = "Be brief."
 _FIRST_ROWS = 200
 _LEAST_PICTURE = 200
 """Prompt tokens below which a picture cannot have been seen: Gemma 3 has 256 for each."""
@@ -71,6 +73,7 @@ class _Examination:
         counter, seconds = TokenCounter(opened.job.model), opened.job.retry.deadline_seconds
         self._trial = Trial(client, facts.price, counter, seconds)
         self._found: list[Finding] = []
+        self._forms = FormChoice(opened.job.model, facts.parameters, lambda text: self._note("form", Health.MIND, text))
 
     async def whole(self) -> Diagnosis:
         """Look at everything, as far as the endpoint lets us."""
@@ -94,8 +97,8 @@ class _Examination:
                 self._refusals(refused)
                 self._note("answers", Health.UNKNOWN, f"{rung.value} is next; a run finds out with its first row")
                 return True
-            request, settings = self._rung_request(rung)
-            verdict = await self._trial.ask(request, settings)
+            request = self._rung_request(rung)
+            verdict = await self._ask(request, rung, _ANSWER_TOKENS)
             completion = verdict.completion
             if completion is None and refuses_rung(verdict.status, verdict.message):
                 refused.append(f"{rung.value} is refused: {verdict.message}")
@@ -118,10 +121,22 @@ class _Examination:
         self._note("answers", Health.FAILS, f"no way to a typed answer works with output.mode: {self._job.output.mode}")
         return True
 
-    def _rung_request(self, rung: Rung) -> tuple[ChatRequest, dict[str, object]]:
-        settings = request_settings(self._job, self._facts, self._opened.shape, rung)
-        most = min(_ANSWER_TOKENS, self._facts.max_completion_tokens or _ANSWER_TOKENS)
-        return probe_request(rung, self._opened.shape), {**settings, "max_tokens": most}
+    def _rung_request(self, rung: Rung) -> ChatRequest:
+        """A probe that has a system turn where the job's rows have one; not its text, which may speak of JSON."""
+        system = (Turn("system", (_SYSTEM,)),) if self._job.prompt.system else ()
+        return ChatRequest((*system, *probe_request(rung, self._opened.shape).turns))
+
+    async def _ask(self, request: ChatRequest, rung: Rung, most: int) -> Verdict:
+        """Send a request in the form in force; once more where the endpoint refuses that form in its words."""
+        most = min(most, self._facts.max_completion_tokens or most)
+        while True:
+            form = self._forms.form
+            settings = request_settings(self._job, self._facts, self._opened.shape, rung, form)
+            verdict = await self._trial.ask(form.written(request), {**settings, form.limit: most})
+            if verdict.completion is not None or not self._forms.adapts(request, form, verdict.message):
+                return verdict
+            if not self._trial.left:
+                return verdict
 
     def _refusals(self, refused: Sequence[str]) -> None:
         for text in refused:
@@ -212,8 +227,7 @@ class _Examination:
             self._note(subject, Health.UNKNOWN, "no request was left to try it with")
             return
         request = ChatRequest((Turn("user", (ImagePart(url), "Name its main colour in one word.")),))
-        plain = request_settings(self._job, self._facts, self._opened.shape, Rung.TEXT)
-        verdict = await self._trial.ask(request, {**plain, "max_tokens": _PICTURE_TOKENS})
+        verdict = await self._ask(request, Rung.TEXT, _PICTURE_TOKENS)
         counted = verdict.usage.prompt_tokens if verdict.usage else None
         if verdict.completion is None and verdict.kind is not ErrorKind.TRUNCATED:
             blind = verdict.kind is ErrorKind.IMAGE_REFUSED

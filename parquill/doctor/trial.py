@@ -44,7 +44,8 @@ class Trial:
         exchange = await self._client.complete(body, seconds=self._seconds, on_id=lambda _: None)
         self.sent += exchange.sent
         verdict = classify(exchange)
-        most = self._price.worst_pico(self.count(request).upper, settings["max_tokens"], images) if self._price else 0
+        most_tokens = settings.get("max_tokens") or settings["max_completion_tokens"]
+        most = self._price.worst_pico(self.count(request).upper, most_tokens, images) if self._price else 0
         cost = book(Request(most, images), verdict, self._price).cost_pico
         self.cost_pico = None if cost is None or self.cost_pico is None else self.cost_pico + cost
         return verdict

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up, realm_of
 from parquill.batch.lessons import Lessons
 from parquill.batch.options import RunOptions
+from parquill.batch.pictureless import pictureless_notice
 from parquill.batch.plan import Planner, Retry, RunPlan
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.promise import Promise
@@ -200,7 +201,9 @@ class _Desk:
             comparison=_comparison(walk.sums) if self._options.compare else (),
             narrowing=rows_wanted(walk.sums, lessons.counter, lessons.length, facts.price, lessons.surplus),
         )
-        return dataclasses.replace(estimate, notices=(*opened.shape.notices, *_notices(job, facts, estimate)))
+        pictureless = pictureless_notice(walk.pictureless, job.manifest, sent=False)
+        said = [*opened.shape.notices, *_notices(job, facts, estimate), *([pictureless] if pictureless else [])]
+        return dataclasses.replace(estimate, notices=tuple(said))
 
 
 def _looking(job: Job) -> Job:

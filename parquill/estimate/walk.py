@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.lessons import Lessons
+from parquill.batch.pictureless import shown_columns
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import PreparedRows
 from parquill.costs import Quantiles
@@ -52,6 +53,9 @@ class Walk:
         self.sums = Sums()
         self.costs = Quantiles()
         self.groups: dict[str, GroupSums] = {}
+        self.pictureless = 0
+        """Rows to send that have no picture, where columns are named for pictures or documents."""
+        self._shows = bool(shown_columns(opened.job.manifest))
 
     def write(self, sink: ByteSink) -> None:
         """Go through the manifest and write each row's line."""
@@ -91,6 +95,9 @@ class Walk:
     def _add(self, chunk: Chunk, counted: Counted, failed: Mapping[int, ErrorKind]) -> Figures:
         """Add rows to send to the sums; returns their lines."""
         start = chunk.start
+        if self._shows:
+            shown = zip(counted.rows.pictures, counted.rows.documents, strict=True)
+            self.pictureless += sum(not (pictures or documents) for pictures, documents in shown)
         costs = self._prices.of(counted) if self._prices else None
         prompts_pico = costs.prompts if costs else [0] * len(counted.rows)
         if costs:

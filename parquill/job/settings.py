@@ -8,18 +8,14 @@ answers (`deciding.py`); a section that decides nothing is given its role as a w
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import pydantic
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -29,61 +25,16 @@ from pydantic import (
 )
 
 from parquill.job.deciding import Role
+from parquill.job.values import Integer, Money, Number, PositiveInt, PrivateNetwork, Section, TimeZone
+from parquill.job.values import like as _like
 from parquill.job.written import Written, as_written, hidden_values
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 
 
-def _no_bool(value: object) -> object:
-    """YAML's true would otherwise pass as the number 1."""
-    if isinstance(value, bool):
-        raise ValueError("a number")  # noqa: TRY004 - pydantic turns ValueError into a fault
-    return value
-
-
-def _known_timezone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("a time zone like 'Europe/Berlin' or 'UTC'")
-    return name
-
-
-def _like(pattern: str, wanted: str) -> AfterValidator:
-    """A text of this form; `wanted` says in words what that is."""
-
-    def check(text: str) -> str:
-        if not re.fullmatch(pattern, text):
-            raise ValueError(wanted)
-        return text
-
-    return AfterValidator(check)
-
-
-Integer = Annotated[int, BeforeValidator(_no_bool)]
-PositiveInt = Annotated[Integer, Field(ge=1, le=10**12)]
-Number = Annotated[float, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
-Money = Annotated[Decimal, BeforeValidator(_no_bool), Field(allow_inf_nan=False)]
 _RANGE = r"\s*\d+\s*(-\s*\d*\s*)?"
 _PAGES = "page numbers and ranges like '1-3, 7, 9-'"
 _KEY_NAME = "the name of an environment variable, never the key itself"
-
-
-def _private_network(text: str) -> str:
-    try:
-        fine = ipaddress.ip_network(text).is_private
-    except ValueError:
-        fine = False
-    if not fine:
-        raise ValueError("a network inside a private range, like '10.1.0.0/16' or '192.168.7.5/32'")
-    return text
-
-
-TimeZone = Annotated[str, AfterValidator(_known_timezone)]
-
-
-class Section(pydantic.BaseModel):
-    """A part of the job file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class ManifestSettings(Section):
@@ -157,6 +108,8 @@ class ModelSettings(Section):
     endpoint: Annotated[str, Role.NEITHER] = "openrouter"
     api_key_env: Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", _KEY_NAME), Role.NEITHER] = "OPENROUTER_API_KEY"
     max_tokens: Annotated[Integer, Field(ge=1, le=131_072), Role.REQUEST] = 256
+    max_tokens_field: Annotated[Literal["max_tokens", "max_completion_tokens", "auto"], Role.NEITHER] = "auto"
+    system_role: Annotated[Literal["system", "developer", "user", "auto"], Role.REQUEST] = "auto"
     temperature: Annotated[Annotated[Number, Field(ge=0, le=2)] | None, Role.REQUEST] = 0.0
     top_p: Annotated[Annotated[Number, Field(gt=0, le=1)] | None, Role.REQUEST] = None
     top_k: Annotated[PositiveInt | None, Role.REQUEST] = None
@@ -188,6 +141,7 @@ def _is_base_url(text: str) -> bool:
 
 
 class ImageSettings(Section):
+    required: Annotated[bool, Role.ROW] = False
     send: Annotated[Literal["url", "inline", "auto"], Role.NEITHER] = "url"
     root: Annotated[str | None, Role.ROW] = None
     max_side: Annotated[Integer, Field(ge=32, le=8192), Role.PICTURES] = 896
@@ -197,7 +151,7 @@ class ImageSettings(Section):
     allow_hosts: Annotated[tuple[str, ...], Role.ROW] = ()
     deny_hosts: Annotated[tuple[str, ...], Role.ROW] = ()
     allow_ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Role.ROW] = (80, 443)
-    allow_private: Annotated[bool | tuple[Annotated[str, AfterValidator(_private_network)], ...], Role.ROW] = False
+    allow_private: Annotated[bool | tuple[PrivateNetwork, ...], Role.ROW] = False
     cache: Annotated[str | None, Role.NEITHER] = None
     cache_mb: Annotated[PositiveInt, Role.NEITHER] = 1024
     refresh: Annotated[bool, Role.NEITHER] = False
@@ -330,6 +284,14 @@ class Job(Section):
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """Show the name alone: addresses may hold what no log may show."""
         return [("name", self.name)]
+
+    @model_validator(mode="after")
+    def _required_pictures(self) -> Job:
+        if self.images.required and not (self.manifest.image_columns or self.manifest.document_columns):
+            raise ValueError(
+                "images.required needs manifest.image_columns (or document_columns): no column holds pictures"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fresh_pictures(self) -> Job:

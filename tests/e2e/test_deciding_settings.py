@@ -67,6 +67,7 @@ CONCERNED = {
     "manifest.image_columns": {"both"},
     "manifest.document_columns": {"both"},
     "images.root": {"path"},
+    "images.required": {"text"},
     "images.allow_hosts": {"link", "both"},
     "images.deny_hosts": {"link", "both"},
     "images.allow_ports": set(),
@@ -74,7 +75,7 @@ CONCERNED = {
 }
 """Rows whose own text, pictures or documents another value makes others."""
 
-REFUSED = {"images.allow_hosts", "images.deny_hosts"}
+REFUSED = {"images.required", "images.allow_hosts", "images.deny_hosts"}
 """What another value of these makes of a row is refused here: no request is sent for it."""
 
 
