@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from dataclasses import dataclass
 
 from parquill.budget import Budget
@@ -12,6 +13,9 @@ from parquill.days import UTC_DAY, day_at
 from parquill.job import Job
 from parquill.ledger import DatedSpend, Ledger
 from parquill.limits import Gate
+from parquill.open_files import most_in_flight
+
+log = logging.getLogger(__name__)
 
 REMEMBERED = 40 * UTC_DAY
 """Seconds; a clock that is set back by more finds days of which a run does not know what was spent."""
@@ -45,7 +49,23 @@ class Means:
         """The gate, with what this run and this day have used already."""
         earlier = [(one.at, one.spent.requests) for one in await self._spent()]
         budget = await self.budget(run)
-        return Gate(self.job.limits, budget, self.clock, earlier=earlier, crowded=crowded, sharers=sharers)
+        limits, most = self.job.limits, most_in_flight()
+        if most is not None and isinstance(limits.max_in_flight, int) and limits.max_in_flight > most:
+            log.warning(
+                "limits.max_in_flight is %d, but this process may open only so many files that %d requests are in "
+                "flight at once; raise the limit (ulimit -n)",
+                limits.max_in_flight,
+                most,
+            )
+        return Gate(
+            limits,
+            budget,
+            self.clock,
+            earlier=earlier,
+            crowded=crowded,
+            sharers=sharers,
+            most_slots=most,
+        )
 
     async def day_used(self) -> int:
         """Requests of this UTC day, and of later ones where the clock stood ahead."""

@@ -25,6 +25,7 @@ from parquill.client import Client
 from parquill.clock import Clock, SystemClock
 from parquill.job import OPENROUTER_URL, Job, Secret, read_api_key, state_home
 from parquill.ledger import Ledger
+from parquill.open_files import raise_limit
 from parquill.storage import Disk, Storage
 from parquill.summary import RunSummary
 from parquill.workspace import Workspace
@@ -48,6 +49,7 @@ async def run_job(
     `StorageFaultError` when the disk failed.
     """
     clock, options = clock or SystemClock(), options or RunOptions()
+    raise_limit()
     opened = await asyncio.to_thread(prepare, job, clock)
     portion = options.portion
     if portion is not None:

@@ -32,12 +32,14 @@ class Gate:
         earlier: Iterable[tuple[float, int]] = (),
         crowded: bool = False,
         sharers: int = 1,
+        most_slots: int | None = None,
     ) -> None:
         """Open; `day_used` is how many requests this UTC day has seen already.
 
         `earlier`: requests of other days or this, with the time (unix seconds) at which they were sent.
         `crowded`: others may just have used the rates to the full, so they are free again in a minute.
         `sharers`: so many gates keep, together, the limits that the endpoint tells.
+        `most_slots`: requests in flight that this process has files for, whatever the job says.
         """
         self._clock = clock
         self._state = new_state(
@@ -48,6 +50,7 @@ class Gate:
             day_used=day_used,
             earlier=earlier,
             sharers=sharers,
+            most_slots=most_slots,
         )
         if crowded:
             crowd(self._state, clock.monotonic())

@@ -117,6 +117,7 @@ def new_state(
     day_used: int = 0,
     earlier: Iterable[tuple[float, int]] = (),
     sharers: int = 1,
+    most_slots: int | None = None,
 ) -> State:
     """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds."""
     rate = float(limits.requests_per_minute or math.inf)
@@ -124,6 +125,8 @@ def new_state(
     if limits.max_in_flight == "auto":
         paced = limits.requests_per_minute is not None or limits.tokens_per_minute is not None
         start = PACED_SLOTS if paced else FIRST_SLOTS
+    if most_slots is not None:
+        start, ceiling = min(start, most_slots), min(ceiling, most_slots)
     requests = Meter(rate, now)
     state = State(
         budget=budget,
