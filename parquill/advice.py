@@ -6,7 +6,7 @@ Pure text; a kind that a later version wrote into an output gets a sentence that
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from parquill.errors import PASSING_KINDS, ErrorKind, Stop
 
@@ -67,9 +67,25 @@ def asked_again(kind: str) -> bool:
     return kind in PASSING_KINDS
 
 
-def retry_option(kinds: Iterable[str]) -> str | None:
-    """Return the option that asks again for rows the next run would leave; None if it leaves none."""
-    left = sorted(str(kind) for kind in kinds if kind in _KINDS and not asked_again(kind))
+def who_asks_again(kind: str, rows: int, left: int) -> str:
+    """Say whether the next run asks rows of a kind again; `left` of them failed alike in `retry.max_runs` runs."""
+    if not asked_again(kind):
+        return ""
+    if not left:
+        return "The next run asks again."
+    if left >= rows:
+        return f"Failed alike in retry.max_runs runs: only --retry {kind} asks again."
+    return f"The next run asks again, but not the {left:,} that failed alike in retry.max_runs runs."
+
+
+def retry_option(kinds: Iterable[str], left: Collection[str] = ()) -> str | None:
+    """Return the option that asks rows again which the next run would leave; None if it leaves none.
+
+    Args:
+        kinds: the kinds of all failed rows.
+        left: kinds that may pass, of which rows failed alike in `retry.max_runs` runs.
+    """
+    left = sorted(str(kind) for kind in kinds if kind in _KINDS and (kind in left or not asked_again(kind)))
     return f"--retry {','.join(left)}" if left else None
 
 

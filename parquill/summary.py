@@ -8,8 +8,8 @@
   report compares one night with the one before by reading these.
 
 Pure: no file, clock or terminal is touched. Money is integer pico-USD inside and a decimal string
-outside. `RowCounts` always has `total == ok + failed + not_attempted`; `kept` and `reused` say
-where some of those rows came from. Rows that no price is known for are counted (`unpriced`), so a
+outside. `RowCounts` always has `total == ok + failed + not_attempted`; `kept`, `reused` and `failed_before`
+say where some of those rows came from. Rows that no price is known for are counted (`unpriced`), so a
 sum of nothing known reads "unknown" and not "free".
 """
 
@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from parquill.costs import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
 from parquill.job import is_only_variables
+from parquill.timeline import TimelineSample
 
 PICO = 10**12
 EXIT_DONE, EXIT_ROWS_FAILED = 0, 3
@@ -58,9 +59,22 @@ class RowCounts:
     failed: int = 0
     not_attempted: int = 0
     kept: int = 0
-    """Of the outcomes: stood in the output before this run, and were left as they are."""
+    """Of `ok`: answered before this run, and left as they are."""
     reused: int = 0
     """Of `ok`: taken from an equal row, the archive or another output, without a request."""
+    failed_before: int = 0
+    """Of `failed`: failed for good before this run, which did not ask them again."""
+
+    @property
+    def fresh(self) -> int:
+        """Rows that have an outcome of this run."""
+        return self.ok + self.failed - self.kept - self.failed_before
+
+    def to_json(self) -> dict[str, int]:
+        """Return the counts as programs read them."""
+        counts = asdict(self)
+        del counts["failed_before"]
+        return counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +128,23 @@ class Tally:
     """
 
     __slots__ = (
-        "_attempts", "_completion", "_cost", "_errors", "_kept", "_messages",
+        "_attempts", "_before", "_completion", "_cost", "_errors", "_kept", "_messages",
         "_prompt", "_reused", "_statuses", "_total", "_unpriced", "costs",
     )  # fmt: skip
 
     def __init__(self, total: int, *, kept_ok: int = 0, kept_errors: Mapping[str, int] = _EMPTY) -> None:
         """`total` rows in all; of them `kept_ok`, and failures by kind, stand from earlier runs."""
-        kept_failed = sum(kept_errors.values())
-        self._total, self._kept = total, kept_ok + kept_failed
-        self._statuses = {"ok": kept_ok, "failed": kept_failed, "not_attempted": 0}
+        self._total, self._kept, self._before = total, kept_ok, sum(kept_errors.values())
+        self._statuses = {"ok": kept_ok, "failed": self._before, "not_attempted": 0}
         self._errors: dict[str, int] = {str(kind): count for kind, count in kept_errors.items()}
         self._messages: dict[str, str] = {}
         self.costs = Quantiles()
         """How the rows that were sent are spread by what each cost, in pico-USD."""
         self._attempts = self._prompt = self._completion = self._cost = self._unpriced = self._reused = 0
 
-    def add(self, result: Counted) -> None:
-        """Count one row of this run."""
+    def add(self, result: Counted, *, before: bool = False) -> None:
+        """Count one row of this run; `before`: it failed in earlier ones, and this one does not ask it again."""
+        self._before += before
         self._statuses[result.status] += 1
         attempts, cost = result.attempts, result.cost_pico
         self._attempts += attempts
@@ -151,7 +165,8 @@ class Tally:
     def snapshot(self) -> Progress:
         """Return the counts so far."""
         ok, failed = self._statuses["ok"], self._statuses["failed"]
-        rows = RowCounts(self._total, ok, failed, self._total - ok - failed, self._kept, self._reused)
+        left = self._total - ok - failed
+        rows = RowCounts(self._total, ok, failed, left, self._kept, self._reused, self._before)
         tokens = TokenCounts(self._prompt, self._completion)
         errors = {str(kind): count for kind, count in self._errors.items()}
         messages = {str(kind): message for kind, message in self._messages.items()}
@@ -176,6 +191,8 @@ class RunSummary:
     stopped_by: Stop | None = None
     stop_message: str | None = None
     errors_by_kind: Mapping[str, int] = field(default_factory=dict)
+    left_by_kind: Mapping[str, int] = field(default_factory=dict)
+    """Of the failures that may pass: those that failed alike in `retry.max_runs` runs; only `--retry` asks them."""
     estimate: CostRange | None = None
     rows_pico: tuple[int, ...] = ()
     """What a row that was sent cost at most, at each of `costs.SHARES`."""
@@ -196,7 +213,7 @@ class RunSummary:
     def to_json(self) -> dict[str, Any]:
         """Return what `run --json` prints; money as decimal strings, `cost_usd` null if unknown."""
         return {
-            "rows": asdict(self.rows),
+            "rows": self.rows.to_json(),
             "requests": self.requests,
             "cost_usd": usd(self.cost_pico) if self.cost_known else None,
             "in_doubt_usd": usd(self.in_doubt_pico),
@@ -204,48 +221,6 @@ class RunSummary:
             "seconds": round(self.seconds, 3),
             "stopped_by": self.stopped_by.value if self.stopped_by else None,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineSample:
-    """One look at a running job, `t` seconds after its start; counts are sums since the start."""
-
-    t: float
-    rows: int
-    cost_pico: int
-    tokens: int
-    in_flight: int
-    limit: int | None = None
-    """Requests that may be in flight at that moment, where there is such a limit."""
-    binds: str | None = None
-    """The limit that held the run back then, in words ("requests/min"); None if none did."""
-
-
-class Timeline:
-    """Samples of a run of any length in bounded memory: when full, every second one goes."""
-
-    __slots__ = ("_every", "_latest", "_most", "_samples")
-
-    def __init__(self, most: int = 480, every: float = 1.0) -> None:
-        """Keep about `most` samples, at first `every` seconds apart."""
-        self._most, self._every = most, every
-        self._samples: list[TimelineSample] = []
-        self._latest: TimelineSample | None = None
-
-    def add(self, sample: TimelineSample) -> None:
-        """Take the sample; one too near to the last is kept only for as long as it is the newest."""
-        self._latest = sample
-        if self._samples and sample.t - self._samples[-1].t < self._every:
-            return
-        self._samples.append(sample)
-        if len(self._samples) > self._most:
-            self._samples = self._samples[::2]
-            self._every *= 2
-
-    def samples(self) -> tuple[TimelineSample, ...]:
-        """Return what is kept, oldest first; the newest is always there."""
-        newest = () if self._latest is None or self._latest in self._samples[-1:] else (self._latest,)
-        return (*self._samples, *newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +247,8 @@ class RunRecord:
             "unpriced": summary.unpriced,
             "stop_message": summary.stop_message,
             "errors_by_kind": dict(summary.errors_by_kind),
+            "left_by_kind": dict(summary.left_by_kind),
+            "failed_before": summary.rows.failed_before,
             "estimate": asdict(summary.estimate) if summary.estimate else None,
             "rows_pico": summary.rows_pico,
             "notices": summary.notices,
@@ -303,7 +280,7 @@ def _read_summary(data: Mapping[str, Any]) -> RunSummary:
         job=data["job"],
         run_id=data["run_id"],
         started_at=dt.datetime.fromisoformat(data["started_at"]),
-        rows=RowCounts(**data["rows"]),
+        rows=RowCounts(**data["rows"], failed_before=data.get("failed_before", 0)),
         output=data["output"],
         seconds=data["seconds"],
         requests=data["requests"],
@@ -314,6 +291,7 @@ def _read_summary(data: Mapping[str, Any]) -> RunSummary:
         stopped_by=Stop(data["stopped_by"]) if data["stopped_by"] else None,
         stop_message=data["stop_message"],
         errors_by_kind=data["errors_by_kind"],
+        left_by_kind=data.get("left_by_kind", {}),
         estimate=CostRange.load(data["estimate"]) if data["estimate"] else None,
         rows_pico=tuple(data["rows_pico"]),
         notices=tuple(data["notices"]),

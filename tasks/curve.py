@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
-from parquill.summary import TimelineSample, dollars
+from parquill.summary import dollars
+from parquill.timeline import TimelineSample
 from parquill.words import count, duration
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 720, 240, 16, 28

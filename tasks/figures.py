@@ -29,7 +29,9 @@ def summary_rows(summary: RunSummary) -> list[dict[str, str]]:
             "cost in USD": usd(summary.cost_pico) if summary.cost_known else "unknown",
             "in doubt, in USD": usd(summary.in_doubt_pico),
             "took": duration(summary.seconds),
+            **({"failed in earlier runs, not asked again": count(rows.failed_before)} if rows.failed_before else {}),
             **{f"failed: {kind}": count(number) for kind, number in summary.errors_by_kind.items()},
+            **{f"only --retry {kind} asks again": count(number) for kind, number in summary.left_by_kind.items()},
         }
     )
 

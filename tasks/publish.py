@@ -16,7 +16,8 @@ from prefect.artifacts import acreate_image_artifact, acreate_link_artifact, acr
 from prefect.cache_policies import NO_CACHE
 
 from parquill.job import Job, state_home
-from parquill.summary import RunSummary, TimelineSample
+from parquill.summary import RunSummary
+from parquill.timeline import TimelineSample
 from tasks.curve import as_address, cost_curve
 from tasks.figures import summary_rows
 from tasks.states import outcome

@@ -127,9 +127,14 @@ def outcome(summary: RunSummary) -> str:
     """Say in a few sentences how a run ended, and what brings in the rest."""
     rows, stop = summary.rows, summary.stopped_by
     cost = dollars(summary.cost_pico) if summary.cost_known else "unknown"
+    kept = f" ({count(rows.kept)} of them in earlier runs)" if rows.kept else ""
     sentences = [
-        f"{count(rows.ok)} of {count(rows.total)} rows answered, {count(rows.failed)} failed{_kinds(summary)}."
+        f"{count(rows.ok)} of {count(rows.total)} rows answered{kept}, {count(rows.failed)} failed{_kinds(summary)}."
     ]
+    if rows.failed_before:
+        sentences.append(f"{count(rows.failed_before)} of the failed rows failed in earlier runs and were not asked.")
+    if summary.left_by_kind and (option := advice.retry_option(summary.left_by_kind, summary.left_by_kind)):
+        sentences.append(f"Rows that failed alike in retry.max_runs runs are asked again only with {option}.")
     if summary.requests == 0 and stop is None:
         sentences.append("Nothing was left to ask: 0 requests sent.")
     else:

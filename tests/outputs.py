@@ -23,7 +23,8 @@ from parquill.results import (
     write_part,
 )
 from parquill.storage import Storage
-from parquill.summary import RowCounts, RunRecord, RunSummary, TimelineSample, TokenCounts
+from parquill.summary import RowCounts, RunRecord, RunSummary, TokenCounts
+from parquill.timeline import TimelineSample
 
 START = dt.datetime(2026, 11, 22, 1, 0, tzinfo=dt.UTC)
 ANSWER = pa.struct(

@@ -15,7 +15,7 @@ from parquill.errors import Stop
 from parquill.images.values import WebPicture
 from parquill.results import ItemResult
 from parquill.storage import Storage
-from parquill.summary import TimelineSample
+from parquill.timeline import TimelineSample
 from tests.injections import INJECTIONS
 from tests.outputs import OK, failed, record, write_output
 from tests.page import Page, build

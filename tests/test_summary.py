@@ -19,13 +19,12 @@ from parquill.summary import (
     RunRecord,
     RunSummary,
     Tally,
-    Timeline,
-    TimelineSample,
     TokenCounts,
     dollars,
     usd,
     without_secrets,
 )
+from parquill.timeline import Timeline, TimelineSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def test_a_tally_counts_rows_requests_tokens_money_and_faults() -> None:
     tally.add(Row(cost_source="reused", attempts=0, prompt_tokens=None, completion_tokens=None, cost_pico=0))
     tally.add(Row("failed", ErrorKind.TIMEOUT, "no reply", attempts=6, cost_pico=42))
     seen = tally.snapshot()
-    assert seen.rows == RowCounts(6, ok=3, failed=2, not_attempted=1, kept=2, reused=1)
+    assert seen.rows == RowCounts(6, ok=3, failed=2, not_attempted=1, kept=1, reused=1, failed_before=1)
     assert (seen.requests, seen.cost_pico, seen.unpriced) == (7, 7_000_042, 0)
     assert seen.tokens == TokenCounts(600, 80)
     assert seen.errors_by_kind == {"moderated": 1, "timeout": 1}

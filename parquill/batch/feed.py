@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from parquill.batch.account import Account
 from parquill.batch.attempts import Asked, Place
+from parquill.batch.failed_rows import Retry
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.rows import PreparedRow
 from parquill.batch.selection import Selection
 from parquill.batch.slices import SliceWork
 from parquill.booking import Booking
-from parquill.ledger import AttemptRecord, CarriedRow, Ledger
+from parquill.ledger import AttemptRecord, CarriedRow, FailureRecord, Ledger
 from parquill.loops import Tasks
 from parquill.manifest import Chunk
 from parquill.results import CostSource, ItemResult, Status
@@ -37,12 +38,15 @@ class Feed:
         run: int,
         realm: str,
         chosen: Selection,
+        retry: Retry,
         on_outcome: Callable[[SliceWork, int, ItemResult], object],
+        on_left: Callable[[SliceWork, PreparedRow, FailureRecord], object],
         on_read: Callable[[SliceWork], object],
         on_block: Callable[[Sequence[PreparedRow]], object],
         on_fault: Callable[[BaseException], object],
     ) -> None:
         """`chosen`: the rows that are asked. `on_outcome`: told of rows whose outcome the ledger holds already;
+        `on_left`: of rows that failed in earlier runs, at another place, and are not asked again by `retry`;
         `on_read`: told when a slice is read to its end; `on_block`: told of rows before they are handed out;
         `on_fault`: told of what went wrong while rows were read, also when no worker waits for them."""
         self._plan = plan
@@ -50,8 +54,11 @@ class Feed:
         self._run = run
         self._chosen = chosen
         self._realm = realm
+        self._retry = retry
         self._archived: bool | None = None
+        self._left = False
         self._on_outcome = on_outcome
+        self._on_left = on_left
         self._on_read = on_read
         self._on_block = on_block
         self._open = {one.slice.part: one for one in plan.open if chosen.touches(one.slice)}
@@ -177,14 +184,31 @@ class Feed:
         rows = self._plan.reader.read(chunk, wanted)
         if self._archived is None:
             self._archived = await self._ledger.archive_holds(self._realm)
-        if not self._archived:
-            return rows
-        prepared = list(rows)
+            self._left = await self._ledger.some_failed(self._realm, self._retry.max_runs)
+        if self._archived:
+            rows = await self._without_archived(work, list(rows))
+        if self._left:
+            rows = await self._without_left(work, list(rows))
+        return rows
+
+    async def _without_archived(self, work: SliceWork, prepared: list[PreparedRow]) -> Iterator[PreparedRow]:
         pairs = [(one.row, one.fingerprint) for one in prepared if one.fingerprint is not None]
         adopted = await self._ledger.adopt(run=self._run, slice_id=work.slice_id, wanted=pairs)
         for row, payload in adopted.items():
             self._take_outcome(work, row, ItemResult.decode(payload))
         return iter([one for one in prepared if one.row not in adopted])
+
+    async def _without_left(self, work: SliceWork, prepared: list[PreparedRow]) -> Iterator[PreparedRow]:
+        marks = [one.fingerprint for one in prepared if one.fingerprint is not None]
+        counts = await self._ledger.failures(marks, self._realm, self._retry.max_runs)
+        asked = []
+        for one in prepared:
+            known = counts.get(one.fingerprint or b"")
+            if known is not None and self._retry.leaves(known):
+                self._on_left(work, one, known)
+            else:
+                asked.append(one)
+        return iter(asked)
 
     def _in_blocks(self, rows: Iterator[PreparedRow]) -> Iterator[PreparedRow]:
         while block := list(itertools.islice(rows, _BLOCK)):

@@ -18,6 +18,7 @@ from parquill.batch.attempts import Asked, Attempts, Place
 from parquill.batch.blank import write_blank
 from parquill.batch.conversation import Conversations
 from parquill.batch.error_rate import ErrorRate
+from parquill.batch.failed_rows import Retry
 from parquill.batch.feed import Feed
 from parquill.batch.held import HeldRow, HeldRows
 from parquill.batch.plan import RunPlan
@@ -29,9 +30,9 @@ from parquill.batch.slices import Publisher, SliceWork
 from parquill.batch.talk import figures_of
 from parquill.batch.twins import Elsewhere, Standing
 from parquill.clock import Clock
-from parquill.errors import RowError, Stop, StorageFullError
+from parquill.errors import ErrorKind, RowError, Stop, StorageFullError
 from parquill.job import FailureSettings
-from parquill.ledger import Ledger
+from parquill.ledger import FailureRecord, Ledger
 from parquill.limits import Gate, GateClosed
 from parquill.loops import Tasks, to_its_end
 from parquill.results import ItemResult, PartInfo, Status
@@ -60,6 +61,7 @@ class LoopRooms:
     tally: Tally
     clock: Clock
     failures: FailureSettings
+    retry: Retry
     elsewhere: Elsewhere | None
 
 
@@ -76,7 +78,9 @@ class RunLoop:
             run=run,
             realm=realm,
             chosen=chosen,
+            retry=rooms.retry,
             on_outcome=self._finish,
+            on_left=self._leave,
             on_read=self._publish_if_whole,
             on_block=rooms.conversations.look_ahead,
             on_fault=self.fail,
@@ -229,6 +233,15 @@ class RunLoop:
         facts = refusal.kind, refusal.message
         result = self._rooms.conversations.failed(asked, *facts, estimated=refusal.estimated_pico)
         await self._keep(work, prepared, asked, result)
+
+    def _leave(self, work: SliceWork, prepared: PreparedRow, known: FailureRecord) -> None:
+        """Give a row that is not asked again the failure that it had in earlier runs."""
+        work.left_failed.add(prepared.row)
+        asked, kind = self.feed.ask(work, prepared), ErrorKind(known.kind)
+        result = self._rooms.conversations.failed(asked, kind, known.message)
+        self._rooms.tally.add(result, before=True)
+        work.finish(prepared.row, result)
+        self._publish_if_whole(work)
 
     async def _row(self, work: SliceWork, prepared: PreparedRow) -> None:
         conversations = self._rooms.conversations

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from parquill.batch.endpoint import EMULATOR
+from parquill.batch.failed_rows import Counts, Retry, counts_of
 from parquill.batch.recorded import Recorded
 from parquill.batch.rows import RowReader
 from parquill.batch.shelf import Shelf, archive_entry
@@ -23,7 +24,7 @@ from parquill.results import ItemResult, PartInfo, Status, read_part, results_in
 from parquill.storage import Storage
 
 if TYPE_CHECKING:
-    from parquill.batch.plan import OpenSlice, Retry
+    from parquill.batch.plan import OpenSlice
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class Matcher:
         places: list[int | None] = [None] * one.slice.rows
         if self.is_ours(old):
             places = same if now is None else self._places(now, at_key, results)
+        counts = counts_of(results, self.shelf.failures)
         kept_at = np.full(one.slice.rows, -1, np.int32)
         carried: dict[int, tuple[int, ItemResult]] = {}
         used: set[int] = set()
@@ -118,7 +120,7 @@ class Matcher:
             if place is None:
                 continue
             result = results[place]
-            if self._keeps(result):
+            if self._keeps(result, counts):
                 kept_at[row] = place
             elif result.status is Status.OK:
                 continue
@@ -175,10 +177,11 @@ class Matcher:
             for place, fingerprint in zip(at_key, now.earlier, strict=True)
         ]
 
-    def _keeps(self, result: ItemResult) -> bool:
+    def _keeps(self, result: ItemResult, counts: Counts) -> bool:
         if result.status is Status.OK:
             return (result.provider == EMULATOR) == self.emulated
-        return result.status is Status.FAILED and not self.retry.wants(result.error_kind)
+        failed = result.status is Status.FAILED
+        return failed and not self.retry.asks(result.error_kind, result.fingerprint, counts)
 
     def _lift(self, old: PartInfo, results: Sequence[ItemResult], rows: Iterable[int]) -> None:
         """Move rows' answers and costs from a part that will go into the archive."""

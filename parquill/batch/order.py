@@ -19,7 +19,7 @@ from parquill.clock import Clock
 from parquill.errors import ErrorKind, JobError, Stop
 from parquill.job import Job, load_written, state_home
 from parquill.storage import beside, is_remote, shown
-from parquill.summary import Timeline
+from parquill.timeline import Timeline
 from parquill.workspace import Workspace
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 
 from parquill.batch.endpoint import EMULATOR
+from parquill.batch.failed_rows import Retry
 from parquill.batch.options import RunOptions
 from parquill.batch.place import Place
-from parquill.batch.plan import Planner, Retry, RunPlan
+from parquill.batch.plan import Planner, RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.refresh import Refresher, waiting_in
 from parquill.batch.shelf import LedgerShelf
@@ -66,7 +67,7 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
         parts,
         shelf,
         emulated=place.facts.emulated,
-        retry=Retry(options.retry),
+        retry=Retry(options.retry, opened.job.retry.max_runs),
         allow_shrink=options.allow_shrink,
     )
     if not opened.job.images.refresh or options.portion is not None:

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from parquill.batch.endpoint import realm_of
+from parquill.batch.failed_rows import Look, Retry, part_asks_again
 from parquill.batch.index import FingerprintIndex
 from parquill.batch.matching import Audit, Matcher
 from parquill.batch.prepare import Prepared
@@ -26,7 +27,7 @@ from parquill.batch.recorded import Recorded
 from parquill.batch.rows import RowReader
 from parquill.batch.scan import scan
 from parquill.batch.shelf import Shelf
-from parquill.errors import PASSING_KINDS, ErrorKind, ManifestError, OutputError
+from parquill.errors import PASSING_KINDS, ManifestError, OutputError
 from parquill.job import Job, state_home
 from parquill.ledger import SliceRecord
 from parquill.manifest import Manifest, Slice
@@ -84,20 +85,14 @@ class RunPlan:
     """Answered fingerprints by slice and row; None where nothing is left to ask."""
 
     @property
+    def left_errors(self) -> Mapping[str, int]:
+        """Kept failures of kinds that may pass: they failed alike in `retry.max_runs` runs."""
+        return {kind: count for kind, count in self.kept_errors.items() if kind in PASSING_KINDS}
+
+    @property
     def todo(self) -> int:
         """Rows that no part of the output answers yet."""
         return self.manifest.rows - self.kept_ok - sum(self.kept_errors.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """Which failed rows are asked again: those that may pass, and the kinds a user names."""
-
-    kinds: frozenset[ErrorKind] = frozenset()
-
-    def wants(self, kind: str | None) -> bool:
-        """Whether a row that failed so is asked again."""
-        return kind in PASSING_KINDS or kind in self.kinds
 
 
 class Planner:
@@ -155,7 +150,7 @@ class Planner:
         open_slices: list[OpenSlice] = []
         for number, one in enumerate(self._manifest.slices):
             info = parts.get(one.part)
-            is_last = info is not None and _is_last_word(info, digests[one.part], realm, retry)
+            is_last = info is not None and self._is_last_word(info, digests[one.part], realm, retry, shelf.failures)
             if info is not None and is_last and not shelf.lifted_rows(info.part_id):
                 complete[number] = info
             else:
@@ -173,13 +168,16 @@ class Planner:
         )
         return plan if not matched else self.indexed(plan, shelf)
 
-    def unfinished(self, parts: Mapping[str, PartInfo], *, emulated: bool, retry: Retry) -> tuple[Slice, ...]:
+    def unfinished(
+        self, parts: Mapping[str, PartInfo], look: Look, *, emulated: bool, retry: Retry
+    ) -> tuple[Slice, ...]:
         """Return the slices whose part is missing or not its last word; looks only, moves nothing."""
         digests, realm = self.digests(), realm_of(emulated=emulated)
         return tuple(
             one
             for one in self._manifest.slices
-            if (info := parts.get(one.part)) is None or not _is_last_word(info, digests[one.part], realm, retry)
+            if (info := parts.get(one.part)) is None
+            or not self._is_last_word(info, digests[one.part], realm, retry, look)
         )
 
     def digests(self) -> Mapping[str, str]:
@@ -198,6 +196,12 @@ class Planner:
             if record.id not in ours:
                 shelf.retire(record.id)
         return joined
+
+    def _is_last_word(self, part: PartInfo, digest: str, realm: str, retry: Retry, look: Look) -> bool:
+        """Whether nothing is left to ask of a part's slice, and none of its rows is another now."""
+        is_ours = part.meta.get("realm") == realm
+        whole = part.slice_digest == digest and part.not_attempted == 0 and is_ours
+        return whole and not part_asks_again(self._output, part, retry, look)
 
     def _refuse_shrunk(self, parts: Mapping[str, PartInfo], *, allow_shrink: bool) -> None:
         before, now = sum(info.rows for info in parts.values()), self._manifest.rows
@@ -262,13 +266,6 @@ class Planner:
 def _named(one: OpenSlice | None, row: int) -> bytes | None:
     """A row's fingerprint where its part names it otherwise."""
     return one.renamed[row] if one is not None and one.renamed is not None else None
-
-
-def _is_last_word(part: PartInfo, digest: str, realm: str, retry: Retry) -> bool:
-    """Whether nothing is left to ask of a part's slice, and none of its rows is another now."""
-    asked_again = any(retry.wants(kind) for kind in part.by_error_kind)
-    is_ours = part.meta.get("realm") == realm
-    return part.slice_digest == digest and part.not_attempted == 0 and is_ours and not asked_again
 
 
 def held_in(records: Sequence[SliceRecord], slices: Sequence[OpenSlice], realm: str) -> list[OpenSlice]:

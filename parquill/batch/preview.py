@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parquill.batch.plan import Planner, Retry
+from parquill.batch.endpoint import EMULATOR
+from parquill.batch.failed_rows import Retry
+from parquill.batch.plan import Planner
 from parquill.batch.prepare import prepare
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.job import Job, state_home
+from parquill.ledger import Glance
 from parquill.storage import Storage
 from parquill.workspace import Workspace
 
@@ -39,14 +42,22 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     """Check a job against its manifest and its output; raises `UsageError` as the run would."""
     opened = prepare(job, clock)
     planner = Planner(opened, Storage.at(job.output.path))
-    left = planner.unfinished(planner.standing(), emulated=job.model.endpoint == "emulator", retry=Retry(retry))
+    workspace = Workspace.of(job.output.path, state_home())
+    emulated = job.model.endpoint == "emulator"
+    with Glance.at(workspace.ledger) as glance:
+        left = planner.unfinished(
+            planner.standing(),
+            lambda marks: glance.failures(marks, EMULATOR if emulated else "") if glance else {},
+            emulated=emulated,
+            retry=Retry(retry, job.retry.max_runs),
+        )
     if job.images.refresh and opened.manifest.columns.images:
         left = opened.manifest.slices  # only the hosts know which pictures changed
     return RunPreview(
         job=job.name,
         model=job.model.name,
         endpoint=job.endpoint_as_shown,
-        output=Workspace.of(job.output.path, state_home()).output,
+        output=workspace.output,
         rows=opened.manifest.rows,
         slices=len(opened.manifest.slices),
         open_rows=sum(one.rows for one in left),

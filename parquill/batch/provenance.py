@@ -11,7 +11,8 @@ import pyarrow as pa
 from parquill.job import Job
 from parquill.prices import Price
 from parquill.storage import Storage
-from parquill.summary import RunRecord, RunSummary, TimelineSample
+from parquill.summary import RunRecord, RunSummary
+from parquill.timeline import TimelineSample
 from parquill.workspace import Workspace
 
 

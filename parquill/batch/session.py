@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import functools
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.examples import with_pictures
+from parquill.batch.failed_rows import Retry
+from parquill.batch.failed_runs import FailedRuns
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
 from parquill.batch.means import Means
@@ -42,7 +45,8 @@ from parquill.loops import meanwhile
 from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
-from parquill.summary import RowCounts, RunSummary, Tally, Timeline, TokenCounts, usd
+from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts, usd
+from parquill.timeline import Timeline
 
 _BYTES_PER_ROW = 2_000
 """Room on the disk that one row may take, in ledger and part together."""
@@ -67,6 +71,8 @@ class Session:
         self._notices: list[str] = [*opened.shape.notices, *place.facts.notices]
         self._started = clock.monotonic()
         self._started_at = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
+        retry = Retry(options.retry, self._job.retry.max_runs)
+        self._failed_runs = FailedRuns(place.ledger, retry, realm=self._realm, began=self._started_at)
 
     async def run(self, attach: Attach = unwatched) -> RunSummary:
         """Do what is left to do; raises `UsageError` before anything is sent."""
@@ -168,6 +174,7 @@ class Session:
             tally=tally,
             clock=self._clock,
             failures=job.failures,
+            retry=self._failed_runs.retry,
             elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
         )
         options, cap, began = self._options, self._means.cap_pico, self._started
@@ -248,7 +255,8 @@ class Session:
                 "versions": versions(),
             }
 
-        return Publisher(self._place.output, self._ledger, self._opened.schema, self._opened.shape.to_arrow, about)
+        failed, to_arrow = self._failed_runs if self._options.portion is None else None, self._opened.shape.to_arrow
+        return Publisher(self._place.output, self._ledger, self._opened.schema, to_arrow, about, failed)
 
     def _notice_once(self, text: str) -> None:
         if text not in self._notices:
@@ -265,7 +273,7 @@ class Session:
         if current is not None:
             self._own_up(await self._ledger.totals(current.id))
             await self._ledger.end_run(current.id, None)
-        return self._summary(plan, parts, "", reused=0)
+        return self._summary(plan, parts, "", RowCounts(0, failed_before=sum(plan.kept_errors.values())))
 
     def _own_up(self, run: Spend) -> None:
         """Say what may have been paid twice in the whole run, whichever of its processes died."""
@@ -292,13 +300,13 @@ class Session:
             plan,
             parts,
             f"{run:06d}",
+            watch.rows,
             requests=after.requests - before.requests,
             cost_pico=after.pico - before.pico,
             tokens=TokenCounts(
                 after.prompt_tokens - before.prompt_tokens, after.completion_tokens - before.completion_tokens
             ),
             in_doubt_pico=books.in_doubt_pico,
-            reused=watch.reused,
             estimate=self._promised,
             rows_pico=() if self._place.portions.shares else watch.row_costs,
             stopped_by=stop,
@@ -315,7 +323,9 @@ class Session:
         storage, name = self._place.workspace.storage(), self._place.workspace.manifest.name
         await asyncio.to_thread(write_manifest, storage, name, parts, about)
 
-    def _summary(self, plan: RunPlan, parts: list[PartInfo], run_id: str, *, reused: int, **figures: Any) -> RunSummary:
+    def _summary(
+        self, plan: RunPlan, parts: list[PartInfo], run_id: str, counted: RowCounts, **figures: Any
+    ) -> RunSummary:
         errors: dict[str, int] = {}
         for info in parts:
             for kind, count in info.by_error_kind.items():
@@ -329,12 +339,14 @@ class Session:
                 ok=sum(info.ok for info in parts),
                 failed=sum(info.failed for info in parts),
                 not_attempted=plan.manifest.rows - sum(info.ok + info.failed for info in parts),
-                kept=plan.kept_ok + sum(plan.kept_errors.values()),
-                reused=reused,
+                kept=plan.kept_ok,
+                reused=counted.reused,
+                failed_before=counted.failed_before,
             ),
             output=self._place.workspace.output,
             seconds=self._clock.monotonic() - self._started,
             errors_by_kind=errors,
+            left_by_kind=Counter(plan.left_errors) + self._failed_runs.left,
             notices=tuple(self._notices),
             **figures,
         )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from parquill.batch.endpoint import EMULATOR
-from parquill.ledger import ArchiveEntry, Ledger, SliceRecord
+from parquill.ledger import ArchiveEntry, FailureRecord, Ledger, SliceRecord
 from parquill.results import ItemResult, Status
 
 
@@ -34,6 +34,9 @@ class Shelf(Protocol):
 
     def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """Return the encoded answers that stand in the archive under these fingerprints."""
+
+    def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        """Return in how many runs the requests with these fingerprints failed alike, where that was counted."""
 
     def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
         """Put archived answers under other fingerprints, so that no row finds them; pairs (old, new)."""
@@ -63,6 +66,9 @@ class LedgerShelf:
 
     def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
         return self._ledger.archived(fingerprints, self._realm).result()
+
+    def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        return self._ledger.failures(fingerprints, self._realm).result() if fingerprints else {}
 
     def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
         self._ledger.rename_archived(names, self._realm).result()

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from parquill.batch.plan import OpenSlice
-from parquill.ledger import Ledger
+from parquill.ledger import FailureRecord, Ledger
 from parquill.manifest import Chunk, Manifest
 from parquill.results import (
     RESULT_COLUMNS,
@@ -32,6 +32,9 @@ from parquill.results import (
 )
 from parquill.storage import Storage
 
+if TYPE_CHECKING:
+    from parquill.batch.failed_runs import FailedRuns
+
 Waiter = Callable[[ItemResult], object]
 
 
@@ -39,7 +42,8 @@ class SliceWork:
     """One open slice: its rows' outcomes as they come, until the part can be written."""
 
     __slots__ = (
-        "_chunks", "kept", "left", "plan", "published", "publishing", "results", "rows_read", "slice_id", "waiters",
+        "_chunks", "kept", "left", "left_failed", "plan", "published", "publishing", "results", "rows_read", "slice_id",
+        "waiters",
     )  # fmt: skip
 
     def __init__(self, plan: OpenSlice, slice_id: int) -> None:
@@ -49,6 +53,8 @@ class SliceWork:
         self.kept = np.zeros(plan.slice.rows, bool)
         self.left = plan.slice.rows
         """Rows without an outcome."""
+        self.left_failed: set[int] = set()
+        """Rows that failed in earlier runs, at another place, and are not asked again."""
         self.rows_read = 0
         self.publishing = False
         self.published = asyncio.Event()
@@ -100,32 +106,38 @@ class SliceWork:
 class Publisher:
     """Writes parts whole and lets go of what the ledger held for them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a part is made of
         self,
         output: Storage,
         ledger: Ledger,
         schema: pa.Schema,
         to_arrow: ToArrow,
         about: Callable[[], Mapping[str, Any]],
+        failed: FailedRuns | None = None,
     ) -> None:
-        """`about`: what a part's footer says of the run now (job, settings, model, rung, price, versions)."""
+        """`about`: what a part's footer says of the run now (job, settings, model, rung, price, versions);
+        `failed` counts in how many runs rows failed alike, where that is counted."""
         self._output = output
         self._ledger = ledger
         self.schema = schema
         self._to_arrow = to_arrow
         self._about = about
+        self._failed = failed
 
     async def publish(self, work: SliceWork) -> PartInfo:
         """Write the part of a whole slice; when this returns it stands and the ledger has let go."""
-        return await self.put(work.plan, work.slice_id, await asyncio.to_thread(self._table, work))
+        failed = await self._failed.count(work) if self._failed is not None else ()
+        return await self.put(work.plan, work.slice_id, await asyncio.to_thread(self._table, work), failed)
 
-    async def put(self, plan: OpenSlice, slice_id: int, table: pa.Table) -> PartInfo:
-        """Put a part in the place of the old one."""
+    async def put(
+        self, plan: OpenSlice, slice_id: int, table: pa.Table, failed: Sequence[FailureRecord] = ()
+    ) -> PartInfo:
+        """Put a part in the place of the old one; `failed` is noted of its rows once it stands."""
         part_id = uuid.uuid4().hex
         metadata = {**self._about(), "part_id": part_id, "slice_digest": plan.digest}
         await self._ledger.begin_publish(slice_id, part_id, plan.old.part_id if plan.old else None)
         info = await asyncio.to_thread(write_part, self._output, plan.slice.part, table, metadata)
-        await self._ledger.finish_publish(slice_id)
+        await self._ledger.finish_publish(slice_id, failed, metadata["realm"])
         return info
 
     def _table(self, work: SliceWork) -> pa.Table:

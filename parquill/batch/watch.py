@@ -12,7 +12,8 @@ from parquill.clock import Clock
 from parquill.limits import Binding, Gate, GateStatistics
 from parquill.loops import meanwhile
 from parquill.run_state import LimitUse, RunState
-from parquill.summary import Tally, Timeline, TimelineSample
+from parquill.summary import RowCounts, Tally
+from parquill.timeline import Timeline, TimelineSample
 
 _NAMES = {
     Binding.REQUESTS: "requests/min",
@@ -74,9 +75,9 @@ class Watch:
         return replace(state, eta_seconds=self._pace.left(state))
 
     @property
-    def reused(self) -> int:
-        """Rows that were answered without a request of their own."""
-        return self._tally.snapshot().rows.reused
+    def rows(self) -> RowCounts:
+        """The manifest's rows by what has become of them so far."""
+        return self._tally.snapshot().rows
 
     @property
     def row_costs(self) -> tuple[int, ...]:
@@ -99,7 +100,7 @@ class Pace:
     def left(self, state: RunState) -> float | None:
         """Return seconds until all rows are done; None as long as nobody can say."""
         rows = state.progress.rows
-        fresh = state.done - rows.kept
+        fresh = rows.fresh
         if self._first_done is None and fresh > 0:
             self._first_done = (state.seconds, fresh)
         if self._first_done is None or fresh <= self._first_done[1]:

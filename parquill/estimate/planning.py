@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from parquill.batch.failed_rows import Retry
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import PreparedRows
 from parquill.batch.selection import Selection
 from parquill.batch.twins import Elsewhere
-from parquill.ledger import ArchiveEntry, Glance, SliceRecord
+from parquill.ledger import ArchiveEntry, FailureRecord, Glance, SliceRecord
 from parquill.manifest import Chunk
+from parquill.results import PartInfo, read_part
+from parquill.storage import Storage
 
 KEPT, EQUAL, TODO, FAILING, LEFT_OUT = "kept", "equal", "todo", "failing", "not_asked"
 """What becomes of a row; the last is one beyond `--limit`."""
@@ -58,6 +61,9 @@ class StillShelf:
             return True
         return self._archived and self._glance is not None and self._glance.archived(fingerprint, self._realm)
 
+    def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        return self._glance.failures(fingerprints, self._realm) if self._glance and fingerprints else {}
+
     def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """Return nothing: whether pictures of archived answers changed is left to the run."""
         return {}
@@ -80,35 +86,52 @@ class StillShelf:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A chunk's rows by what becomes of them: a state each, and the prepared rows to ask or that fail."""
+    """A chunk's rows by what becomes of them: a state each, and the prepared rows to ask or that fail.
+
+    `stand` has the kinds of rows that failed in earlier runs and are not asked again.
+    """
 
     chunk: Chunk
     states: list[str]
     asked: PreparedRows = field(default_factory=PreparedRows)
     faulty: PreparedRows = field(default_factory=PreparedRows)
+    stand: Mapping[int, str] = field(default_factory=dict)
 
 
 class Sorter:
     """Goes through the manifest as the run's feed does, and asks nobody."""
 
-    def __init__(
-        self, opened: Prepared, plan: RunPlan, shelf: StillShelf, elsewhere: Elsewhere | None, chosen: Selection
+    def __init__(  # noqa: PLR0917 - what a run's feed has
+        self,
+        opened: Prepared,
+        plan: RunPlan,
+        shelf: StillShelf,
+        elsewhere: Elsewhere | None,
+        chosen: Selection,
+        retry: Retry,
     ) -> None:
         self._opened = opened
+        self._output = Storage.at(opened.job.output.path)
+        self._retry = retry
         self._plan = plan
         self._shelf = shelf
         self._elsewhere = elsewhere
         self._chosen = chosen
         self._open = {one.slice.part: one for one in plan.open}
         self._outcomes: tuple[str, Collection[int]] = ("", ())
+        self._kinds: tuple[str, Mapping[int, str]] = ("", {})
 
     def chunks(self, columns: Sequence[str]) -> Iterator[Sorted]:
         """Yield the rows of every slice; of those that are finished only `columns` are read."""
         manifest, reader = self._opened.manifest, self._opened.reader
         finished = {one.part for one in manifest.slices} - self._open.keys()
         if finished:
+            parts = {info.name: info for info in self._plan.complete.values()}
             for chunk in manifest.read(columns, finished):
-                yield Sorted(chunk, [KEPT] * chunk.table.num_rows)
+                start, count = chunk.start, chunk.table.num_rows
+                kinds = self._kinds_in(parts[chunk.slice.part])
+                stand = {row: kinds[row] for row in range(start, start + count) if row in kinds}
+                yield Sorted(chunk, [KEPT] * count, stand=stand)
         if self._open:
             names = tuple(dict.fromkeys([*columns, *reader.columns]))
             for chunk in manifest.read(names, self._open.keys()):
@@ -126,12 +149,37 @@ class Sorter:
                 states[row - start] = LEFT_OUT
         prepared = self._opened.reader.read_together(chunk, wanted)
         found = self._states(one.number, prepared)
+        stand = self._standing(one, range(start, start + count)) | self._left(prepared, found)
         for row, state in zip(prepared.rows, found, strict=True):
             states[row - start] = state
         asked, faulty = (
             prepared.at([place for place, state in enumerate(found) if state is kind]) for kind in (TODO, FAILING)
         )
-        return Sorted(chunk, states, asked, faulty)
+        return Sorted(chunk, states, asked, faulty, stand)
+
+    def _kinds_in(self, info: PartInfo) -> Mapping[int, str]:
+        """The error kinds of a part's failed rows, by row."""
+        if self._kinds[0] != info.part_id:
+            kinds = read_part(self._output, info.name, ["error_kind"]).column(0).to_pylist() if info.failed else ()
+            self._kinds = (info.part_id, {row: kind for row, kind in enumerate(kinds) if kind is not None})
+        return self._kinds[1]
+
+    def _standing(self, one: OpenSlice, rows: range) -> dict[int, str]:
+        """Rows of a slice that stand as failed in its old part, and stay so."""
+        if one.old is None or one.kept_at is None or not one.old.failed:
+            return {}
+        kinds = self._kinds_in(one.old)
+        return {row: kinds[at] for row, at in zip(rows, one.kept_at[rows].tolist(), strict=True) if at in kinds}
+
+    def _left(self, prepared: PreparedRows, states: list[str]) -> dict[int, str]:
+        """Rows to ask that failed at another place in as many runs as they are asked; they are asked no more."""
+        todo = [place for place, state in enumerate(states) if state is TODO]
+        marks = [prepared.fingerprints[place] or b"" for place in todo]
+        counts, left = self._shelf.failures(marks), {}
+        for place, mark in zip(todo, marks, strict=True):
+            if (known := counts.get(mark)) is not None and self._retry.leaves(known):
+                states[place], left[prepared.rows[place]] = LEFT_OUT, known.kind
+        return left
 
     def _outcomes_of(self, one: OpenSlice) -> Collection[int]:
         """Rows that have an outcome in the ledger."""

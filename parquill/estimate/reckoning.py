@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import pyarrow.compute as pc
 
 from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up, realm_of
+from parquill.batch.failed_rows import Retry
 from parquill.batch.lessons import Lessons
 from parquill.batch.options import RunOptions
 from parquill.batch.pictureless import pictureless_notice
-from parquill.batch.plan import Planner, Retry, RunPlan
+from parquill.batch.plan import Planner, RunPlan
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import price_snapshot
@@ -150,15 +151,14 @@ class _Desk:
             _learn_lengths(lessons, opened, list(parts.values()), emulated=facts.emulated)
         with Glance.at(self._workspace.ledger) as glance:
             shelf = StillShelf(glance, realm)
-            plan = planner.plan(
-                parts, shelf, emulated=facts.emulated, retry=Retry(options.retry), allow_shrink=options.allow_shrink
-            )
+            retry = Retry(options.retry, self._job.retry.max_runs)
+            plan = planner.plan(parts, shelf, emulated=facts.emulated, retry=retry, allow_shrink=options.allow_shrink)
             chosen = RunOptions(limit=options.limit).chosen
             refresher = Refresher(planner, opened.images, output, shelf, wait=waiting_in(loop))
             if self._job.images.refresh:
                 plan = refresher.refreshed(plan, chosen)
             elsewhere = Elsewhere.open(self._job.output.reuse_from, emulated=facts.emulated)
-            sorter = Sorter(opened, plan, shelf, elsewhere, chosen)
+            sorter = Sorter(opened, plan, shelf, elsewhere, chosen, retry)
             pictures = PartsOf(opened.images, check=options.check_images, wait=lambda work: _wait(loop, work))
             walk = Walk(opened, facts, lessons, sorter, pictures, by=options.by)
             self._workspace.make_ready()

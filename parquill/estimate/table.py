@@ -73,7 +73,7 @@ def _figures(estimate: Estimate) -> list[Line]:
         ("to send", count(rows.todo), ""),
         ("kept", count(rows.kept), "answered before"),
         ("equal", count(rows.equal), "answered by another row or output, without a request"),
-        ("failing", count(rows.failing), "certain to fail, and free"),
+        ("failing", count(rows.failing), "certain to fail, or failed before and not asked again: free"),
     ]
     lines = [line for line in lines if line[1] != "0" or line[0] == "to send"]
     if rows.todo:

@@ -43,11 +43,11 @@ class Rows:
     todo: int = 0
     """Sent."""
     kept: int = 0
-    """Answered (or failed for good) already, in the output, the ledger or the archive."""
+    """Answered already, in the output, the ledger or the archive."""
     equal: int = 0
     """Answered without a request: twins of another row, or found in another output."""
     failing: int = 0
-    """Certain to fail before anything is sent."""
+    """Certain to fail before anything is sent, or failed for good in earlier runs and not asked again."""
 
 
 @dataclass(frozen=True, slots=True)

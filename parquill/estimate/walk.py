@@ -11,7 +11,7 @@ from parquill.batch.pictureless import shown_columns
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import PreparedRows
 from parquill.costs import Quantiles
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import RowError
 from parquill.estimate.counting import Counted, Counting
 from parquill.estimate.lines import Figures, LineWriter
 from parquill.estimate.opening import Parts, PartsOf
@@ -69,30 +69,31 @@ class Walk:
 
     def _weigh(self, rows: Sorted) -> Figures:
         """Count a chunk's rows to ask; rows that turn out to be certain to fail change their state."""
-        failed = {row: fault.kind for row, fault in zip(rows.faulty.rows, rows.faulty.faults, strict=True) if fault}
+        faulty = zip(rows.faulty.rows, rows.faulty.faults, strict=True)
+        failed = {**rows.stand, **{row: fault.kind.value for row, fault in faulty if fault}}
         asked, sound = self._opened_rows(rows, failed)
         counted = self._counting.count(asked, sound)
         if never := self._counting.faults(counted):
-            failed |= {row: kind for row, kind in zip(asked.rows, never, strict=True) if kind}
+            failed |= {row: kind.value for row, kind in zip(asked.rows, never, strict=True) if kind}
             counted = counted.at([place for place, kind in enumerate(never) if kind is None])
         for row, kind in failed.items():
             rows.states[row - rows.chunk.start] = FAILING
-            self.faults[kind.value] += 1
+            self.faults[kind] += 1
         return self._add(rows.chunk, counted, failed)
 
-    def _opened_rows(self, rows: Sorted, failed: dict[int, ErrorKind]) -> tuple[PreparedRows, list[Parts]]:
+    def _opened_rows(self, rows: Sorted, failed: dict[int, str]) -> tuple[PreparedRows, list[Parts]]:
         """The rows whose pictures and documents can be had as far as is looked, with what they put into requests."""
         sound: list[Parts] = []
         places: list[int] = []
         for place, parts in enumerate(self._parts.all(rows.asked)):
             if isinstance(parts, RowError):
-                failed[rows.asked.rows[place]] = parts.kind
+                failed[rows.asked.rows[place]] = parts.kind.value
             else:
                 places.append(place)
                 sound.append(parts)
         return rows.asked.at(places), sound
 
-    def _add(self, chunk: Chunk, counted: Counted, failed: Mapping[int, ErrorKind]) -> Figures:
+    def _add(self, chunk: Chunk, counted: Counted, failed: Mapping[int, str]) -> Figures:
         """Add rows to send to the sums; returns their lines."""
         start = chunk.start
         if self._shows:
@@ -112,7 +113,7 @@ class Walk:
             costs,
             places=[row - start for row in counted.rows.rows],
             writing=[*map(language_group, counted.rows.texts)],
-            faults={row - start: kind.value for row, kind in failed.items()},
+            faults={row - start: kind for row, kind in failed.items()},
         )
 
     def _group(self, chunk: Chunk, counted: Counted, prompts_pico: Sequence[int]) -> None:

@@ -7,6 +7,7 @@
 `archive.py` answers that left the output, found again by fingerprint.
 `books.py`   runs, their spend, and the sums that must agree.
 `evidence.py` how many lines the tables about single requests must have.
+`failures.py` in how many runs a request failed alike.
 `takeover.py` what other processes of a run asked, taken into its books.
 `records.py` what the ledger tells, as frozen values.
 `hot_path.py` what is called for each request.
@@ -45,6 +46,7 @@ from parquill.ledger.records import (
     CarriedRow,
     DatedSpend,
     EvidenceCount,
+    FailureRecord,
     LedgerStatistics,
     OpenSlice,
     Recovery,
@@ -69,6 +71,7 @@ __all__ = [
     "DatedSpend",
     "Durable",
     "EvidenceCount",
+    "FailureRecord",
     "Glance",
     "Ledger",
     "LedgerStatistics",

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from parquill.ledger import archive, books, evidence, slices
-from parquill.ledger.records import DatedSpend, EvidenceCount, SliceRecord, Spend
+from parquill.ledger import archive, books, evidence, failures, slices
+from parquill.ledger.records import DatedSpend, EvidenceCount, FailureRecord, SliceRecord, Spend
 from parquill.ledger.schema import ROW_BITS, ledger_fault
 
 
@@ -71,6 +71,10 @@ class Glance:
     def lifted_rows(self, part_id: str) -> Sequence[int]:
         """Return the rows of a standing part that were lifted out of it."""
         return archive.lifted_rows(self._db, part_id)
+
+    def failures(self, marks: Sequence[bytes], realm: str, runs: int = 1) -> dict[bytes, FailureRecord]:
+        """Return which requests failed alike in at least so many runs, by fingerprint; `marks` are those looked for."""
+        return failures.found(self._db, marks, realm, runs)
 
     def totals(self) -> Spend:
         """Return what all runs have booked."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from parquill.clock import Clock, SystemClock
-from parquill.ledger import archive, books, evidence, slices, takeover
+from parquill.ledger import archive, books, evidence, failures, slices, takeover
 from parquill.ledger.hot_path import HotPath
 from parquill.ledger.records import (
     ArchiveEntry,
@@ -18,6 +18,7 @@ from parquill.ledger.records import (
     CarriedRow,
     DatedSpend,
     EvidenceCount,
+    FailureRecord,
     LedgerStatistics,
     OpenSlice,
     Recovery,
@@ -62,10 +63,9 @@ class Ledger(HotPath):
         return LedgerStatistics(self._operations, self._writer.commits)
 
     def recover(self, standing: Mapping[str, str]) -> Pending[Recovery]:
-        """At the start, before anything is sent: put right what a dead process left.
+        """At the start, before anything is sent: put right what a dead process left. A second call finds nothing.
 
-        `standing` maps names of standing parts to their ids. Requests of unknown fate are now in doubt and booked at
-        worst case. A second call finds nothing.
+        `standing` maps names of standing parts to their ids. Requests of unknown fate are booked at worst case now.
         """
         return self._call(slices.recover, standing)
 
@@ -141,15 +141,19 @@ class Ledger(HotPath):
         """Before a slice's part is written: note its id, and the id of the part in whose place it comes."""
         return self._call(slices.begin_publish, slice_id, part_id, replaces)
 
-    def finish_publish(self, slice_id: int) -> Pending[None]:
-        """After the part stands under its name: the slice leaves the ledger."""
-        return self._call(slices.finish_publish, slice_id)
+    def finish_publish(self, slice_id: int, failed: Iterable[FailureRecord] = (), realm: str = "") -> Pending[None]:
+        """After the part stands under its name: the slice leaves the ledger, what `failed` in a realm is counted."""
+        return self._call(slices.finish_publish, slice_id, failed, realm)
+
+    def failures(self, marks: Iterable[bytes], realm: str, runs: int = 1) -> Pending[dict[bytes, FailureRecord]]:
+        """Which requests failed alike in at least so many runs, by fingerprint; `marks` are those looked for."""
+        return self._call(failures.found, marks, realm, runs)
+
+    def some_failed(self, realm: str, runs: int) -> Pending[bool]:
+        return self._call(failures.some, realm, runs)
 
     def lift(
-        self,
-        part_id: str,
-        archived: Iterable[tuple[int, ArchiveEntry]],
-        carried: Iterable[tuple[int, CarriedRow]] = (),
+        self, part_id: str, archived: Iterable[tuple[int, ArchiveEntry]], carried: Iterable[tuple[int, CarriedRow]] = ()
     ) -> Pending[int]:
         """Before a standing part is replaced or removed: take rows of it into archive or ledger.
 

@@ -183,6 +183,19 @@ class Books:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """A request that failed for good with `kind` in each of the last `runs` runs that sent it."""
+
+    fingerprint: bytes
+    kind: str
+    runs: int
+    counted_at: int
+    """When the run began that counted it last: that run does not count it twice."""
+    message: str
+    """What was wrong the last time."""
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerStatistics:
     """How the writer groups: operations handed over, and commits that held them."""
 

@@ -57,7 +57,16 @@ CREATE TABLE lifted (part_id TEXT PRIMARY KEY, cost_pico INTEGER NOT NULL, rows 
 _FORMAT_2 = "ALTER TABLE attempts ADD COLUMN upstream_pico INTEGER;"
 """Of an attempt's cost, what a provider bills whose key is the user's own."""
 
-_STEPS = (_FORMAT_1, _FORMAT_2)
+_FORMAT_3 = """
+CREATE TABLE failures (
+    fingerprint BLOB NOT NULL, realm TEXT NOT NULL, kind TEXT NOT NULL, runs INTEGER NOT NULL,
+    counted_at INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (fingerprint, realm)
+) WITHOUT ROWID;
+CREATE INDEX failures_by_runs ON failures (realm, runs);
+"""
+"""In how many runs a request failed alike."""
+
+_STEPS = (_FORMAT_1, _FORMAT_2, _FORMAT_3)
 """What takes a ledger from each format version to the next."""
 
 _NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})

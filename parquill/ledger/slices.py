@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from parquill.ledger import failures
 from parquill.ledger.archive import refuse_in_flight, retire
 from parquill.ledger.group import BOOK
-from parquill.ledger.records import AttemptRecord, OpenSlice, Recovery, SliceRecord
+from parquill.ledger.records import AttemptRecord, FailureRecord, OpenSlice, Recovery, SliceRecord
 from parquill.ledger.schema import DOUBT, OPEN, QUARTER_US, ROW_BITS
 
 
@@ -82,12 +83,16 @@ def begin_publish(db: sqlite3.Connection, slice_id: int, part_id: str, replaces:
         raise ValueError(f"slice {slice_id} is not open")
 
 
-def finish_publish(db: sqlite3.Connection, slice_id: int) -> None:
-    """The part stands under its name: the slice's rows leave the ledger."""
+def finish_publish(
+    db: sqlite3.Connection, slice_id: int, failed: Iterable[FailureRecord] = (), realm: str = ""
+) -> None:
+    """The part stands under its name: the slice's rows leave the ledger, what `failed` in a realm is counted."""
     found = db.execute("SELECT publishing, replaces FROM slices WHERE id = ?", (slice_id,)).fetchone()
     if found is None or found[0] is None:
         raise ValueError(f"slice {slice_id} is not being published")
     refuse_in_flight(db, slice_id)
+    failures.forget_answered(db, *_range(slice_id))
+    failures.count(db, failed, realm)
     db.execute("DELETE FROM rows WHERE key BETWEEN ? AND ?", _range(slice_id))
     db.execute("DELETE FROM attempts WHERE key BETWEEN ? AND ?", _range(slice_id))
     db.execute("DELETE FROM lifted WHERE part_id = ?", (found[1],))

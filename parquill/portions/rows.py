@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from parquill.batch.endpoint import realm_of
+from parquill.batch.failed_rows import Retry
 from parquill.batch.order import Spreading
 from parquill.batch.selection import Rows
 from parquill.batch.twins import Elsewhere
@@ -26,7 +27,8 @@ def rows_to_ask(work: Spreading) -> tuple[SliceToAsk, ...]:
     """Sort the rows of every open slice; blocks while the manifest is read once.
 
     Left to the run itself: rows that an equal row, the archive or another output answers, rows
-    certain to fail, and rows that were asked before and have no outcome: their attempts count on.
+    certain to fail, rows that failed alike in `retry.max_runs` runs, and rows that were asked before
+    and have no outcome: their attempts count on.
     """
     plan, realm = work.plan, realm_of(emulated=work.facts.emulated)
     opened = replace(work.opened, manifest=plan.manifest.only({one.slice.part for one in plan.open}))
@@ -36,7 +38,8 @@ def rows_to_ask(work: Spreading) -> tuple[SliceToAsk, ...]:
         shelf = StillShelf(glance, realm)
         elsewhere = Elsewhere.open(opened.job.output.reuse_from, emulated=work.facts.emulated)
         begun = {} if glance is None else {one.name: glance.attempted(one.id) for one in glance.slices()}
-        for rows in Sorter(opened, plan, shelf, elsewhere, work.options.chosen).chunks(()):
+        retry = Retry(work.options.retry, opened.job.retry.max_runs)
+        for rows in Sorter(opened, plan, shelf, elsewhere, work.options.chosen, retry).chunks(()):
             part, start = rows.chunk.slice.part, rows.chunk.start
             others = carried[part] | begun.get(part, set())
             todo, without = found.get(part, (0, []))

@@ -121,7 +121,13 @@ class SharedRun:
         for one in shown:
             errors.update(one.errors)
         counts = RowCounts(
-            rows.total, ok, failed, rows.total - ok - failed, rows.kept, sum(one.reused for one in shown)
+            rows.total,
+            ok,
+            failed,
+            rows.total - ok - failed,
+            rows.kept,
+            sum(one.reused for one in shown),
+            rows.failed_before,
         )
         return Progress(counts, sum(one.requests for one in shown), tokens, spent, 0, dict(errors))
 

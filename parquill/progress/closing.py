@@ -49,7 +49,7 @@ def _figures(summary: RunSummary) -> Table:
     rows = summary.rows
     lines = [
         ("answered", count(rows.ok), _origins(summary)),
-        ("failed", count(rows.failed), ""),
+        ("failed", count(rows.failed), _failed_before(rows.failed_before, rows.failed)),
         ("not attempted", count(rows.not_attempted), ""),
         ("requests", count(summary.requests), ""),
         ("tokens in", count(summary.tokens.prompt), ""),
@@ -66,6 +66,13 @@ def _origins(summary: RunSummary) -> str:
     rows = summary.rows
     parts = [(rows.kept, "stood from earlier runs"), (rows.reused, "reused")]
     return ", ".join(f"{count(number)} {text}" for number, text in parts if number)
+
+
+def _failed_before(before: int, failed: int) -> str:
+    if not before:
+        return ""
+    number = "all" if before == failed else count(before)
+    return f"{number} in earlier runs, not asked again"
 
 
 def _against_estimate(summary: RunSummary) -> str:
@@ -102,7 +109,7 @@ def _failures(summary: RunSummary) -> Table:
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
     for kind, number in sorted(summary.errors_by_kind.items(), key=lambda item: -item[1]):
-        again = "The next run asks again." if advice.asked_again(kind) else ""
+        again = advice.who_asks_again(kind, number, summary.left_by_kind.get(kind, 0))
         grid.add_row(printable(kind), count(number), Text(f"{advice.what_to_do(kind)} {again}".strip()))
     return grid
 
@@ -113,8 +120,8 @@ def _next_steps(summary: RunSummary) -> Text:
         lines.append(printable(summary.stop_message, most=600))
     if summary.stopped_by is not None:
         lines.append(advice.how_to_go_on(summary.stopped_by))
-    if (option := advice.retry_option(summary.errors_by_kind)) is not None:
-        lines.append(f"To ask again also for the failures that would stay, add {option}")
+    if (option := advice.retry_option(summary.errors_by_kind, summary.left_by_kind)) is not None:
+        lines.append(f"To ask again also the failed rows that the next run would leave, add {option}")
     lines.extend(printable(notice, most=600) for notice in summary.notices)
     lines.append(f"Output: {printable(summary.output)}")
     return Text("\n".join(lines))

@@ -19,7 +19,7 @@ class RateWindow:
     def look(self, state: RunState) -> tuple[float, float]:
         """Take the state in and return (rows/s, tokens/s); kept rows do not count, nor does a first look."""
         tokens = state.progress.tokens.prompt + state.progress.tokens.completion
-        self._looks.append((state.seconds, state.done - state.progress.rows.kept, tokens))
+        self._looks.append((state.seconds, state.progress.rows.fresh, tokens))
         while len(self._looks) > 2 and self._looks[1][0] <= state.seconds - self._seconds:
             self._looks.popleft()
         (start, rows_then, tokens_then), (end, rows_now, tokens_now) = self._looks[0], self._looks[-1]

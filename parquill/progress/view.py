@@ -148,6 +148,7 @@ def _outcomes(state: RunState) -> Text:
         (f"{count(rows.ok)} ok", "green"),
         (f"{count(rows.failed)} failed", "red" if rows.failed else "dim"),
         (f"{count(rows.kept)} kept" if rows.kept else "", "dim"),
+        (f"{count(rows.failed_before)} failed before" if rows.failed_before else "", "dim"),
         (f"{count(rows.reused)} reused" if rows.reused else "", "dim"),
     )
 

@@ -115,7 +115,7 @@ def _context(
         "tiles": tiles(figures, nights),
         "cards": shown,
         "filters": filters(shown),
-        "failures": failures(collected),
+        "failures": failures(collected, nights.current.summary.left_by_kind if nights.current else {}),
         "run_charts": drawn.run_charts(figures, nights),
         "row_charts": drawn.row_charts(figures),
         "limits": drawn.limit_bars(nights),

@@ -13,7 +13,8 @@ from parquill.report.figures import OutputFigures
 from parquill.report.runs import Nights
 from parquill.report.shown import axis_count, axis_dollars, axis_seconds, dollars_per_thousand
 from parquill.report.spread import Bin
-from parquill.summary import TimelineSample, dollars
+from parquill.summary import dollars
+from parquill.timeline import TimelineSample
 from parquill.words import count, counted, percent
 
 _MOST_BARS = 12

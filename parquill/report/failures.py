@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from parquill import advice
@@ -29,8 +30,8 @@ class Failure:
     """(key, message, attempts)"""
 
 
-def failures(collected: Collected) -> list[Failure]:
-    """Return every error kind, the most frequent first."""
+def failures(collected: Collected, left: Mapping[str, int]) -> list[Failure]:
+    """Return every error kind, the most frequent first; `left` are rows that only `--retry` asks again, by kind."""
     examples = collected.samples.failures()
     total = max(1, sum(sums.rows for sums in collected.figures.by_kind.values()))
     ordered = sorted(collected.figures.by_kind.items(), key=lambda item: (-item[1].rows, item[0]))
@@ -41,7 +42,7 @@ def failures(collected: Collected) -> list[Failure]:
             share=sums.rows / total,
             words=_words(sums, total),
             what_to_do=advice.what_to_do(kind),
-            option=advice.retry_option([kind]),
+            option=advice.retry_option([kind], left),
             examples=tuple(_example(row, collected.key_column) for row in examples.get(kind, ())),
         )
         for kind, sums in ordered

@@ -109,7 +109,8 @@ def _answered(now: RunSummary) -> Tile:
 def _failed(now: RunSummary, then: RunSummary | None) -> Tile:
     rows = now.rows
     last = f"{count(then.rows.failed)} in the last run" if then else ""
-    return _tile("Failed", count(rows.failed), f"{_share(rows.failed, rows.total)} of all rows", last)
+    before = f"{count(rows.failed_before)} failed before and were not asked again" if rows.failed_before else ""
+    return _tile("Failed", count(rows.failed), f"{_share(rows.failed, rows.total)} of all rows", before, last)
 
 
 def _cost(now: RunSummary, then: RunSummary | None) -> Tile:
@@ -147,8 +148,9 @@ def _tokens(now: RunSummary, then: RunSummary | None) -> Tile:
 
 
 def _time(now: RunSummary, then: RunSummary | None) -> Tile:
-    fresh = now.rows.ok + now.rows.failed - now.rows.kept
-    speed = f"{rate(fresh / now.seconds)} rows/s, {counted(now.requests, 'request')}" if now.seconds > 0 else ""
+    speed = (
+        f"{rate(now.rows.fresh / now.seconds)} rows/s, {counted(now.requests, 'request')}" if now.seconds > 0 else ""
+    )
     return _tile("Time", duration(now.seconds), speed, change(now.seconds, then.seconds) if then else "")
 
 

@@ -12,7 +12,8 @@ import pytest
 from flows.command import exit_status
 from parquill.errors import EndpointRefusedError, JobError, Stop, StorageFaultError
 from parquill.estimate import Cost, Estimate, Rows
-from parquill.summary import RowCounts, RunSummary, TimelineSample, TokenCounts
+from parquill.summary import RowCounts, RunSummary, TokenCounts
+from parquill.timeline import TimelineSample
 from parquill.verify import Finding, Verification
 from tasks.curve import as_address, cost_curve
 from tasks.figures import estimate_rows, estimate_words, summary_rows

@@ -91,7 +91,8 @@ class Nights:
 
 
 async def live_through(folder: Path, first: list[str], nights: list[tuple[str, Any, Any]]) -> None:
-    async with rehearsal(folder, latency=Spread(0.004, 0.5), sections={"limits": {"max_in_flight": 4}}) as run:
+    sections = {"limits": {"max_in_flight": 4}, "retry": {"max_runs": 1_000}}
+    async with rehearsal(folder, latency=Spread(0.004, 0.5), sections=sections) as run:
         job = Nights(run, first)
         for night in nights:
             await job.act(*night)
