@@ -326,10 +326,9 @@ class Session:
     def _summary(
         self, plan: RunPlan, parts: list[PartInfo], run_id: str, counted: RowCounts, **figures: Any
     ) -> RunSummary:
-        errors: dict[str, int] = {}
+        errors: Counter[str] = Counter()
         for info in parts:
-            for kind, count in info.by_error_kind.items():
-                errors[kind] = errors.get(kind, 0) + count
+            errors.update(info.by_error_kind)
         return RunSummary(
             job=self._job.name,
             run_id=run_id,
@@ -345,7 +344,7 @@ class Session:
             ),
             output=self._place.workspace.output,
             seconds=self._clock.monotonic() - self._started,
-            errors_by_kind=errors,
+            errors_by_kind=dict(errors),
             left_by_kind=Counter(plan.left_errors) + self._failed_runs.left,
             notices=tuple(self._notices),
             **figures,
