@@ -14,6 +14,7 @@ from parquill.answers import ladder
 from parquill.batch.attach import Attach, unwatched
 from parquill.batch.attempts import Attempts
 from parquill.batch.conversation import Conversations, Rooms
+from parquill.batch.doubts import doubts_notices
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.examples import with_pictures
 from parquill.batch.failed_rows import Retry
@@ -45,7 +46,7 @@ from parquill.loops import meanwhile
 from parquill.prompts import Asking
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
-from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts, usd
+from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts
 from parquill.timeline import Timeline
 
 _BYTES_PER_ROW = 2_000
@@ -271,18 +272,9 @@ class Session:
         await self._list_parts(plan, parts)
         current = await self._ledger.current_run()
         if current is not None:
-            self._own_up(await self._ledger.totals(current.id))
+            self._notices += doubts_notices(await self._ledger.totals(current.id))
             await self._ledger.end_run(current.id, None)
         return self._summary(plan, parts, "", RowCounts(0, failed_before=sum(plan.kept_errors.values())))
-
-    def _own_up(self, run: Spend) -> None:
-        """Say what may have been paid twice in the whole run, whichever of its processes died."""
-        if run.doubts:
-            were = "requests were" if run.doubts > 1 else "request was"
-            self._notices.append(
-                f"{run.doubts} {were} in flight when a process of this run died: booked at worst case, "
-                f"${usd(run.doubt_pico)}, and asked again"
-            )
 
     async def _close(self, plan: RunPlan, run: int, loop: RunLoop, watch: Watch, before: Spend) -> RunSummary:
         """List the parts, note how the run ended, and leave its record."""
@@ -293,7 +285,7 @@ class Session:
         await self._list_parts(plan, parts)
         books = await self._ledger.books({info.name: (info.part_id, info.cost_pico) for info in parts})
         after = await self._ledger.totals(run)
-        self._own_up(after)
+        self._notices += doubts_notices(after)
         pictureless = pictureless_notice(self._lessons.pictureless.rows, self._job.manifest, sent=True)
         self._notices += [told for told in (self._lessons.drift.told(), pictureless) if told]
         summary = self._summary(
