@@ -173,6 +173,8 @@ class RequestBody:
 def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the choice that counts: the one with the index 0, else the first; None where there is none."""
     raw = body.get("choices")
+    if isinstance(raw, list) and raw and isinstance(raw[0], dict) and raw[0].get("index") == 0:
+        return raw[0]
     choices = [choice for choice in raw if isinstance(choice, dict)] if isinstance(raw, list) else []
     return next((choice for choice in choices if choice.get("index") == 0), choices[0] if choices else None)
 
@@ -197,9 +199,11 @@ def read_completion(body: Mapping[str, Any], repairs: tuple[str, ...] = ()) -> C
 
 def find_usage(body: Mapping[str, Any]) -> Usage | None:
     """Read a reply's usage wherever endpoints put it: at the top, in a choice, inside an error."""
+    if (usage := read_usage(body.get("usage"))) is not None:
+        return usage
     error, choice = _mapping(body.get("error")), first_choice(body) or {}
     metadata = _mapping(error.get("metadata"))
-    places = (body, choice, error, metadata, _mapping(choice.get("error")), _mapping(body.get("x_groq")))
+    places = (choice, error, metadata, _mapping(choice.get("error")), _mapping(body.get("x_groq")))
     return next((usage for place in places if (usage := read_usage(place.get("usage"))) is not None), None)
 
 
@@ -225,8 +229,8 @@ def _counts(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
     Thinking is billed as output, and some endpoints count it neither in `completion_tokens` (the total tells it)
     nor in the total (`reasoning_tokens` is then the larger number).
     """
-    prompt = _first_count(usage, "prompt_tokens", "input_tokens")
-    completion = _first_count(usage, "completion_tokens", "output_tokens")
+    prompt = _count(usage["prompt_tokens"] if "prompt_tokens" in usage else usage.get("input_tokens"))
+    completion = _count(usage["completion_tokens"] if "completion_tokens" in usage else usage.get("output_tokens"))
     total = _count(usage.get("total_tokens"))
     if prompt is None and completion is not None and total is not None and total >= completion:
         prompt = total - completion
@@ -246,11 +250,13 @@ def _costs(usage: Mapping[str, Any]) -> tuple[int | None, int | None, int]:
     """
     said = usage.get("estimated_cost") if usage.get("cost") is None else usage["cost"]
     cost = _cost(_mapping(said).get("total_cost") if isinstance(said, dict) else said)
-    upstream = _cost(_mapping(usage.get("cost_details")).get("upstream_inference_cost"))
     own_key = usage.get("is_byok")
+    if own_key is False:
+        return cost, None, 0
+    upstream = _cost(_mapping(usage.get("cost_details")).get("upstream_inference_cost"))
     if own_key is True and upstream is None:
         return None, None, cost or 0
-    if upstream is not None and (own_key is True or (own_key is not False and upstream > (cost or 0))):
+    if upstream is not None and (own_key is True or upstream > (cost or 0)):
         return (cost or 0) + upstream, upstream, 0
     return cost, None, 0
 
@@ -264,13 +270,11 @@ def _text(value: object) -> str | None:
 
 
 def _count(value: object) -> int | None:
+    if type(value) is int and 0 <= value <= _MOST_TOKENS:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _MOST_TOKENS:
         return None
     return int(value) if value == int(value) else None
-
-
-def _first_count(usage: Mapping[str, Any], *names: str) -> int | None:
-    return next((count for name in names if (count := _count(usage.get(name))) is not None), None)
 
 
 def _cost(value: object) -> int | None:
@@ -297,6 +301,8 @@ def _content_text(content: object) -> str:
 def _tool_calls(message: Mapping[str, Any]) -> tuple[ToolCall, ...]:
     """The calls of a message; `function_call` is the form of before there could be several."""
     raw = message.get("tool_calls")
+    if not raw and "function_call" not in message:
+        return ()
     calls: Sequence[Any] = raw if isinstance(raw, list) else ()
     functions = [_mapping(_mapping(call).get("function")) for call in calls] or [_mapping(message.get("function_call"))]
     return tuple(

@@ -11,6 +11,7 @@ OpenAI, Anthropic, Gemini, Mistral, DeepSeek, Zhipu, Bedrock and vLLM as of 2026
 
 from __future__ import annotations
 
+import functools
 import re
 from enum import StrEnum
 
@@ -60,12 +61,15 @@ def read_ending(*reasons: object) -> Ending:
     Args:
         reasons: The values of `finish_reason` and `native_finish_reason` as they came; anything but text says nothing.
     """
-    said = {word for reason in reasons if isinstance(reason, str) and (word := _plain(reason)) not in _NONE_GIVEN}
+    said = {_plain(reason) for reason in reasons if isinstance(reason, str)} - _NONE_GIVEN
+    if len(said) == 1:
+        return FINISH_REASONS.get(next(iter(said)), Ending.UNKNOWN)
     known = {FINISH_REASONS[word] for word in said if word in FINISH_REASONS}
     if not known:
         return Ending.UNKNOWN if said else Ending.UNSAID
     return next(ending for ending in _WORST_FIRST if ending in known)
 
 
+@functools.lru_cache(256)
 def _plain(reason: str) -> str:
     return re.sub(r"[\s.-]+", "_", reason.strip()[:80]).casefold().removeprefix("finish_reason_")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parquill.booking import Booking, Request, book
-from parquill.prices import Price, PriceSource, Rates, choose_price, parse_endpoints
+from parquill.booking import Booking, Reason, Request, book
+from parquill.emulator import Misbehaviour
+from parquill.prices import Price, PriceSource, Rates, choose_price, parse_endpoints, parse_models
 from parquill.replies import Exchange, classify
+from tests.emulator_calls import MODEL, TYPED, calling
 
 TABLE = Path(__file__).parents[1] / "docs" / "booking.md"
 ROW = re.compile(r"^\| (.+?) \| `(.+)` \| ([\d.]+) \| (\w+) \| (\w+) \|$", re.M)
@@ -159,3 +163,26 @@ def test_never_less_is_booked_than_the_endpoints_log_billed_and_exactly_that_whe
     assert booking.cost_pico >= billed
     if told:
         assert booking.cost_pico == billed
+
+
+async def test_no_reply_of_the_emulator_is_booked_below_its_bill_and_none_otherwise_where_it_tells() -> None:
+    """Every kind of misbehaviour, plain and with JSON, read as a reply and as an event stream that nobody asked for."""
+    async with calling(stall_seconds=0.01, drip_seconds=0.001) as caller:
+        listed = parse_models((await caller.get("/models")).json, MODEL)
+        price = choose_price(None, [], listed, None, endpoint_is_openrouter=False, provider={})
+        assert price is not None
+        request = Request(price.worst_pico(1000, 256), images=0)
+        for kind, streamed, typed in itertools.product((None, *Misbehaviour), (False, True), ({}, TYPED)):
+            before = caller.emulator.stats().billed_pico
+            caller.emulator.plan(kind)
+            try:
+                answer = await caller.ask(f"{kind} {streamed}", stream=streamed, **typed)
+                seen = Exchange(answer.status, answer.headers, answer.raw, 1)
+            except aiohttp.ClientError:
+                seen = Exchange(0, {}, b"", 1, "connection")
+            booking = book(request, classify(seen), price)
+            billed = caller.emulator.stats().billed_pico - before
+            assert booking.cost_pico is not None
+            assert booking.cost_pico >= billed, kind
+            if booking.reason is Reason.TOLD:
+                assert booking.cost_pico == billed, kind

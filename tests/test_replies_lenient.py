@@ -164,7 +164,7 @@ def test_older_and_other_forms_of_an_answer_are_read() -> None:
 @given(st.binary(max_size=200), st.sampled_from(["", "text/event-stream", "application/json; charset=utf-16"]))
 def test_any_bytes_are_read_or_refused_with_a_value_error(raw: bytes, content_type: str) -> None:
     try:
-        decoded = decode(raw, content_type)
+        decoded = decode(raw, {"Content-Type": content_type})
     except ValueError:
         return
     json.dumps(decoded.body, allow_nan=False).encode()
@@ -180,6 +180,6 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=4))
 def test_the_lenient_reading_agrees_with_the_standard_library_where_nothing_is_wrong(body: dict[str, Any]) -> None:
     raw = b"\xef\xbb\xbf" + json.dumps(body).encode()
-    decoded = decode(raw)
+    decoded = decode(raw, {})
     assert decoded.repairs == ("reply:bom",)
     assert decoded.body == json.loads(raw.decode("utf-8-sig"))

@@ -24,6 +24,7 @@ import codecs
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,12 +47,12 @@ class Decoded:
     repairs: tuple[str, ...] = ()
 
 
-def decode(raw: bytes, content_type: str = "") -> Decoded:
+def decode(raw: bytes, headers: Mapping[str, str]) -> Decoded:
     """Return a reply's JSON value.
 
     Args:
         raw: The whole body, without its content encoding.
-        content_type: The header's value, for a declared charset and for event streams.
+        headers: The reply's: a declared charset and event streams are told there.
 
     Raises:
         ValueError: It is no JSON, not even to the lenient reading.
@@ -61,9 +62,14 @@ def decode(raw: bytes, content_type: str = "") -> Decoded:
     except orjson.JSONDecodeError:
         pass
     try:
-        return _decode_leniently(raw, content_type)
+        return _decode_leniently(raw, header(headers, "content-type"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def header(headers: Mapping[str, str], wanted: str) -> str:
+    """Return a header's value, whatever the case of its name; empty where there is none."""
+    return next((value for name, value in headers.items() if name.lower() == wanted), "")
 
 
 def _decode_leniently(raw: bytes, content_type: str) -> Decoded:

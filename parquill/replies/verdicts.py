@@ -11,7 +11,7 @@ from parquill.chat import ChatCompletion, Usage, find_usage, first_choice, read_
 from parquill.errors import ErrorKind, Stop
 from parquill.finish import Ending
 from parquill.replies import kinds
-from parquill.replies.decoding import Decoded, decode
+from parquill.replies.decoding import Decoded, decode, header
 from parquill.replies.faults import Fault, find_fault, mapping, short
 from parquill.replies.values import Exchange, Verdict
 
@@ -39,16 +39,16 @@ def _classify(exchange: Exchange) -> Verdict:
         return Verdict(stop=Stop.REFUSED, message=_redirected(exchange))
     answered = 200 <= exchange.status < 300
     try:
-        decoded = decode(exchange.body, _header(exchange, "content-type"))
+        decoded = decode(exchange.body, exchange.headers)
     except ValueError:
         text = _readable(exchange.body)
         return _cut(f"the reply is not JSON: {text!r}") if answered else _error(Fault(text), exchange.status, None)
     body = decoded.body
-    fault, usage = find_fault(body), find_usage(mapping(body))
+    fault = find_fault(body)
     if not answered:
-        return _error(fault or Fault(""), exchange.status, usage)
+        return _error(fault or Fault(""), exchange.status, find_usage(mapping(body)))
     if fault is not None:  # beside a choice it may have come after tokens that are billed
-        verdict = _error(fault, fault.code or 200, usage)
+        verdict = _error(fault, fault.code or 200, find_usage(mapping(body)))
         return replace(verdict, lost=verdict.lost or first_choice(mapping(body)) is not None)
     return _answer(decoded) if isinstance(body, dict) else _cut(f"the reply is no JSON object: {short(body)!r}")
 
@@ -59,16 +59,12 @@ def _cut(message: str) -> Verdict:
 
 
 def _redirected(exchange: Exchange) -> str:
-    target = re.sub(r"(?<=//)[^/]*@|[?#].*", "", _header(exchange, "location"))
+    target = re.sub(r"(?<=//)[^/]*@|[?#].*", "", header(exchange.headers, "location"))
     target = target.encode("ascii", "backslashreplace").decode()
     return (
         f"HTTP {exchange.status}: the endpoint redirects{f' to {target[:200]}' if target else ''}; "
         "redirects are not followed: name the final address in model.endpoint"
     )
-
-
-def _header(exchange: Exchange, wanted: str) -> str:
-    return next((value for name, value in exchange.headers.items() if name.lower() == wanted), "")
 
 
 def _readable(body: bytes) -> str:
