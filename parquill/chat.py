@@ -290,9 +290,12 @@ def _cost(value: object) -> int | None:
 
 
 def _content_text(content: object) -> str:
-    """Content is text, null, or a list of parts (servers differ)."""
+    """Content is text, null, a list of parts, one part, or an object that a server made of the model's JSON."""
     if isinstance(content, str):
         return content
+    if isinstance(content, dict) and content:
+        text = content.get("text")
+        return text if isinstance(text, str) and content.keys() <= {"type", "text"} else _dumped(content)
     if isinstance(content, list):
         return "".join(_text(_mapping(part).get("text")) or "" for part in content)
     return ""

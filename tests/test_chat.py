@@ -193,6 +193,9 @@ class TestCompletions:
             (None, ""),
             ([{"type": "text", "text": "a"}, {"type": "image"}, {"type": "text", "text": "b"}, None, "c"], "ab"),
             (5, ""),
+            ({"type": "text", "text": "a"}, "a"),
+            ({"caption": "a", "text": "b"}, '{"caption":"a","text":"b"}'),
+            ({}, ""),
         ],
     )
     def test_content_is_text_nothing_or_parts(self, content: object, text: str) -> None:

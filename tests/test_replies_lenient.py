@@ -52,6 +52,7 @@ def beside(member: str) -> str:
         (RAW + "\n<!-- served by a proxy -->", "reply:trailing"),
         (RAW + '\n{"done": true}', "reply:trailing"),
         (f'{{"success": true, "result": {RAW}}}', "reply:wrapped"),
+        (f"[{RAW}]", "reply:wrapped"),
     ],
 )
 def test_an_answer_survives_what_is_wrong_elsewhere_in_its_reply(body: bytes | str, repair: str) -> None:

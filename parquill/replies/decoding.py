@@ -13,7 +13,7 @@ says what it forgave:
 | `reply:control` | raw control characters inside a string |
 | `reply:trailing` | text after the JSON object |
 | `reply:stream` | an event stream that was not asked for: put together |
-| `reply:wrapped` | the completion stood inside another object (`result`, `response`, `data`) |
+| `reply:wrapped` | the completion stood inside another object (`result`, `response`, `data`) or a list |
 
 Guarantee: `decode` raises nothing but `ValueError`, whatever the bytes are.
 """
@@ -149,7 +149,9 @@ def _mend_surrogates(value: Any) -> bool:
 
 
 def _unwrapped(body: Any, repairs: tuple[str, ...]) -> Decoded:
-    """Take a completion out of the object that a gateway put around it."""
+    """Take a completion out of the object or list that a gateway put around it."""
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], dict) and "choices" in body[0]:
+        return Decoded(body[0], (*repairs, "reply:wrapped"))
     if isinstance(body, dict) and "choices" not in body and not body.get("error"):
         for name in _WRAPPERS:
             inner = body.get(name)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from parquill.batch import run_job
 from parquill.doctor import Health, examine
 from parquill.errors import Stop
+from parquill.ledger import Ledger
 from parquill.verify import verify_job
 from tests.e2e.odd import COMPLETION_PICO, PROMPT_PICO, completion, odd_endpoint, odd_job, output
 
@@ -101,6 +103,22 @@ async def test_what_may_have_been_billed_keeps_its_worst_case(body: dict[str, An
         assert (row["status"], row["attempts"], row["cost_source"]) == ("failed", 3, "estimate")
         assert row["cost_usd"].scaleb(12) >= 3 * (PROMPT_PICO + 64 * COMPLETION_PICO)
         assert verify_job(job).holds
+
+
+async def test_a_refused_request_uses_no_tokens_of_the_budget_in_this_process_or_the_next(tmp_path: Path) -> None:
+    def reply(_: str, times: int) -> Any:
+        return completion() if times > 2 else web.json_response({"error": {"message": "busy"}}, status=503)
+
+    async with odd_endpoint(reply) as odd:
+        job = odd_job(odd, tmp_path, ["a", "b"])
+        await run_job(job)
+    ledger = Ledger.open(tmp_path / "out.parquill" / "ledger.sqlite", job="odd")
+    try:
+        spend = await ledger.totals(1)
+    finally:
+        ledger.close()
+    assert (spend.requests, spend.tokens, spend.pico) == (6, 50, 2 * LISTED)
+    assert {row["prompt_tokens"] for row in output(tmp_path)} == {20}
 
 
 async def test_thoughts_alone_are_asked_for_twice_and_their_field_is_named(tmp_path: Path) -> None:
