@@ -6,7 +6,8 @@
     summary = run("configs/caption.yaml", ["model.endpoint=emulator"])
     assert verify("configs/caption.yaml").holds
 
-`run` may be called from a script or a notebook, also where an event loop is running already.
+`run` may be called from a script or a notebook, also where an event loop is running already;
+`await run_async(...)` is its awaitable form.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parquill.api import estimate, run, verify
+    from parquill.api import estimate, run, run_async, verify
     from parquill.estimate import Estimate
     from parquill.job import Job, load_job
     from parquill.summary import RunSummary
 
-__all__ = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "verify"]
+__all__ = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "run_async", "verify"]
 
 _HOMES = {
     "Estimate": "parquill.estimate",
@@ -30,6 +31,7 @@ _HOMES = {
     "estimate": "parquill.api",
     "load_job": "parquill.job",
     "run": "parquill.api",
+    "run_async": "parquill.api",
     "verify": "parquill.api",
 }
 

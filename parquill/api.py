@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from parquill.batch import RunOptions, run_job
 from parquill.estimate import Estimate, EstimateOptions, estimate_job
+from parquill.interrupts import wait_for
 from parquill.job import Job, load_job
 from parquill.portions import spread_here
 from parquill.summary import RunSummary
 from parquill.verify import Verification, verify_job
-
-T = TypeVar("T")
 
 JobLike = str | Path | Mapping[str, Any] | Job
 Overrides = Sequence[str] | Mapping[str, Any]
@@ -24,32 +22,43 @@ Overrides = Sequence[str] | Mapping[str, Any]
 def run(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None = None) -> RunSummary:
     """Run a job to its end or its stop; the same call goes on where it stopped.
 
-    Raises `UsageError` before anything is sent, `StorageFaultError` when the disk failed; why a
-    run stopped early stands in the summary.
+    It may be called where an event loop is running, in a notebook for example; `run_async` is its
+    awaitable form. Why a run stopped early stands in the summary.
+
+    Raises:
+        UsageError: the job, its manifest or its output cannot be used; nothing was sent.
+        StorageFaultError: the disk failed.
+        KeyboardInterrupt: the call was interrupted (Ctrl-C, a notebook's Stop button). The run has stopped by
+            then as at Ctrl-C in the command: what was in flight is booked, every row stands in the output.
     """
     loaded = load_job(job, overrides)
-    return _outside_any_loop(lambda: run_job(loaded, options, spread=spread_here(loaded)))
+    return wait_for(
+        lambda interrupt: run_job(loaded, options, attach=interrupt.attach, spread=spread_here(loaded)),
+    )
+
+
+async def run_async(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None = None) -> RunSummary:
+    """Run a job to its end or its stop in the running event loop; the same call goes on where it stopped.
+
+    Raises:
+        UsageError: the job, its manifest or its output cannot be used; nothing was sent.
+        StorageFaultError: the disk failed.
+        asyncio.CancelledError: the task was cancelled. What was in flight had its time, the books are closed;
+            a second cancellation cuts off what is in flight.
+    """
+    loaded = await asyncio.to_thread(load_job, job, overrides)
+    return await run_job(loaded, options, spread=spread_here(loaded))
 
 
 def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:
     """Say what a job would cost and how long it would take; sends nothing unless `options.calibrate` is given.
 
-    Raises `UsageError` for what a run would be refused for.
+    Raises `UsageError` for what a run would be refused for, `KeyboardInterrupt` when it was interrupted.
     """
     loaded = load_job(job, overrides)
-    return _outside_any_loop(lambda: estimate_job(loaded, options))
+    return wait_for(lambda _: estimate_job(loaded, options))
 
 
 def verify(job: JobLike, overrides: Overrides = ()) -> Verification:
     """Prove that output and manifest match, and that the books balance; changes nothing."""
     return verify_job(load_job(job, overrides))
-
-
-def _outside_any_loop(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end; a notebook's own loop is left alone, on its own thread."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work())
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(work())).result()

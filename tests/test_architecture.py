@@ -30,7 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "emulator",
         "batch starter",
         "estimate verify",
-        "portions",
+        "interrupts portions",
         "api doctor report terminal",
         "cli",
     )

@@ -9,7 +9,7 @@ import pytest
 
 import parquill
 
-PUBLIC = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "verify"]
+PUBLIC = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "run_async", "verify"]
 
 
 def test_the_public_list_is_this() -> None:
