@@ -36,6 +36,7 @@ _STOPS = {
     Stop.ERROR_RATE: "Look at the failures, mend their cause, and run the same command again.",
     Stop.COST_ALARM: "Compare the price with what was charged before you run the same command again.",
     Stop.DISK_FULL: "Make room on the disk and run the same command again.",
+    Stop.UNREACHABLE: "See that the endpoint is up, then run the same command again.",
     Stop.REFUSED: "Mend what the endpoint refused and run the same command again.",
     Stop.SIGINT: "Run the same command again to go on.",
     Stop.SIGTERM: "Run the same command again to go on.",
@@ -49,6 +50,7 @@ _STOP_NAMES = {
     Stop.COST_ALARM: "rows cost more than they should",
     Stop.DISK_FULL: "the disk is full",
     Stop.REFUSED: "the endpoint refused the run",
+    Stop.UNREACHABLE: "the endpoint does not answer",
     Stop.SIGINT: "interrupted",
     Stop.SIGTERM: "told to end",
 }

@@ -67,6 +67,7 @@ class Stop(StrEnum):
     COST_ALARM = "cost_alarm"
     DISK_FULL = "disk_full"
     REFUSED = "refused"
+    UNREACHABLE = "unreachable"
     SIGINT = "sigint"
     SIGTERM = "sigterm"
 
@@ -79,6 +80,7 @@ EXIT_STATUS = {
     Stop.COST_ALARM: 4,
     Stop.DISK_FULL: 4,
     Stop.REFUSED: 5,
+    Stop.UNREACHABLE: 4,
     Stop.SIGINT: 130,
     Stop.SIGTERM: 143,
 }

@@ -54,9 +54,9 @@ async def again(
     """Repeat `attempt` while its result `wants` it and the row `may`; return the last result.
 
     Whether the row `may` is asked before each wait, and after it: a wait may take what time the
-    row had. `last` is what the first attempt gave. `rest` says of a result that was throttled how
-    many seconds the row waits, most often 0: the gate itself decides when it lets the row through.
-    None, for others, is this room's own wait.
+    row had. `last` is what the first attempt gave. `rest` says of a result how many seconds the row
+    waits where the endpoint asked for it, or 0 where the gate itself decides when it lets the row
+    through. None, for others: a wait of this module's own.
     """
     import tenacity  # noqa: PLC0415 - a run starts, and most often ends, without it
 

@@ -36,6 +36,7 @@ STATE_NAMES = {
     Stop.ERROR_RATE: "StoppedByErrorRate",
     Stop.COST_ALARM: "StoppedByCostAlarm",
     Stop.DISK_FULL: "StoppedByFullDisk",
+    Stop.UNREACHABLE: "StoppedUnreachable",
 }
 
 _ENDS_ALL = frozenset({Stop.DEADLINE, Stop.DISK_FULL, Stop.REFUSED, Stop.SIGINT, Stop.SIGTERM})

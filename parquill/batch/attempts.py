@@ -11,19 +11,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from parquill.batch.account import Account
+from parquill.batch.asked import Asked
 from parquill.batch.evidence import AttemptEvidence, EvidenceFile
-from parquill.batch.gate_reply import reply_of
-from parquill.batch.refusals import Refusal, Refusals, Row
+from parquill.batch.gate_reply import FAULTS, reply_of, wait_of
+from parquill.batch.refusals import Refusals
 from parquill.booking import Booking, Request, book
-from parquill.chat import ImageFigures
 from parquill.client import Client
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.ledger import Durable, Ledger
-from parquill.limits import Gate, Need, Ticket
+from parquill.limits import Gate, Need, Reply, Ticket
 from parquill.prices import Price
 from parquill.replies import Exchange, Verdict, classify
 from parquill.results import CostSource, ItemResult, Status
@@ -33,60 +31,6 @@ LONGEST_ATTEMPT = 120.0
 """Seconds one attempt may take, of a row that has longer."""
 SHARE = 0.05
 """Weight of one answer in how long they take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row stands in the ledger."""
-
-    slice_id: int
-    row: int
-    fingerprint: bytes | None
-    part: str
-
-    @property
-    def key(self) -> Row:
-        return self.slice_id, self.row
-
-
-Pictures = tuple[ImageFigures | None, ...] | None
-"""`ItemResult.images`."""
-
-
-class Asked:
-    """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
-
-    __slots__ = (
-        "account", "first_sent", "gate_seconds", "images", "last_latency_ms", "limited", "place", "refusal",
-        "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
-    )  # fmt: skip
-
-    def __init__(self, place: Place, account: Account) -> None:
-        self.place = place
-        self.account = account
-        self.images: Pictures = None
-        self.refusal: Refusal | None = None
-        """The endpoint's, where it is not known yet whose fault it is."""
-        self.first_sent: float | None = None
-        self.gate_seconds = 0.0
-        self.tries = 0
-        self.throttles = 0
-        self.limited = 0
-        """Tries that ended in a way that more of them do not change."""
-        self.rest = 0.0
-        """Seconds the endpoint asks this row to wait, where the gate stays open for others."""
-        self.last_latency_ms: int | None = None
-        self.sent_at = 0.0
-        """When its latest request left, on the clock's monotonic time."""
-        self.reply_seconds = 0.0
-        """How long the last reply took that came whole."""
-        self.unsettled: tuple[int, Booking] | None = None
-        """An attempt whose outcome goes to the ledger together with the row's."""
-
-    def begin_again(self) -> None:
-        """Give the row a new deadline and new attempts; what it cost so far still counts."""
-        self.first_sent, self.gate_seconds = None, 0.0
-        self.tries = self.throttles = 0
 
 
 class Attempts:
@@ -141,7 +85,7 @@ class Attempts:
             verdict,
             wants=lambda last: last.retry and not _is_settled(asked, last),
             may=lambda: self._may_try(asked),
-            rest=lambda last: asked.rest if last.throttled else None,
+            rest=lambda _: asked.rest,
             sleep=self._rest,
             rng=self._rng,
         )
@@ -197,7 +141,7 @@ class Attempts:
 
     def _may_try(self, asked: Asked) -> bool:
         policy = self._policy
-        return (
+        return not asked.is_over and (
             asked.tries - asked.throttles < policy.max_attempts
             and asked.throttles <= policy.max_attempts * THROTTLES_PER_ATTEMPT
             and self.has_time(asked)
@@ -244,11 +188,31 @@ class Attempts:
             if verdict.completion is None:
                 self.settle(asked, error_kind=verdict.kind)
         asked.limited += verdict.most_tries is not None
+        if verdict.retry:
+            self._before_next(asked, verdict, exchange, reply)
+        return verdict
+
+    def _before_next(self, asked: Asked, verdict: Verdict, exchange: Exchange, reply: Reply) -> None:
+        """Say how long a row waits for its next try, and whether this one counts."""
         if verdict.throttled:
             asked.throttles += 1
             asked.rest = 0.0 if self._gate.shut else reply.wait or 0.0
             asked.gate_seconds += asked.rest
-        return verdict
+            return
+        wait = wait_of(verdict, exchange, self._clock.wall())
+        asked.is_over = wait is not None and wait.full > self._left(asked)
+        if not asked.is_over and self._is_endpoints(verdict, exchange):
+            asked.begin_again()
+        asked.rest = wait.seconds if wait is not None else None
+        if self._gate.is_held:
+            asked.rest = 0.0
+
+    def _is_endpoints(self, verdict: Verdict, exchange: Exchange) -> bool:
+        """Whether a fault says nothing of the row: no connection was made, or nothing is answered at all."""
+        if verdict.kind not in FAULTS:
+            return False
+        maybe_billed = verdict.kind is ErrorKind.TIMEOUT
+        return not exchange.sent or (self._gate.is_endpoint_failing and not maybe_billed)
 
     def _time_reply(self, asked: Asked, exchange: Exchange | None, verdict: Verdict) -> None:
         if exchange is None or exchange.broken is not None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.answers import Answer, AnswerShape, reask_settings, reask_turns, refuses_rung
-from parquill.batch.attempts import Asked, Attempts
+from parquill.batch.asked import Asked
+from parquill.batch.attempts import Attempts
 from parquill.batch.bodies import Bodies
 from parquill.batch.endings import Endings
 from parquill.batch.endpoint import EndpointFacts

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from parquill.batch.account import Account
-from parquill.batch.attempts import Asked, Place
+from parquill.batch.asked import Asked, Place
 from parquill.batch.failed_rows import Retry
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.rows import PreparedRow

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from parquill.errors import ErrorKind
-from parquill.limits import Outcome, Reply, Scope, read_quotas, wait_seconds
+from parquill.limits import Outcome, Reply, Scope, Wait, read_quotas, wait_seconds
 from parquill.replies import Exchange, Verdict
 
 _OK = Reply(Outcome.OK)
-_OUTCOMES = {
+FAULTS = {
     ErrorKind.TIMEOUT: Outcome.TIMEOUT,
     ErrorKind.CONNECTION: Outcome.CONNECTION,
     ErrorKind.SERVER_ERROR: Outcome.SERVER_FAULT,
@@ -19,14 +19,19 @@ def reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Re
     told = None if exchange is None else read_quotas(exchange.headers, now_wall)
     if verdict.completion is not None:
         return _OK if told is None else Reply(Outcome.OK, told=told)
-    wait = wait_seconds(exchange.headers, verdict.wait_hint, now_wall) if exchange is not None else None
+    wait = None if exchange is None else wait_of(verdict, exchange, now_wall)
     if verdict.daily:
         return Reply(Outcome.THROTTLED, wait.full if wait else None, Scope.DAILY)
     seconds = wait.seconds if wait else None
     if verdict.throttled:
-        return Reply(Outcome.THROTTLED, seconds, _scope(verdict), told)
+        return Reply(Outcome.THROTTLED, seconds, _scope(verdict), told, verdict.message)
     kind = verdict.kind
-    return Reply(_OUTCOMES.get(kind, Outcome.OTHER) if kind else Outcome.OTHER, seconds)
+    return Reply(FAULTS.get(kind, Outcome.OTHER) if kind else Outcome.OTHER, seconds, words=verdict.message)
+
+
+def wait_of(verdict: Verdict, exchange: Exchange, now_wall: float) -> Wait | None:
+    """How long the endpoint asked to wait; of a fault the reset of a limit says nothing."""
+    return wait_seconds(exchange.headers, verdict.wait_hint, now_wall, resets=verdict.throttled)
 
 
 def _scope(verdict: Verdict) -> Scope:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parquill.batch.attempts import Asked
+from parquill.batch.asked import Asked
 from parquill.batch.refusals import Refusal, Refusals
 from parquill.batch.rows import PreparedRow
 from parquill.batch.slices import SliceWork

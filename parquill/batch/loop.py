@@ -14,7 +14,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from parquill.batch.attempts import Asked, Attempts, Place
+from parquill.batch.asked import Asked, Place
+from parquill.batch.attempts import Attempts
 from parquill.batch.blank import write_blank
 from parquill.batch.conversation import Conversations
 from parquill.batch.error_rate import ErrorRate
@@ -169,7 +170,7 @@ class RunLoop:
         """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
         self._rooms.attempts.hurry()
         self._rooms.attempts.refusals.release()
-        if stop is Stop.REFUSED and not self._is_winding_up:
+        if stop in (Stop.REFUSED, Stop.UNREACHABLE) and not self._is_winding_up:
             self._rooms.clock.call_later(GRACE_SECONDS, self._cut_off)
         self._is_winding_up = True
 

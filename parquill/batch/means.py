@@ -12,7 +12,7 @@ from parquill.clock import Clock
 from parquill.days import UTC_DAY, day_at
 from parquill.job import Job
 from parquill.ledger import DatedSpend, Ledger
-from parquill.limits import Gate
+from parquill.limits import Gate, Look
 from parquill.open_files import most_in_flight
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class Means:
         budget.turn_day(self.clock.wall())
         return budget
 
-    async def gate(self, run: int, *, crowded: bool, sharers: int) -> Gate:
-        """The gate, with what this run and this day have used already."""
+    async def gate(self, run: int, look: Look, *, crowded: bool, sharers: int) -> Gate:
+        """The gate, with what this run and this day have used already; `look`: whether the endpoint is there."""
         earlier = [(one.at, one.spent.requests) for one in await self._spent()]
         budget = await self.budget(run)
         limits, most = self.job.limits, most_in_flight()
@@ -65,6 +65,8 @@ class Means:
             crowded=crowded,
             sharers=sharers,
             most_slots=most,
+            give_up=self.job.retry.give_up_seconds,
+            look=look,
         )
 
     async def day_used(self) -> int:

@@ -51,6 +51,8 @@ from parquill.timeline import Timeline
 
 _BYTES_PER_ROW = 2_000
 """Room on the disk that one row may take, in ledger and part together."""
+_LOOK_SECONDS = 2.5
+"""What a look at a failing endpoint may take."""
 _BYTES_BESIDES = 8_000_000
 """Room that any run may take: the ledger's write-ahead log grows to some megabytes before it is folded in."""
 
@@ -152,7 +154,7 @@ class Session:
         plan = await self._place.portions.as_left(plan, self._realm)
         shared = await self._ledger.totals(run)
         crowded = shared.requests > before.requests or self._options.is_crowded
-        job, gate = self._job, await self._means.gate(run, crowded=crowded, sharers=self._options.sharers)
+        job, gate = self._job, await self._means.gate(run, self._look, crowded=crowded, sharers=self._options.sharers)
         rungs = self._rungs()
         evidence = RunEvidence(
             self._ledger,
@@ -192,6 +194,7 @@ class Session:
         except asyncio.CancelledError:
             cancelled = True  # every row stands in the output: the list and the books follow, then it is passed on
         finally:
+            gate.end()
             await evidence.write()
         await evidence.end((await self._ledger.totals(run)).requests - shared.requests)
         watch.state()
@@ -199,6 +202,10 @@ class Session:
         if cancelled:
             raise asyncio.CancelledError
         return summary
+
+    async def _look(self) -> bool:
+        """Say whether the endpoint is there, without a completion."""
+        return await self._place.client.is_there("/key" if self._facts.openrouter else "/models", seconds=_LOOK_SECONDS)
 
     def _attempts(self, gate: Gate, run: int, evidence: RunEvidence, refusals: Refusals) -> Attempts:
         return Attempts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from parquill.batch.attempts import Pictures
+from parquill.batch.asked import Pictures
 from parquill.batch.feed import Feed
 from parquill.batch.index import FingerprintIndex
 from parquill.batch.plan import RunPlan

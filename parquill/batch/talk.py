@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from parquill.answers import Rung
-from parquill.batch.attempts import Pictures
+from parquill.batch.asked import Pictures
 from parquill.batch.forms import Form
 from parquill.chat import ChatRequest, ImagePart
 from parquill.job import Job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from parquill.loops import meanwhile
 from parquill.run_state import LimitUse, RunState
 from parquill.summary import RowCounts, Tally
 from parquill.timeline import Timeline, TimelineSample
+from parquill.words import duration
 
 _NAMES = {
     Binding.REQUESTS: "requests/min",
@@ -22,10 +24,10 @@ _NAMES = {
     Binding.IN_FLIGHT: "in flight",
     Binding.BUDGET: "budget",
 }
-_WAITS = {
-    Binding.PAUSE: "the endpoint asked for a pause",
-    Binding.BREAKER: "the endpoint is failing; rows wait until it is well",
-}
+_SILENT = 5.0
+"""Seconds without one answer after which the last fault's words are shown."""
+
+_log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -52,6 +54,7 @@ class Watch:
         self._cap_pico = cap_pico
         self._started = started
         self._pace = Pace()
+        self._logged = ""
         self.timeline = timeline
 
     def state(self) -> RunState:
@@ -88,7 +91,28 @@ class Watch:
         closed = self._gate.closed
         if closed is not None:
             return f"stopping: {closed.message}"
-        return _WAITS.get(gate.binding) if gate.binding is not None else None
+        message = _waiting(gate, self._clock.monotonic())
+        if gate.last_fault and message and gate.last_fault != self._logged:
+            self._logged = gate.last_fault
+            _log.warning("%s", message)
+        return message
+
+
+def _waiting(gate: GateStatistics, now: float) -> str | None:
+    """Say what the run waits for, and the last fault's own words; None while the endpoint answers."""
+    since = gate.unanswered_since
+    silent = 0.0 if since is None else now - since
+    if gate.binding is Binding.PAUSE:
+        why = "the endpoint asked for a pause" if gate.asked_to_wait else "the endpoint takes no more for now"
+    elif gate.binding is Binding.BREAKER:
+        why = "the endpoint is failing; rows wait until it is back"
+    elif silent >= _SILENT:
+        why = "the endpoint is failing"
+    else:
+        return None
+    if since is None:
+        return why
+    return f"{why}; no answer for {duration(silent)}: {gate.last_fault or 'no reason was told'}"
 
 
 class Pace:

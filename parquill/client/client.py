@@ -138,6 +138,19 @@ class Client:
         except orjson.JSONDecodeError:
             return reply.status, None
 
+    async def is_there(self, path: str, *, seconds: float) -> bool:
+        """GET a path below the base URL; whether a reply came in time that is no fault. Its body is not read."""
+        assert self._session is not None
+        url = yarl.URL(self._base + path, encoded=True)
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self._session.get(url, allow_redirects=False, timeout=to_connect(seconds)) as reply,
+            ):
+                return reply.status < 500
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return False
+
     async def _redacted(self, content: bytes, status: int) -> bytes:
         """The body without a secret; a long one is looked through where it holds nothing else up."""
         if len(content) <= _LONG:

@@ -194,6 +194,7 @@ class RetrySettings(Section):
     max_attempts: Annotated[Integer, Field(ge=1, le=100)] = 6
     deadline_seconds: Annotated[Number, Field(gt=0, le=86_400)] = 300.0
     max_runs: PositiveInt = 3
+    give_up_seconds: Annotated[Number, Field(gt=0, le=604_800)] = 600.0
 
 
 class FailureSettings(Section):

@@ -8,7 +8,8 @@ The map, from policy to shell; only the last one waits, and only it reads a cloc
     noise.py     refusals that come and go whatever we do
     pause.py     shut, one request tries the way, a ramp
     throttle.py  what a refusal does: one pause and one cut for each episode, in the right search
-    breaker.py   faults: rows wait while the endpoint is ill; retries are kept to a share
+    breaker.py   faults: rows wait while the endpoint fails; retries are kept to a share
+    unanswered.py  how long nothing was answered, and what came instead
     state.py     all that the gate knows, with the budget and the days
     admission.py who goes next
     step.py      step(state, now, event) -> (state, decisions)
@@ -23,7 +24,7 @@ money are within their caps after every event; they are taken together or not at
 first out with retries first; when nothing is under way nothing is held.
 """
 
-from parquill.limits.gate import Gate
+from parquill.limits.gate import Gate, Look
 from parquill.limits.quotas import Quota, Told, read_quotas
 from parquill.limits.resets import Wait, wait_seconds
 from parquill.limits.state import LOOK_AGAIN
@@ -44,6 +45,7 @@ __all__ = [
     "Gate",
     "GateClosed",
     "GateStatistics",
+    "Look",
     "Need",
     "Outcome",
     "Quota",

@@ -87,6 +87,8 @@ def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket], fl
         return line.new, math.inf
     if new is None:
         return line.retries, math.inf
+    if state.breaker.is_open:
+        return line.new, math.inf  # what fails for its own content does not stand for the endpoint
     free_at = state.allowance.free_at(now)
     if free_at <= now:
         return line.retries, math.inf
@@ -148,8 +150,7 @@ def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late
     if state.tokens is not None:
         ticket.token_bin = state.tokens.take(now, ticket.need.tokens, late=late)
     state.throttle.sent(now, state.in_flight)
-    if state.breaker.until is not None:
-        ticket.probe = state.breaker.sent()
+    state.breaker.sent(ticket)
     state.allowance.sent(now, retry=ticket.retry)
     decisions.decided.append(ticket)
 
@@ -163,7 +164,7 @@ def give_up(state: State, ticket: Ticket) -> None:
         state.sent -= 1
         count_on_day(state, ticket.day, -1)
         state.throttle.unsent(ticket.sent_at)
-        state.breaker.unsent(ticket.probe)
+        state.breaker.unsent(ticket)
         if ticket.request_bin is not None:
             state.requests.amend(ticket.request_bin, -1)
         if state.tokens is not None and ticket.token_bin is not None:

@@ -1,23 +1,39 @@
-"""What holds rows back from an endpoint that is ill: the breaker and the retry allowance.
+"""What holds rows back from an endpoint that is failing: the breaker and the retry allowance.
 
 Both act on faults (5xx, time-outs, broken connections), which say nothing about limits. A held
-row waits at the gate: none of its attempts is used up.
+row waits at the gate: none of its attempts is used up. The decision is docs/adr/0012.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 
+from parquill.limits.values import ADMITTED, Ticket
+
+IN_A_ROW = 6
+"""Faults with no answer in between, in the order of replies or of sending, that show an outage."""
+OUTLIVED = 2.0
+"""A request that is under way for so many times as long as the slowest fault took has not met the outage."""
 WATCHED = 30.0
 """Seconds of replies the breaker looks back on."""
 FEWEST = 20
-"""Replies below which it does not judge."""
+"""Replies below which it does not judge by their share of faults."""
 SHARE = 0.5
-FIRST_REST = 5.0
-LONGEST_REST = 120.0
-MOST_PROBES = 4
-"""It closes after 1, 2 and 4 probes in a row have all come back well."""
+
+FIRST_LOOK = 1.0
+LOOK_EVERY = 2.5
+LOOK_SHARE = 0.04
+"""Seconds from the outage's beginning to the first look, between two looks, and the share of the outage's length
+between them later: the endpoint is found again within 5 s, after more than two minutes within 5 % of the outage."""
+SLOWER = 1.7
+"""A completion that fails though a look had found the endpoint makes the next one wait so many times as long."""
+BLIND_AFTER = 60.0
+"""Seconds after which, and then at each doubling, a completion is sent although no look found the endpoint: not
+every server has something to look at."""
+AGAIN_WITHIN = 30.0
+"""Seconds after an outage in which a further one makes the first look come later."""
 
 RETRY_SHARE = 0.1
 RETRY_FLOOR = 1.0
@@ -26,71 +42,139 @@ RETRY_SPAN = 10
 
 
 class Breaker:
-    """Opens when at least half of at least 20 replies within 30 s were faults.
+    """Opens when requests fail in a row, or half of at least 20 replies within 30 s; then looks until one is answered.
 
-    Open, it admits nothing for 5 s x 2^n, at most 120 s; then 1, 2 and 4 probes. One bad probe
-    opens it again, with a longer rest.
+    A look costs nothing (`GET /models`); the caller makes it where `looks` is set, and tells `looked`. Where it
+    finds the endpoint, one completion is let through; its answer closes the breaker. Without looks, completions
+    alone are tried.
     """
 
     __slots__ = (
+        "_began",
+        "_blind_at",
+        "_closed_at",
         "_failed",
+        "_failed_probes",
+        "_flaps",
+        "_found",
         "_generation",
-        "_probes",
-        "_rests",
+        "_in_a_row",
+        "_look_at",
+        "_looked_at",
+        "_looking",
+        "_next_at",
+        "_out",
         "_seconds",
+        "_sends",
         "_total",
         "_unsent",
-        "_well",
+        "looks",
         "trips",
         "until",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, looks: bool = False) -> None:
+        """`looks`: the caller makes looks when `wants_look` says so."""
+        self.looks = looks
+        self._sends: deque[Ticket] = deque()
         self._seconds: deque[list[int]] = deque()
-        self._total = 0
-        self._failed = 0
-        self._generation = 0
-        self._rests = 0
-        self._probes = 0
-        self._unsent = 0
-        self._well = 0
+        self._total = self._failed = self._in_a_row = 0
+        self._generation = self._unsent = self._out = self._failed_probes = self._flaps = 0
+        self._began = self._look_at = self._looked_at = self._blind_at = self._next_at = 0.0
+        self._closed_at = -math.inf
+        self._looking = self._found = False
         self.trips = 0
         self.until: float | None = None
+        """When it opened; None while it is closed."""
 
     @property
     def is_open(self) -> bool:
         """Whether rows are held back, or let through as probes only."""
         return self.until is not None
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether the endpoint is known to fail for all rows: no look has found it."""
+        return self.until is not None and not self._found
+
     def opens_at(self, now: float) -> float:
-        """Return when one more request may leave; infinite while probes are still out."""
-        if self.until is None or (now >= self.until and self._unsent):
+        """Return when one more request may leave, as far as is known; infinite while a probe or a look is out."""
+        if self.until is None or self._unsent:
             return now
-        return self.until if now < self.until else math.inf
+        if self._out or self._looking:
+            return math.inf
+        if now < self._look_at:
+            return self._look_at
+        if self.looks:
+            return math.inf
+        self._unsent = 1
+        return now
 
-    def sent(self) -> int:
-        """Count a request that leaves; returns the mark to hand back, 0 for one that is no probe."""
+    def wants_look(self, now: float) -> bool:
+        """Whether a look is due; if so it is counted as begun."""
+        if self.until is None or not self.looks or self._unsent or self._out or self._looking or now < self._look_at:
+            return False
+        self._looking, self._looked_at = True, now
+        return True
+
+    def looked(self, now: float, *, found: bool) -> None:
+        """Take in what a look found; one completion may leave where it found the endpoint."""
+        self._looking = False
         if self.until is None:
-            return 0
-        self._unsent -= 1
-        return self._generation
+            return
+        self._found = found
+        if (found and now >= self._next_at) or now >= self._blind_at:
+            self._unsent = 1
+            self._blind_at = now + max(BLIND_AFTER, now - self._began)
+        else:
+            self._look_at = max(now, self._looked_at + self._pace(now))
 
-    def unsent(self, mark: int) -> None:
+    def sent(self, ticket: Ticket) -> None:
+        """Count a request that leaves."""
+        ticket.failed_after = math.nan
+        if self.until is None:
+            ticket.probe = 0
+            self._sends.append(ticket)
+        else:
+            self._unsent -= 1
+            self._out += 1
+            ticket.probe = self._generation
+
+    def unsent(self, ticket: Ticket) -> None:
         """Take back a probe that was not sent, or whose reply says nothing about health."""
-        if mark and mark == self._generation:
+        if ticket.probe and ticket.probe == self._generation:
+            self._out -= 1
             self._unsent += 1
 
-    def record(self, now: float, mark: int, *, failed: bool) -> None:
-        """Learn how one request ended; `mark` is what `sent` returned for it."""
-        if self.until is None:
-            self._count(int(now), failed)
-            if failed and self._total >= FEWEST and self._failed >= SHARE * self._total:
-                self._open(now)
-        elif mark and mark == self._generation:
-            if failed:
-                self._open(now)
-            else:
-                self._probe_well()
+    def record(self, now: float, ticket: Ticket, *, failed: bool, wait: float = 0.0) -> None:
+        """Learn how one request ended; `wait` is what the endpoint asked for, in seconds."""
+        if self.until is not None:
+            if ticket.probe and ticket.probe == self._generation:
+                self._probed(now, failed=failed, wait=wait)
+            return
+        self._count(int(now), failed)
+        if not failed:
+            self._in_a_row = 0
+            sends = self._sends
+            while sends and sends[0].sent_at <= ticket.sent_at:
+                sends.popleft()
+            return
+        self._in_a_row += 1
+        ticket.failed_after = now - ticket.sent_at
+        half = self._total >= FEWEST and self._failed >= SHARE * self._total
+        if half or self._in_a_row >= IN_A_ROW or self._all_failed(now):
+            self._open(now, ticket.sent_at, wait)
+
+    def _all_failed(self, now: float) -> bool:
+        """Whether all that was sent since the latest answered request has failed, but for what is too young."""
+        since = itertools.dropwhile(lambda one: math.isnan(one.failed_after), self._sends)
+        failed, slowest, oldest = 0, 0.0, math.inf
+        for one in since:
+            if not math.isnan(one.failed_after):
+                failed, slowest = failed + 1, max(slowest, one.failed_after)
+            elif one.phase is ADMITTED:
+                oldest = min(oldest, one.sent_at)
+        return failed >= IN_A_ROW and oldest >= now - OUTLIVED * slowest
 
     def _count(self, second: int, failed: bool) -> None:
         seconds = self._seconds
@@ -106,27 +190,33 @@ class Breaker:
             seconds[-1][2] += 1
             self._failed += 1
 
-    def _open(self, now: float) -> None:
-        self.until = now + min(LONGEST_REST, FIRST_REST * 2.0**self._rests)
+    def _open(self, now: float, since: float, wait: float) -> None:
+        self.until = now
         self.trips += 1
-        self._rests += 1
         self._generation += 1
-        self._probes = self._unsent = 1
-        self._well = 0
+        self._unsent = self._out = 0
+        self._found = False
+        self._began, self._failed_probes, self._next_at = since, 0, now
+        self._blind_at = now + BLIND_AFTER
+        self._flaps = self._flaps + 1 if now - self._closed_at < AGAIN_WITHIN else 0
+        self._look_at = now + max(wait, min(LOOK_EVERY, FIRST_LOOK * 2.0**self._flaps))
 
-    def _probe_well(self) -> None:
-        self._well += 1
-        if self._well < self._probes:
+    def _pace(self, now: float) -> float:
+        return max(LOOK_EVERY, LOOK_SHARE * (now - self._began))
+
+    def _probed(self, now: float, *, failed: bool, wait: float) -> None:
+        self._out -= 1
+        if failed:
+            if self._found or not self.looks:
+                self._failed_probes += 1
+                self._next_at = now + LOOK_EVERY * SLOWER**self._failed_probes
+            self._look_at = max(now + wait, now + self._pace(now) if self.looks else self._next_at)
             return
-        if self._probes >= MOST_PROBES:
-            self.until = None
-            self._rests = 0
-            self._seconds.clear()
-            self._total = self._failed = 0
-            return
-        self._probes *= 2
-        self._unsent = self._probes
-        self._well = 0
+        self.until = None
+        self._closed_at = now
+        self._seconds.clear()
+        self._sends.clear()
+        self._total = self._failed = self._in_a_row = 0
 
 
 class RetryAllowance:

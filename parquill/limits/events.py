@@ -55,14 +55,25 @@ class Tick:
     """Time has passed."""
 
 
-Event = Reserve | Admit | Settle | Release | Close | Tick
+@dataclass(slots=True)
+class Looked:
+    """A look at the endpoint has ended; `found`: it replied, and not with a fault."""
+
+    found: bool
+
+
+Event = Reserve | Admit | Settle | Release | Close | Tick | Looked
 
 
 class Decisions:
-    """What a step decided: whose phase has changed (they go on, or are sent home), when to look again."""
+    """What a step decided: whose phase has changed (they go on, or are sent home), when to wake up.
 
-    __slots__ = ("decided", "wake_at")
+    `look`: the endpoint is to be looked at now, by a request that costs nothing.
+    """
+
+    __slots__ = ("decided", "look", "wake_at")
 
     def __init__(self) -> None:
         self.decided: list[Ticket] = []
+        self.look = False
         self.wake_at = NEVER

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from parquill.budget import Budget
 from parquill.clock import Clock, Timer
 from parquill.errors import Stop
 from parquill.job import LimitSettings
-from parquill.limits.events import NEVER, Admit, Close, Event, Release, Reserve, Settle, Tick
+from parquill.limits.events import NEVER, Admit, Close, Event, Looked, Release, Reserve, Settle, Tick
 from parquill.limits.state import crowd, new_state
 from parquill.limits.step import step
 from parquill.limits.values import ADMITTED, GONE, RESERVED, GateClosed, GateStatistics, Need, Reply, Ticket
+from parquill.loops import Tasks
+
+Look = Callable[[], Coroutine[Any, Any, bool]]
+"""Says whether the endpoint is there."""
 
 
 class Gate:
@@ -33,6 +38,8 @@ class Gate:
         crowded: bool = False,
         sharers: int = 1,
         most_slots: int | None = None,
+        give_up: float | None = None,
+        look: Look | None = None,
     ) -> None:
         """Open; `day_used` is how many requests this UTC day has seen already.
 
@@ -40,6 +47,9 @@ class Gate:
         `crowded`: others may just have used the rates to the full, so they are free again in a minute.
         `sharers`: so many gates keep, together, the limits that the endpoint tells.
         `most_slots`: requests in flight that this process has files for, whatever the job says.
+        `give_up`: seconds without
+        one answer after which the gate closes. `look`: says, by a request that costs nothing, whether the endpoint
+        is there; it is called while requests fail, and must not raise.
         """
         self._clock = clock
         self._state = new_state(
@@ -51,7 +61,11 @@ class Gate:
             earlier=earlier,
             sharers=sharers,
             most_slots=most_slots,
+            give_up=give_up,
+            looks=look is not None,
         )
+        self._look = look
+        self._looks = Tasks[None](self._not_looked)
         if crowded:
             crowd(self._state, clock.monotonic())
         self._tokens_per_minute = limits.tokens_per_minute
@@ -95,6 +109,12 @@ class Gate:
         """Admit nothing more; all who wait get `GateClosed` at once. The first reason stands."""
         self._apply(Close(stop, message))
 
+    def end(self) -> None:
+        """Forget timer and looks: the run is over."""
+        self._looks.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
     def fits(self, need: Need) -> str | None:
         """Say in words why a request can never pass the rates, for its row's error; None when it can.
 
@@ -113,6 +133,16 @@ class Gate:
     def shut(self) -> bool:
         """Whether a refusal has shut the gate for a while, for all."""
         return self._state.throttle.pause.until is not None or self._state.day_shut is not None
+
+    @property
+    def is_endpoint_failing(self) -> bool:
+        """Whether a fault is the endpoint's and no row's: it has answered nothing yet, or fails for all."""
+        return not self._state.unanswered.any or self._state.breaker.is_certain
+
+    @property
+    def is_held(self) -> bool:
+        """Whether requests wait here until the endpoint is found again."""
+        return self._state.breaker.is_open
 
     @property
     def closed(self) -> GateClosed | None:
@@ -143,6 +173,9 @@ class Gate:
             paused_until=throttle.pause.until,
             breaker_open=state.breaker.is_open,
             breaker_trips=state.breaker.trips,
+            unanswered_since=state.unanswered.since,
+            last_fault=state.unanswered.words,
+            asked_to_wait=state.unanswered.asked_to_wait,
             spent_pico=budget.spent_pico,
             reserved_pico=budget.reserved_pico,
             free_pico=budget.free_pico,
@@ -159,8 +192,16 @@ class Gate:
         for ticket in decisions.decided:
             if ticket.waiter is not None and not ticket.waiter.done():
                 ticket.waiter.set_result(None)
+        if decisions.look and self._look is not None:
+            self._looks.start(self._looked(self._look))
         if decisions.wake_at != NEVER:
             self._wake_by(now, decisions.wake_at)
+
+    async def _looked(self, look: Look) -> None:
+        self._apply(Looked(await look()))
+
+    def _not_looked(self, fault: BaseException) -> None:
+        self.close(Stop.SIGTERM, f"a fault stopped the run: {fault}")
 
     async def _wait(self, ticket: Ticket) -> None:
         """Wait for the decision about `ticket`; cancelled, give back what it holds by then."""

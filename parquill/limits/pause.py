@@ -78,9 +78,17 @@ class Pause:
         """Let the rest follow on a ramp; returns since when requests belong to the time after."""
         began = now if self._trial_sent is None else self._trial_sent
         self.until = self._trial_sent = None
+        self._ramp(now, latency)
+        return began
+
+    def ramp(self, now: float, latency: float) -> None:
+        """Fill the slots gradually from now on, beginning with one."""
+        self._trial_level = 0
+        self._ramp(now, latency)
+
+    def _ramp(self, now: float, latency: float) -> None:
         self.ramp_from = now
         self._ramp_for = max(RAMP, latency)
-        return began
 
     def slots_at(self, now: float, slots: int) -> int:
         """Return how many of `slots` may be in use."""

@@ -37,11 +37,14 @@ class Wait:
     full: float
 
 
-def wait_seconds(headers: Mapping[str, str], body_hint: float | None, now_wall: float) -> Wait | None:
+def wait_seconds(
+    headers: Mapping[str, str], body_hint: float | None, now_wall: float, *, resets: bool = True
+) -> Wait | None:
     """Return how long the server asks to wait; None when it does not say.
 
     `headers` in any case; `body_hint` in seconds, as in `error.metadata.retry_after_seconds`;
-    `now_wall` in unix seconds. A time that has passed is a wait of zero; nonsense is skipped.
+    `now_wall` in unix seconds; `resets`: whether the reset of a limit counts too. A time
+    that has passed is a wait of zero; nonsense is skipped.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     found = _milliseconds(lower.get("retry-after-ms"))
@@ -49,10 +52,10 @@ def wait_seconds(headers: Mapping[str, str], body_hint: float | None, now_wall: 
         found = _retry_after(lower.get("retry-after", lower.get("llm_provider-retry-after")), now_wall)
     if found is None and body_hint is not None and math.isfinite(body_hint) and body_hint >= 0:
         found = body_hint
-    if found is None:
+    if found is None and resets:
         # Requests and tokens have a reset each: the limit that was hit is the one that lasts.
-        resets = [reset_seconds(lower[name], now_wall) for name in _RESETS if name in lower]
-        found = max((seconds for seconds in resets if seconds is not None), default=None)
+        moments = [reset_seconds(lower[name], now_wall) for name in _RESETS if name in lower]
+        found = max((seconds for seconds in moments if seconds is not None), default=None)
     if found is None:
         return None
     full = min(max(found, 0.0), DAY)

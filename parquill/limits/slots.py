@@ -28,6 +28,8 @@ DEEPEST = 4
 """One refusal takes at most three quarters: what is in flight at the start says little."""
 FIRST_REGROW = 15.0
 LAST_REGROW = 600.0
+AFTER_OUTAGE = 60.0
+"""Seconds after an outage before more is tried."""
 FAR = 1.25
 """Seconds until more is tried again: doubling, unless the last try got a quarter further."""
 
@@ -119,6 +121,14 @@ class SlotSearch:
         self._high = level
         self.value = max(self._low, min(level - 1, math.ceil(level * (1 - self._cut))))
         self._rounds = 0
+        self._begin(now)
+
+    def hold(self, now: float) -> None:
+        """Stay at what was found before an outage: what is answered in it and just after measures nothing."""
+        self._rounds = 0
+        if self.stage is Stage.FREE or self.stage is Stage.HOLD:
+            self._hold(now, self.value)
+            self._regrow_at = now + max(AFTER_OUTAGE, self._interval)
         self._begin(now)
 
     def _grow(self) -> None:

@@ -17,6 +17,7 @@ from parquill.limits.quotas import Belief, Told
 from parquill.limits.rates import RateSearch
 from parquill.limits.slots import SlotSearch
 from parquill.limits.throttle import Throttle
+from parquill.limits.unanswered import Unanswered
 from parquill.limits.values import Binding, Ticket
 from parquill.limits.window import EstimateMeter, Meter
 
@@ -98,6 +99,7 @@ class State:
     told_requests: Belief | None
     told_tokens: Belief | None
     sharers: int
+    unanswered: Unanswered
     money: Line = field(default_factory=Line)
     line: Line = field(default_factory=Line)
     in_flight: int = 0
@@ -118,6 +120,8 @@ def new_state(
     earlier: Iterable[tuple[float, int]] = (),
     sharers: int = 1,
     most_slots: int | None = None,
+    give_up: float | None = None,
+    looks: bool = False,
 ) -> State:
     """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds."""
     rate = float(limits.requests_per_minute or math.inf)
@@ -133,7 +137,7 @@ def new_state(
         requests=requests,
         tokens=None if limits.tokens_per_minute is None else EstimateMeter(float(limits.tokens_per_minute), now),
         throttle=Throttle(requests, RateSearch(rate, now), SlotSearch(start, ceiling, now), now),
-        breaker=Breaker(),
+        breaker=Breaker(looks=looks),
         allowance=RetryAllowance(),
         day_limit=limits.requests_per_day,
         day_used=0,
@@ -146,6 +150,7 @@ def new_state(
         told_requests=Belief() if limits.requests_per_minute is None else None,
         told_tokens=Belief() if limits.tokens_per_minute is None else None,
         sharers=sharers,
+        unanswered=Unanswered(give_up),
     )
     turn_days(state, wall)
     count_on_day(state, state.utc.start, day_used)

@@ -11,7 +11,7 @@ from typing import Any
 
 from parquill.errors import Stop
 from parquill.limits.admission import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
-from parquill.limits.events import Admit, Close, Decisions, Event, Release, Reserve, Settle, Tick
+from parquill.limits.events import Admit, Close, Decisions, Event, Looked, Release, Reserve, Settle, Tick
 from parquill.limits.state import State, comes_back, hear, shut_day, turn_days
 from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
 
@@ -30,7 +30,22 @@ def step(state: State, now: float, wall: float, event: Event) -> tuple[State, De
         turn_days(state, wall)
     decisions = Decisions()
     _TURNS[type(event)](state, now, event, decisions)
+    if state.unanswered.since is not None and not state.closed:
+        _give_up_or_wait(state, now, decisions)
+    if state.breaker.until is not None and state.line.count and state.breaker.wants_look(now):
+        decisions.look = True
     return state, decisions
+
+
+def _give_up_or_wait(state: State, now: float, decisions: Decisions) -> None:
+    """Stop the run once nothing was answered for too long."""
+    unanswered = state.unanswered
+    if state.binding is Binding.DAY or (state.binding is Binding.BUDGET and not state.in_flight):
+        unanswered.forget()
+    elif now < unanswered.due:
+        decisions.wake_at = min(decisions.wake_at, unanswered.due)
+    elif state.in_flight or state.line.count:
+        close(state, Stop.UNREACHABLE, unanswered.why(), decisions)
 
 
 def _reserve(state: State, now: float, event: Reserve, decisions: Decisions) -> None:
@@ -80,11 +95,19 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
         _throttled(state, now, ticket, reply, decisions)
     else:
         failed = outcome is not OK and outcome in FAULTS
-        state.breaker.record(now, ticket.probe, failed=failed)
-        if not failed:
+        was_open = state.breaker.until is not None
+        state.breaker.record(now, ticket, failed=failed, wait=reply.wait or 0.0)
+        if failed:
+            state.unanswered.failed(ticket.sent_at, reply.words, asked_to_wait=reply.wait is not None)
+        else:
+            state.unanswered.answered(now)
+            if was_open and state.breaker.until is None:
+                state.throttle.recovered(now)
             state.throttle.answered(now, ticket.sent_at, waiting=state.binding is IN_FLIGHT)
         if reply.told is not None:
             hear(state, now, reply.told, need.tokens if event.tokens is None else event.tokens)
+    if state.unanswered.due <= now and not state.closed:
+        close(state, Stop.UNREACHABLE, state.unanswered.why(), decisions)
     state.in_flight -= 1
     if state.budget.alarm is not None and not state.closed:
         close(state, Stop.COST_ALARM, state.budget.alarm, decisions)
@@ -92,11 +115,12 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
 
 
 def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions: Decisions) -> None:
-    state.breaker.unsent(ticket.probe)
+    state.breaker.unsent(ticket)
     state.allowance.excuse()
     if reply.told is not None:
         hear(state, now, reply.told, ticket.need.tokens, answered=False)
     if reply.scope is not Scope.DAILY:
+        state.unanswered.failed(ticket.sent_at, reply.words, asked_to_wait=reply.wait is not None)
         state.throttle.refused(now, ticket.sent_at, state.in_flight, reply.wait, reply.scope)
         return
     state.throttle.throttled += 1
@@ -123,6 +147,11 @@ def _tick(state: State, now: float, event: Tick, decisions: Decisions) -> None:
     _pump(state, now, decisions)
 
 
+def _looked(state: State, now: float, event: Looked, decisions: Decisions) -> None:
+    state.breaker.looked(now, found=event.found)
+    _pump(state, now, decisions)
+
+
 _TURNS: dict[type, Callable[[State, float, Any, Decisions], None]] = {
     Reserve: _reserve,
     Admit: _admit,
@@ -130,6 +159,7 @@ _TURNS: dict[type, Callable[[State, float, Any, Decisions], None]] = {
     Release: _release,
     Close: _close_event,
     Tick: _tick,
+    Looked: _looked,
 }
 
 

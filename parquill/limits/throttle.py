@@ -159,6 +159,12 @@ class Throttle:
         elif self.pause.is_trial(sent_at):
             self._end(now)
 
+    def recovered(self, now: float) -> None:
+        """Let the rest follow on a ramp: the endpoint is back after an outage, at whose end all rows wait."""
+        self.slots.hold(now)
+        if self._episode is None:
+            self.pause.ramp(now, self._latency)
+
     def refused(self, now: float, sent_at: float, in_flight: int, wait: float | None, scope: Scope) -> None:
         """Take a refusal in; `in_flight` counts the refused request itself.
 

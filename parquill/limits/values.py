@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -45,13 +46,14 @@ class Scope(StrEnum):
 class Reply:
     """What a settled request tells the gate.
 
-    `wait` in seconds, as the server asked for it; `told`, what it said of limits.
+    `wait` in seconds, as the server asked for it; `told`, what it said of limits; `words`, the fault's own.
     """
 
     outcome: Outcome
     wait: float | None = None
     scope: Scope = Scope.UNCLEAR
     told: Told | None = None
+    words: str = ""
 
 
 class Binding(StrEnum):
@@ -96,6 +98,7 @@ class Ticket:
         "blocked_since",
         "budget_day",
         "day",
+        "failed_after",
         "need",
         "phase",
         "probe",
@@ -116,6 +119,7 @@ class Ticket:
         self.day = 0.0
         self.budget_day: float | None = None
         self.probe = 0
+        self.failed_after = math.nan
         self.blocked_since: float | None = None
         self.request_bin: Bin | None = None
         self.token_bin: Bin | None = None
@@ -160,6 +164,9 @@ class GateStatistics:
     paused_until: float | None
     breaker_open: bool
     breaker_trips: int
+    unanswered_since: float | None
+    last_fault: str
+    asked_to_wait: bool
     spent_pico: int
     reserved_pico: int
     free_pico: int | None

@@ -19,7 +19,7 @@ from parquill.summary import Progress, RowCounts, Tally, TokenCounts
 _LOOK_SECONDS = 1.0
 _PATIENCE = 90.0
 """Seconds that portions have to come to their end once they were told to."""
-_ENDS_ALL = frozenset({Stop.ERROR_RATE, Stop.COST_ALARM, Stop.REFUSED, Stop.DISK_FULL})
+_ENDS_ALL = frozenset({Stop.ERROR_RATE, Stop.COST_ALARM, Stop.REFUSED, Stop.UNREACHABLE, Stop.DISK_FULL})
 """What stops one portion and would stop the others just the same."""
 
 
