@@ -1,9 +1,8 @@
 """From a manifest row to what is asked: templates, few-shot turns, and the fingerprint.
 
-Templates are Jinja2, sandboxed, over the row's columns. A name that is no column is an error
-before anything is sent; a null where a text is wanted is that row's fault, never the word
-"None" in a paid prompt: nulls are handed to the template as `Null`, which is false, is none,
-and cannot become a text, whatever filter it goes through.
+Templates (`templates/`) are over the row's columns. A name that is no column is an error before anything
+is sent, and so is a template that prints an object of Python in the rows looked at first; a null
+where a text is wanted is that row's fault, never the word "None" in a paid prompt.
 
 The fingerprint is a hash of all that decides the answer: what of the job does (`identity.py`), the
 row's text and its picture values. Never the id, the endpoint's address, the mode, the key or the limits.
@@ -13,74 +12,16 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import datetime as dt
 import difflib
 import hashlib
-import itertools
-import json
-import keyword
-import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from parquill.chat import ChatRequest, ImagePart, Turn
 from parquill.errors import ErrorKind, JobError, RowError
 from parquill.identity import FINGERPRINT_BYTES, Identity
 from parquill.job import Job
-
-if TYPE_CHECKING:
-    import jinja2
-
-
-class Null:
-    """A null of the manifest within a template: false, `is none`, equal to none, and no text."""
-
-    __slots__ = ("_column",)
-
-    def __init__(self, column: str) -> None:
-        self._column = column
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __eq__(self, other: object) -> bool:
-        return other is None or isinstance(other, Null)
-
-    def __hash__(self) -> int:
-        return hash(None)
-
-    def __str__(self) -> str:
-        name = self._column
-        raise RowError(
-            ErrorKind.BAD_ROW,
-            f"column {name!r} is null in this row; write {{{{ {name} or '' }}}} in prompt.user where it may be",
-        )
-
-    __repr__ = __str__
-
-
-def _with_nulls(value: Any, column: str) -> Any:
-    if value is None:
-        return Null(column)
-    if isinstance(value, list):
-        return [_with_nulls(item, column) for item in value]
-    if isinstance(value, dict):
-        return {key: _with_nulls(item, column) for key, item in value.items()}
-    return value
-
-
-def _no_none(value: object) -> object:
-    if value is None:
-        raise RowError(ErrorKind.BAD_ROW, "prompt.user prints a value that is null in this row")
-    return value
-
-
-def _json(value: Any, **options: Any) -> str:
-    """For the filter `tojson`: nulls are null there, and dates and decimals texts."""
-    return json.dumps(
-        value, ensure_ascii=False, default=lambda one: None if isinstance(one, Null) else str(one), **options
-    )
+from parquill.templates import PLAIN_KINDS, InsideError, Joined, Template, compile_template, for_template
 
 
 class UserText:
@@ -89,7 +30,7 @@ class UserText:
     def __init__(self, job: Job, columns: Sequence[str]) -> None:
         """`columns`: the manifest's. Raises `JobError` naming an unknown column or a bad template."""
         self._column = job.prompt.user_column
-        self._template: jinja2.Template | _Joined | None = None
+        self._template: Template | None = None
         if job.prompt.user is not None:
             self._template, used = _compile(job.prompt.user, columns)
         else:
@@ -103,11 +44,11 @@ class UserText:
         Texts that are nothing but plain values joined are joined by column; all others go through `render`.
         """
         template = self._template
-        if template is not None and not isinstance(template, _Joined):
+        if template is not None and not isinstance(template, Joined):
             texts: list[Any] = [""] * count
             apart = set(range(count))
         else:
-            plain = _PLAIN if template else {str}
+            plain = PLAIN_KINDS if template else {str}
             apart = {place for name in self.columns for place in _others(columns[name], plain)}
             texts = template.render_all(columns, count) if template else list(columns[str(self._column)])
             apart.update([place for place, text in enumerate(texts) if place not in apart and not text.strip()])
@@ -118,12 +59,23 @@ class UserText:
                 texts[place] = fault
         return texts
 
+    def refuse_insides(self, columns: Mapping[str, Sequence[Any]], count: int) -> None:
+        """Raise `JobError` where the template prints an object of Python in every one of some rows.
+
+        Rows that cannot be asked for another reason say nothing of it.
+        """
+        texts = self.render_all(columns, count)
+        told = [one for one in texts if isinstance(one, (str, InsideError))]
+        first = told[0] if told else None
+        if isinstance(first, InsideError) and all(isinstance(one, InsideError) for one in told):
+            raise JobError(first.message)
+
     def render(self, row: Mapping[str, Any]) -> str:
         """Return the text for one row; raises `RowError` (bad_row) where it cannot be made."""
         if self._template is None:
             return _column_text(str(self._column), row[str(self._column)])
         try:
-            text = self._template.render({name: _with_nulls(row[name], name) for name in self.columns})
+            text = self._template.render({name: for_template(row[name], name) for name in self.columns})
         except RowError:
             raise
         except Exception as error:
@@ -152,73 +104,9 @@ def _column_text(column: str, value: object) -> str:
     return value
 
 
-_PLAIN = frozenset({str, int, float, bool, Decimal, dt.date, dt.datetime})
-"""Kinds of values that hold no null and have a text."""
-
-_PIECE = re.compile(r"((?:[^{]+|\{(?![{%#]))+)|\{\{\s*([A-Za-z_]\w*)\s*\}\}", re.ASCII)
-_LINE_BREAK = re.compile(r"\r\n?")
-_JINJAS = frozenset(["true", "false", "none", "self", "super", "loop", "caller", "varargs", "kwargs"])
-"""Names that mean something to Jinja; so do Python's keywords."""
-
-
-class _Joined:
-    """A template of nothing but text and columns, `Describe {{ title }}.`: joined as Jinja would, for a third."""
-
-    def __init__(self, pieces: Sequence[tuple[str, str]]) -> None:
-        """`pieces`: a text or the name of a column each, the other empty."""
-        self._pieces = pieces
-        self.names = sorted({name for _, name in pieces if name})
-
-    @staticmethod
-    def of(source: str) -> _Joined | None:
-        """The template as pieces; None where it has, or may have, anything else in it."""
-        pieces: list[tuple[str, str]] = []
-        at = 0
-        while at < len(source):
-            found = _PIECE.match(source, at)
-            if found is None or keyword.iskeyword(found[2] or "") or found[2] in _JINJAS:
-                return None
-            pieces.append((_LINE_BREAK.sub("\n", found[1] or ""), found[2] or ""))
-            at = found.end()
-        return _Joined(pieces)
-
-    def render(self, values: Mapping[str, Any]) -> str:
-        return "".join([str(values[name]) if name else text for text, name in self._pieces])
-
-    def render_all(self, columns: Mapping[str, Sequence[Any]], count: int) -> list[str]:
-        pieces = [map(str, columns[name]) if name else itertools.repeat(text, count) for text, name in self._pieces]
-        return list(map("".join, zip(*pieces, strict=True))) if pieces else [""] * count
-
-
-def _compile(source: str, columns: Sequence[str]) -> tuple[jinja2.Template | _Joined, tuple[str, ...]]:
-    joined = _Joined.of(source)
-    template, names = (joined, joined.names) if joined is not None else _by_jinja(source)
-    used: list[str] = []
-    for name in names:
-        used += _known(name, columns, "prompt.user")
-    return template, tuple(used)
-
-
-def _by_jinja(source: str) -> tuple[jinja2.Template, Sequence[str]]:
-    """Compile a template; return it with the names it takes from the row."""
-    import jinja2.meta  # noqa: PLC0415 - most jobs start without it
-    import jinja2.sandbox  # noqa: PLC0415 - as above
-
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, finalize=_no_none, keep_trailing_newline=True, autoescape=False
-    )
-    environment.globals.clear()
-    environment.tests["none"] = lambda value: value is None or isinstance(value, Null)
-    environment.policies["json.dumps_function"] = _json
-    try:
-        tree = environment.parse(source)
-        names = jinja2.meta.find_undeclared_variables(tree)
-        template = environment.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise JobError(f"prompt.user: line {error.lineno}: not a valid template: {error.message}") from None
-    if list(jinja2.meta.find_referenced_templates(tree)):
-        raise JobError("prompt.user: a template cannot include, import or extend another")
-    return template, sorted(names)
+def _compile(source: str, columns: Sequence[str]) -> tuple[Template, tuple[str, ...]]:
+    template = compile_template(source)
+    return template, tuple(used for name in template.names for used in _known(name, columns, "prompt.user"))
 
 
 def _known(name: str, columns: Sequence[str], key: str) -> tuple[str, ...]:

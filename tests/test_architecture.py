@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for names in (
         "costs errors clock open_files days defaults finish garbage timeline",
         "job",
-        "advice chat identity loops nights storage words",
+        "advice chat identity loops nights storage templates words",
         "answers budget prices prompts replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "booking images manifest notify run_state",
@@ -54,7 +54,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "yaml": "job",
         "PIL": "images emulator",
         "pypdfium2": "documents",
-        "jinja2": "prompts report",
+        "jinja2": "templates report",
         "jsonschema": "answers",
         "jsonschema_rs": "answers",
         "json_repair": "answers",

@@ -69,7 +69,14 @@ class TestTemplates:
     )
     def test_text_and_columns_alone_are_joined_as_jinja_would_join_them(self, value: Any, text: str) -> None:
         plain = f"x{text}{{{{ a }}}}{text}\n{{{{a}}}}"
-        assert rendered(plain, a=value) == rendered(f"{{% if true %}}{plain}{{% endif %}}", a=value)
+
+        def reading(template: str) -> str:
+            try:
+                return rendered(template, a=value)
+            except RowError as error:
+                return error.message
+
+        assert reading(plain) == reading(f"{{% if true %}}{plain}{{% endif %}}")
 
     @given(
         st.lists(

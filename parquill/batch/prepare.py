@@ -21,6 +21,9 @@ from parquill.manifest import Manifest, open_manifest
 from parquill.prompts import Asking, UserText
 from parquill.results import output_schema
 
+_FIRST_ROWS = 64
+"""Rows that are looked at before anything else: can they be copied, and does the template print what it should?"""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -49,7 +52,9 @@ def prepare(job: Job, clock: Clock) -> Prepared:
     text = UserText(job, manifest.columns.schema.names)
     manifest.require(text.columns)
     schema = output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type)
-    refuse_unwritable(manifest, schema)
+    first = manifest.first_rows(tuple(dict.fromkeys([*manifest.columns.copied, *text.columns])), _FIRST_ROWS)
+    refuse_unwritable(manifest, schema, first)
+    text.refuse_insides({name: first.table.column(name).to_pylist() for name in text.columns}, first.table.num_rows)
     images = ImageRoom(
         job.images,
         job.documents,

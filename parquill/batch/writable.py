@@ -17,28 +17,29 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from parquill.errors import ManifestError, SchemaError
-from parquill.manifest import Manifest, RowsDigest
+from parquill.manifest import Chunk, Manifest, RowsDigest
 from parquill.results import not_attempted_table, output_schema, try_part
 
-_FIRST_ROWS = 64
 _ROWS = 3
 """Rows of made-up values."""
 
 
-def refuse_unwritable(manifest: Manifest, schema: pa.Schema) -> None:
+def refuse_unwritable(manifest: Manifest, schema: pa.Schema, rows: Chunk) -> None:
     """Raise `ManifestError` naming each copied column that cannot stand in a part, with its type.
 
     Args:
-        manifest: Its first rows are read.
+        manifest: Whose columns are copied.
+        rows: Its first rows.
         schema: The output's schema. `SchemaError` where no part could have it for the answers' sake.
 
     Raises:
-        ManifestError: A copied column cannot be written, or the first rows cannot be read.
+        ManifestError: A copied column cannot be written.
         SchemaError: The answers have a type that cannot be written.
     """
     columns = manifest.columns
     copied = schema.empty_table().select([columns.key.name, *(field.name for field in columns.kept)]).schema
-    first = _first_rows(manifest, copied)
+    kept = [rows.table.column(field.name) for field in columns.kept]
+    first = pa.table([manifest.keys(rows), *kept], names=copied.names)
     whole = (first, first.slice(0, 0), _made_up(copied))
     if all(_fault(table) is None for table in whole):  # else it is looked for column by column
         _refuse_answers(schema)
@@ -95,13 +96,6 @@ def _fault(copied: pa.Table) -> str | None:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-def _first_rows(manifest: Manifest, copied: pa.Schema) -> pa.Table:
-    """The first rows of the columns that are copied, the key first."""
-    chunk = next(iter(manifest.read(manifest.columns.copied, {manifest.slices[0].part})))
-    kept = [chunk.table.column(field.name) for field in manifest.columns.kept]
-    return pa.table([manifest.keys(chunk), *kept], names=copied.names).slice(0, _FIRST_ROWS)
 
 
 def _made_up(schema: pa.Schema) -> pa.Table:

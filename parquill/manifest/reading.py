@@ -69,6 +69,11 @@ class Manifest:
         """Raise `ManifestError` naming the first file that lacks one of `columns`."""
         require(columns, self.schemas)
 
+    def first_rows(self, columns: Sequence[str], count: int) -> Chunk:
+        """Return `count` rows at most, the first; raises `ManifestError` where they cannot be read."""
+        first = next(self.read(columns, {self.slices[0].part}))
+        return replace(first, table=first.table.slice(0, count))
+
     def read(self, columns: Sequence[str], wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         """Yield the rows of the slices whose part is `wanted` (all without it), in order.
 
