@@ -17,16 +17,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import pydantic
+
 from parquill.costs import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
-from parquill.job import is_only_variables
+from parquill.redaction import without_secrets
 from parquill.timeline import TimelineSample
 
 PICO = 10**12
@@ -263,62 +264,49 @@ class RunRecord:
     def load(cls, raw: bytes) -> RunRecord:
         """Read a record; raises `ValueError` where it is not one."""
         try:
-            data = json.loads(raw)
+            data = json.loads(raw, parse_constant=_refuse)
             return cls(
                 summary=_read_summary(data),
                 settings=data["settings"],
                 price=data["price"],
                 versions=data["versions"],
-                timeline=tuple(TimelineSample(**sample) for sample in data["timeline"]),
+                timeline=_TIMELINE.validate_python(data["timeline"]),
             )
-        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        except (KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise ValueError(f"this is no run record: {error!r}") from error
 
 
 def _read_summary(data: Mapping[str, Any]) -> RunSummary:
-    return RunSummary(
-        job=data["job"],
-        run_id=data["run_id"],
-        started_at=dt.datetime.fromisoformat(data["started_at"]),
-        rows=RowCounts(**data["rows"], failed_before=data.get("failed_before", 0)),
-        output=data["output"],
-        seconds=data["seconds"],
-        requests=data["requests"],
-        cost_pico=_pico(data["cost_usd"] or "0"),
-        in_doubt_pico=_pico(data["in_doubt_usd"]),
-        unpriced=data["unpriced"],
-        tokens=TokenCounts(**data["tokens"]),
-        stopped_by=Stop(data["stopped_by"]) if data["stopped_by"] else None,
-        stop_message=data["stop_message"],
-        errors_by_kind=data["errors_by_kind"],
-        left_by_kind=data.get("left_by_kind", {}),
-        estimate=CostRange.load(data["estimate"]) if data["estimate"] else None,
-        rows_pico=tuple(data["rows_pico"]),
-        notices=tuple(data["notices"]),
-    )
+    fields = {
+        "job": data["job"],
+        "run_id": data["run_id"],
+        "started_at": dt.datetime.fromisoformat(data["started_at"]),
+        "rows": {**data["rows"], "failed_before": data.get("failed_before", 0)},
+        "output": data["output"],
+        "seconds": data["seconds"],
+        "requests": data["requests"],
+        "cost_pico": _pico(data["cost_usd"] or "0"),
+        "in_doubt_pico": _pico(data["in_doubt_usd"]),
+        "unpriced": data["unpriced"],
+        "tokens": data["tokens"],
+        "stopped_by": Stop(data["stopped_by"]) if data["stopped_by"] else None,
+        "stop_message": data["stop_message"],
+        "errors_by_kind": data["errors_by_kind"],
+        "left_by_kind": data.get("left_by_kind", {}),
+        "estimate": CostRange.load(data["estimate"]) if data["estimate"] else None,
+        "rows_pico": tuple(data["rows_pico"]),
+        "notices": tuple(data["notices"]),
+    }
+    return _SUMMARY.validate_python(fields)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no number of ours")
+
+
+_SUMMARY = pydantic.TypeAdapter(RunSummary)
+_TIMELINE = pydantic.TypeAdapter(tuple[TimelineSample, ...])
 
 
 def _pico(text: str) -> int:
     return int(Decimal(text).scaleb(12))
-
-
-_LOGIN = re.compile(r"(https?://)[^/\s@]+@")
-_SECRET_KEYS = frozenset({"webhook"})
-
-
-def without_secrets(value: Any) -> Any:
-    """Return settings as they may be shown: no webhook address, no login or key in a URL."""
-    from parquill.storage import shown  # noqa: PLC0415 - pyarrow; summaries are shown by flows that have not loaded it
-
-    if isinstance(value, Mapping):
-        return {
-            str(key): "(not shown)" if key in _SECRET_KEYS and _is_secret(item) else without_secrets(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [without_secrets(item) for item in value]
-    return shown(_LOGIN.sub(r"\1***@", value)) if isinstance(value, str) else value
-
-
-def _is_secret(address: Any) -> bool:
-    return bool(address) and not (isinstance(address, str) and is_only_variables(address))

@@ -106,7 +106,8 @@ def verify_job(job: Job, *, clock: Clock | None = None) -> Verification:
     """
     opened = prepare(job, clock or SystemClock())
     output = Storage.at(job.output.path)
-    workspace = Workspace.of(job.output.path, state_home())
+    workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
+    workspace.check()
     planner = Planner(opened, output)
     planner.digests()  # null and repeated ids are no manifest
     case = _Case(opened, output, workspace, planner.standing())

@@ -6,6 +6,8 @@ named after the output and a digest of its URI, since a ledger needs a local dis
 What holds: one process at a time has the workspace. The lock is the kernel's (`flock`), so a
 process that dies gives it up, whatever the lock file still says; what the file says is for the
 message alone. It is not inherited: a child process that outlives its parent does not keep it.
+The folder is used only where it is ours (`storage/private.py`): what lies in it was put there by this user, and is
+data all the same: no file in it names code to import, or a folder to remove or change to.
 
 Trade-offs: two machines (or users) that write to one remote output have different state
 folders and are not kept apart. Reports and verification read without the lock.
@@ -30,7 +32,7 @@ import orjson
 
 from parquill.clock import Clock, SystemClock
 from parquill.errors import OutputError
-from parquill.storage import Disk, Storage, identity, is_remote, shown
+from parquill.storage import Disk, Storage, check_private, identity, is_remote, private_mode, shown
 
 SUFFIX = ".parquill"
 
@@ -53,18 +55,21 @@ class Workspace:
     output: str
     """The output's place as it may be shown."""
     folder: Path
+    shared: bool = False
+    """Other users work with it too: `output.shared`."""
 
     @classmethod
-    def of(cls, output_path: str, state_home: Path) -> Workspace:
+    def of(cls, output_path: str, state_home: Path, *, shared: bool = False) -> Workspace:
         """Return the workspace of an output; `state_home` is the user's folder for state."""
         place = str(output_path).rstrip("/") or "/"
         label = shown(place)
         if is_remote(place):
             same = identity(place)
-            return cls(label, state_home / f"{_slug(same)}-{hashlib.sha256(same.encode()).hexdigest()[:16]}")
+            name = f"{_slug(same)}-{hashlib.sha256(same.encode()).hexdigest()[:16]}"
+            return cls(label, state_home / name, shared)
         local = Storage.at(place).local_path
         assert local is not None
-        return cls(label, local.with_name(local.name + SUFFIX))
+        return cls(label, local.with_name(local.name + SUFFIX), shared)
 
     @property
     def ledger(self) -> Path:
@@ -107,13 +112,24 @@ class Workspace:
     def estimate(self) -> Path:
         return self.folder / "estimate.parquet"
 
-    def storage(self) -> Storage:
-        """The folder as a `Storage`, for files written whole."""
-        return Storage.at(self.folder)
+    def storage(self, name: str = "") -> Storage:
+        """The folder, or one in it, as a `Storage`, for files written whole."""
+        return Storage.at(self.folder / name, private=True)
+
+    def check(self) -> None:
+        """See that the folder is ours, where there is one; raises `OutputError` where it may not be believed."""
+        check_private(self.folder, shared=self.shared)
 
     def make_ready(self, disk: Disk | None = None) -> None:
-        """Create the folder and see that it can be written to; raises `OutputError` with the reason."""
-        Storage.at(self.folder, disk=disk).make_ready()
+        """Create the folder and see that it is ours and can be written to; raises `OutputError` with the reason."""
+        try:
+            if not os.path.lexists(self.folder):
+                (disk or Disk()).make_folder(self.folder.parent)
+                self.folder.mkdir(0o777 if self.shared else 0o700, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.folder}: this folder cannot be written to: {error.strerror}") from error
+        self.check()
+        Storage.at(self.folder, disk=disk, private=True).make_ready()
 
     def _remove_leftovers(self, before: float) -> None:
         for folder in (self.folder, self.attempts, self.drift, self.runs, self.portions):
@@ -127,7 +143,7 @@ class Workspace:
         Raises `OutputError` naming the process that has it, and since when.
         """
         self.make_ready()
-        file = (self.folder / "lock").open("a+b", buffering=0)
+        file = os.fdopen(self._open_lock(), "r+b", buffering=0)
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,6 +156,13 @@ class Workspace:
             yield
         finally:
             file.close()
+
+    def _open_lock(self) -> int:
+        how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(self.folder / "lock", how, private_mode(self.folder, 0o666))
+        except OSError as error:
+            raise OutputError(f"{self.folder / 'lock'}: cannot be opened: {error.strerror}") from error
 
     def check_free(self, needed: int, disk: Disk | None = None) -> None:
         """Raise `OutputError` when the disk of the workspace has less room than `needed` bytes."""
@@ -157,6 +180,7 @@ def _slug(place: str) -> str:
 
 def _sign(file: BinaryIO, now: float) -> None:
     started = dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="seconds")
+    file.seek(0)
     file.truncate(0)
     file.write(orjson.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": started}))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import dataclasses
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from parquill.words import printable
 from tasks.portion import portion
 
 if TYPE_CHECKING:
+    from parquill.batch.order import Commission
     from parquill.batch.post import Post
 
 _TURN = 1.0
@@ -47,9 +49,9 @@ class ClusterCrew:
         self._left = threading.Event()
         self._logger = get_run_logger()
 
-    async def work(self, posts: Sequence[Post]) -> None:
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
         """Have each portion asked by a task; cancelled, leave those that do not end."""
-        working = asyncio.get_running_loop().run_in_executor(None, self._flow.copy().run, self._work, posts)
+        working = asyncio.get_running_loop().run_in_executor(None, self._flow.copy().run, self._work, posts, commission)
         try:
             await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -61,10 +63,11 @@ class ClusterCrew:
         """Let the cluster go."""
         await asyncio.to_thread(self._open.close)
 
-    def _work(self, posts: Sequence[Post]) -> None:
+    def _work(self, posts: Sequence[Post], commission: Commission) -> None:
+        told = dataclasses.asdict(commission)
         with temporary_settings({PREFECT_API_URL: self._api_url}):
             self._start()
-            waiting = [self._runner.submit(portion, {"place": post.place}) for post in posts]
+            waiting = [self._runner.submit(portion, {"place": post.place, "commission": told}) for post in posts]
             while waiting and not self._left.is_set():
                 waiting = [future for future in waiting if not self._has_ended(future)]
 

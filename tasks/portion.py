@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from parquill.clock import SystemClock
 from parquill.garbage import seldom_collected
+from parquill.job import load_written
 from tasks.key import endpoint_key
 
 
 @task(name="portion", cache_policy=NO_CACHE, persist_result=False)
-async def portion(place: str) -> None:
+async def portion(place: str, commission: Mapping[str, Any]) -> None:
     """Ask the portion whose folder this is; a second task of the same goes on where the first one died.
 
-    The order lies in that folder, the key is found here (`key.py`): neither is an argument.
-    Raises `UsageError` where the portion is not to be asked from this machine.
+    The order (its rows and its share) lies in that folder; `commission` is what the run hands over: the job as it was
+    written, its variables unfilled. They and the key (`key.py`) are found here. Raises `UsageError` where the portion
+    is not to be asked from this machine.
     """
     from parquill.batch.ask import ask_portion  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.batch.order import Commission  # noqa: PLC0415
     from parquill.batch.post import Post  # noqa: PLC0415
 
-    post = Post(place)
-    order = await asyncio.to_thread(post.order)
-    await asyncio.to_thread(_stand_in, order.folder)
+    told = Commission(**commission)
+    await asyncio.to_thread(_stand_in, told.folder)
+    key = await endpoint_key(load_written(told.job).model)
     with seldom_collected():
-        await ask_portion(post, key=await endpoint_key(order.settings.model), clock=SystemClock())
+        await ask_portion(Post(place), told, key=key, clock=SystemClock())
 
 
 def _stand_in(folder: str) -> None:

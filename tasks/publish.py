@@ -65,7 +65,7 @@ async def _report(job: Job, summary: RunSummary) -> Path:
     from parquill.report.of_job import write_report  # noqa: PLC0415 - the engine is loaded where it works
     from parquill.workspace import Workspace  # noqa: PLC0415
 
-    last = Workspace.of(job.output.path, state_home()).report
+    last = Workspace.of(job.output.path, state_home(), shared=job.output.shared).report
     if summary.run_id or not last.exists():
         return await write_report(job)
     return last
@@ -78,5 +78,7 @@ def _timeline(job: Job, summary: RunSummary) -> tuple[TimelineSample, ...]:
 
     if not summary.run_id:
         return ()
-    record = read_nights(Workspace.of(job.output.path, state_home()).storage(), summary.run_id).current
+    record = read_nights(
+        Workspace.of(job.output.path, state_home(), shared=job.output.shared).storage(), summary.run_id
+    ).current
     return record.timeline if record is not None else ()

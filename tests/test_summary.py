@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.errors import ErrorKind, Stop
+from parquill.redaction import without_secrets
 from parquill.summary import (
     CostRange,
     RowCounts,
@@ -22,7 +23,6 @@ from parquill.summary import (
     TokenCounts,
     dollars,
     usd,
-    without_secrets,
 )
 from parquill.timeline import Timeline, TimelineSample
 

@@ -164,5 +164,5 @@ def test_a_run_without_room_is_refused_before_it_starts(tmp_path: Path) -> None:
 
 def test_a_workspace_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out.parquill").touch()
-    with pytest.raises(OutputError, match="Not a directory"):
+    with pytest.raises(OutputError, match="is a link or no folder"):
         Workspace.of(f"{tmp_path}/out", tmp_path).make_ready()

@@ -27,6 +27,7 @@ from parquill.answers.probe import probe_passes, probe_request
 from parquill.answers.reask import reask_settings, reask_turns
 from parquill.answers.rungs import Rung, ladder, refuses_rung
 from parquill.answers.shape import AnswerShape, load_shape
+from parquill.answers.source import read_schema
 
 __all__ = [
     "Answer",
@@ -37,6 +38,7 @@ __all__ = [
     "load_shape",
     "probe_passes",
     "probe_request",
+    "read_schema",
     "reask_settings",
     "reask_turns",
     "refuses_rung",

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 from collections.abc import AsyncIterator
 from typing import Any
 
 from parquill.batch.attach import Attach, Stoppable, Watched
 from parquill.batch.lessons import Lessons
-from parquill.batch.order import Order
+from parquill.batch.options import RunOptions
+from parquill.batch.order import Commission, Order
 from parquill.batch.post import BEAT, LEASE, PortionProgress, PortionReport, Post
 from parquill.clock import Clock
 from parquill.errors import OutputError, Stop, StorageFaultError, StorageFullError
-from parquill.job import Secret
+from parquill.job import Job, Secret
 from parquill.ledger import Glance
 from parquill.loops import meanwhile
 from parquill.storage import is_remote
@@ -30,12 +32,14 @@ from parquill.summary import RunSummary
 _LOOK_SECONDS = 1.0
 
 
-async def ask_portion(post: Post, *, key: Secret | None, clock: Clock, parent: int | None = None) -> RunSummary:
+async def ask_portion(
+    post: Post, commission: Commission, *, key: Secret | None, clock: Clock, parent: int | None = None
+) -> RunSummary:
     """Ask a portion to its end or its stop, and leave its report.
 
-    Relative paths are seen from where this process stands. `key` is the endpoint's, where it is
-    not in the environment; `parent`: stop when this is not our parent process any longer. Raises
-    as `run_job` does, and `OutputError` for a portion that is not to be asked from here.
+    Relative paths are seen from where this process stands. `commission` is what the run handed over; `key` is the
+    endpoint's, where it is not in the environment; `parent`: stop when this is not our parent process any longer.
+    Raises as `run_job` does, and `OutputError` for a portion that is not to be asked from here.
     """
     order = await asyncio.to_thread(post.order)
     again = order.workspace.ledger.exists()
@@ -44,15 +48,21 @@ async def ask_portion(post: Post, *, key: Secret | None, clock: Clock, parent: i
             "another machine has begun this portion, and what it spent cannot be seen from here: it is not asked again"
         )
     await asyncio.to_thread(post.begin)
+    options = order.options(crowded=order.crowded or again, base_url=commission.base_url)
     attach = _on_a_lead(post, clock, parent)
-    return await close_portion(order, post, key=key, clock=clock, attach=attach, crowded=order.crowded or again)
+    return await _run(order, post, order.settings(commission), options, key=key, clock=clock, attach=attach)
 
 
-async def close_portion(order: Order, post: Post, *, crowded: bool, **how: Any) -> RunSummary:
-    """Run a portion's job and leave its report."""
+async def close_portion(order: Order, post: Post, job: Job, clock: Clock) -> RunSummary:
+    """Close a portion of the run of `job` that a process died over: it sends nothing and leaves its report."""
+    options = dataclasses.replace(order.options(crowded=False), deadline=0.0)
+    return await _run(order, post, order.settings_to_close(job), options, key=Secret("unused"), clock=clock)
+
+
+async def _run(order: Order, post: Post, settings: Job, options: RunOptions, **how: Any) -> RunSummary:
     from parquill.batch.run import run_job  # noqa: PLC0415 - which takes portions over itself
 
-    summary = await run_job(order.settings, order.options(crowded=crowded), **how)
+    summary = await run_job(settings, options, **how)
     await asyncio.to_thread(_report, order, post, summary)
     return summary
 

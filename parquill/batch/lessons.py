@@ -51,7 +51,7 @@ class Lessons:
         """Return what was kept beside an output; nothing where it cannot be read."""
         try:
             return dict(json.loads((workspace.folder / _NAME).read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return {}
 
     def merge(self, told: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Lessons:
             receipts, surplus = Receipts.load(told["receipts"]), Surplus.load(told["surplus"])
             drift = Drift(**told["drift"])
             self.length.load(told["lengths"])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
             return
         self.counter.receipts.merge(receipts)
         self.surplus.merge(surplus)
@@ -88,6 +88,6 @@ def _loaded(known: dict[str, Any], length: AnswerLength) -> tuple[Receipts, Surp
     try:
         receipts, surplus = Receipts.load(known["receipts"]), Surplus.load(known["surplus"])
         length.load(known["lengths"])
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
         return Receipts(), Surplus()
     return receipts, surplus

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from parquill.batch.order import Order
 from parquill.batch.post import LEASE, PortionReport, Post
-from parquill.job import BudgetSettings, LimitSettings
 from parquill.ledger import QUARTER_US, SPEND_SUMS, DatedSpend, Spend, TakenRow
 from parquill.storage import is_remote
 from parquill.summary import PICO
@@ -33,8 +32,7 @@ def spent_by(order: Order, post: Post, report: PortionReport | None, now: float)
     elif not is_remote(order.output) or not post.begun:
         return []  # its ledger would be here: it never began
     else:
-        budget = BudgetSettings(**order.job.get("budget", {}))
-        limits = LimitSettings(**order.job.get("limits", {}))
+        budget, limits = order.budget, order.limits
         pico = 0 if budget.usd is None else int(budget.usd * PICO)
         spent = Spend(limits.requests_per_day or 0, pico, budget.tokens or 0, 0, 0, 1, pico)
     shown = post.shown()

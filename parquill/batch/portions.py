@@ -14,7 +14,6 @@ from here. One that died with its machine has its whole share booked: what it sp
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,13 +22,13 @@ from typing import Any
 
 from parquill.batch.ask import close_portion
 from parquill.batch.endpoint import EMULATOR
-from parquill.batch.order import Order, Spread, Spreading, Stopped
+from parquill.batch.order import Order, Spread, Spreading, Stopped, is_portion, portion_place
 from parquill.batch.plan import RunPlan, held_in
 from parquill.batch.portion_spend import divide, of_rows, quarter_of, spent_by
 from parquill.batch.post import LEASE, PortionReport, Post
 from parquill.clock import Clock
 from parquill.errors import OutputError
-from parquill.job import Secret
+from parquill.job import Job
 from parquill.ledger import Ledger, TakenPart, TakenRow
 from parquill.results import ItemResult, Status, read_part, read_part_info, results_in
 from parquill.storage import Storage, is_remote
@@ -42,7 +41,9 @@ ROUNDS = 2
 class Portions:
     """The portions of a run: shared out, and taken over."""
 
-    def __init__(self, workspace: Workspace, ledger: Ledger, clock: Clock, spread: Spread | None) -> None:
+    def __init__(self, job: Job, workspace: Workspace, ledger: Ledger, clock: Clock, spread: Spread | None) -> None:
+        self._job = job
+        self._workspace = workspace
         self._folder = workspace.portions
         self._kept = (workspace.attempts, workspace.drift)
         self._label = workspace.output
@@ -79,7 +80,10 @@ class Portions:
         `ended`: whoever asked them has been waited for. Raises `OutputError` where one is still at work.
         """
         for path in sorted(self._folder.glob("*.json")):
-            order = Order.load(path.read_bytes())
+            if not is_portion(path.stem):
+                continue
+            place = portion_place(self._job, self._workspace, path.stem)
+            order = dataclasses.replace(Order.load(path.read_bytes(), place), id=path.stem)
             report = await self._take(order, ended=ended)
             await self._note_evidence(order, report)
             await asyncio.to_thread(self._remove, order, path)
@@ -125,10 +129,7 @@ class Portions:
 
     async def _close(self, order: Order, post: Post) -> None:
         """A process died over this portion: book its doubts, write its parts, send nothing."""
-        job = {name: section for name, section in order.job.items() if name not in {"budget", "limits"}}
-        ended = dataclasses.replace(order, job=job, deadline=0.0)
-        with _standing_in(order.folder):
-            await close_portion(ended, post, crowded=False, key=Secret("unused"), clock=self._clock)
+        await close_portion(order, post, self._job, self._clock)
 
     def _refuse_working(self, post: Post) -> None:
         """Wait for a portion on another machine that has told of itself within a minute."""
@@ -149,7 +150,7 @@ class Portions:
             output.remove(entry.name)
         Post(order.place).remove()
         shutil.rmtree(workspace.folder, ignore_errors=True)
-        if not is_remote(order.place):
+        if not is_remote(order.place) and Path(order.place).resolve().parent == self._folder.resolve():
             shutil.rmtree(order.place, ignore_errors=True)
         path.unlink(missing_ok=True)
 
@@ -157,11 +158,6 @@ class Portions:
 def _moved(order: Order, name: str) -> str:
     """What is called so in a portion's tables, among those of the run."""
     return f"{order.id}-{name}"
-
-
-def _standing_in(folder: str) -> contextlib.AbstractContextManager[None]:
-    """Relative paths are seen from there, where this machine has it."""
-    return contextlib.chdir(folder) if Path(folder).is_dir() else contextlib.nullcontext()
 
 
 def _read(output: Storage, name: str) -> tuple[str, list[TakenRow]]:

@@ -17,13 +17,20 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import pydantic
 
 from parquill.batch.order import Order, Stopped
-from parquill.errors import OutputError, ParquillError, Stop
+from parquill.errors import OutputError, ParquillError
 from parquill.ledger import DatedSpend, EvidenceCount, Spend
 from parquill.run_state import LimitUse, RunState
 from parquill.storage import Storage, beside
+
+T = TypeVar("T")
+_MOST = 2**62
+"""What the ledger can hold."""
+_LAST_QUARTER = 2**32
 
 BEAT = 5.0
 LEASE = 60.0
@@ -97,7 +104,7 @@ class Post:
     def __init__(self, place: str) -> None:
         """`place` is the portion's folder."""
         self.place = place
-        self._storage = Storage.at(beside(place, "/post"))
+        self._storage = Storage.at(beside(place, "/post"), private=True)
 
     def open(self, order: Order) -> None:
         """Leave the order; raises `OutputError` where nothing can be left."""
@@ -108,12 +115,13 @@ class Post:
     def order(self) -> Order:
         """Return what is asked; raises `OutputError` where the run's folder cannot be seen from here."""
         try:
-            return Order.load(self._storage.read_bytes(_ORDER))
+            raw = self._storage.read_bytes(_ORDER)
         except OutputError:
             raise OutputError(
                 f"{self._storage.label}: no order is found here, so this machine does not see the run's folder, or the "
                 "run is over: have an output.path that every machine sees (s3://..., or a shared folder)"
             ) from None
+        return Order.load(raw, self.place)
 
     def tell(self, word: Word) -> None:
         """Say to the process that asks this portion that its run lives, or that it should stop."""
@@ -121,8 +129,7 @@ class Post:
 
     def told(self) -> Word | None:
         """Return the run's latest word; None where it cannot be read."""
-        found = self._read(_WORD)
-        return None if found is None else Word(**found)
+        return self._read(_WORD, _A_WORD)
 
     def begin(self) -> None:
         """Note that requests may have been sent from here on."""
@@ -139,25 +146,21 @@ class Post:
 
     def shown(self) -> PortionProgress | None:
         """Return how far the portion was when it last told."""
-        found = self._read(_PROGRESS)
-        if found is None:
-            return None
-        return PortionProgress(**{**found, "limits": tuple(LimitUse(**one) for one in found["limits"])})
+        return self._read(_PROGRESS, _A_PROGRESS)
 
     def close(self, report: PortionReport) -> None:
         """Leave the report: the portion has ended."""
+        self._storage.make_ready()
         self._write(_REPORT, dataclasses.asdict(report))
 
     def report(self) -> PortionReport | None:
         """Return the report; None while the portion has not ended."""
-        found = self._read(_REPORT)
-        if found is None:
+        report = self._read(_REPORT, _A_REPORT)
+        if report is None:
             return None
-        stopped, learned = found["stopped"], found.get("learned", {})
-        why = None if stopped is None else (Stop(stopped[0]), stopped[1])
-        evidence = tuple(EvidenceCount(**one) for one in found.get("evidence", ()))
-        dated = [DatedSpend(one["quarter"], Spend(**one["spent"])) for one in found.get("by_quarter", ())]
-        return PortionReport(Spend(**found["spent"]), why, learned, evidence, tuple(dated))
+        spends = (report.spent, *(one.spent for one in report.by_quarter))
+        fits = all(0 <= figure < _MOST for spent in spends for figure in dataclasses.astuple(spent))
+        return report if fits and all(0 <= one.quarter < _LAST_QUARTER for one in report.by_quarter) else None
 
     def remove(self) -> None:
         """Take everything away."""
@@ -168,7 +171,13 @@ class Post:
         data = json.dumps(value).encode()
         self._storage.write_bytes(name, data)
 
-    def _read(self, name: str) -> Any:
-        with contextlib.suppress(ParquillError):
-            return json.loads(self._storage.read_bytes(name)) if self._storage.exists(name) else None
+    def _read(self, name: str, form: pydantic.TypeAdapter[T]) -> T | None:
+        """What stands in a file; None where it is missing, or not what it should be: others may write there."""
+        with contextlib.suppress(ParquillError, ValueError, RecursionError):
+            return form.validate_json(self._storage.read_bytes(name)) if self._storage.exists(name) else None
         return None
+
+
+_A_WORD = pydantic.TypeAdapter(Word)
+_A_PROGRESS = pydantic.TypeAdapter(PortionProgress)
+_A_REPORT = pydantic.TypeAdapter(PortionReport)

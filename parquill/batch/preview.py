@@ -42,7 +42,8 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     """Check a job against its manifest and its output; raises `UsageError` as the run would."""
     opened = prepare(job, clock)
     planner = Planner(opened, Storage.at(job.output.path))
-    workspace = Workspace.of(job.output.path, state_home())
+    workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
+    workspace.check()
     emulated = job.model.endpoint == "emulator"
     with Glance.at(workspace.ledger) as glance:
         left = planner.unfinished(

@@ -31,6 +31,6 @@ class Promise:
         try:
             data = json.loads((workspace.folder / _NAME).read_bytes())
             promise = cls(data["settings"], data["realm"], data["rows"], CostRange.load(data["cost"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
             return None
         return promise.cost if promise == cls(settings, realm, rows, promise.cost) else None

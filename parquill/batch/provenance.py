@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from parquill.job import Job
 from parquill.prices import Price
-from parquill.storage import Storage
 from parquill.summary import RunRecord, RunSummary
 from parquill.timeline import TimelineSample
 from parquill.workspace import Workspace
@@ -55,6 +54,6 @@ def leave_record(
         versions=versions(),
         timeline=samples,
     )
-    folder, data = Storage.at(workspace.runs), record.dump()
+    folder, data = workspace.storage(workspace.runs.name), record.dump()
     folder.make_ready()
     folder.write_bytes(f"{summary.started_at:%Y%m%dT%H%M%S}-{summary.run_id}.json", data)

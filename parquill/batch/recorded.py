@@ -13,9 +13,10 @@ from typing import Any
 
 from parquill.identity import DECIDING, Identity
 from parquill.job import Job, Role
+from parquill.redaction import without_secrets
 from parquill.results import PartInfo
 from parquill.storage import Storage
-from parquill.summary import RunRecord, without_secrets
+from parquill.summary import RunRecord
 from parquill.workspace import Workspace
 
 UNNAMED = "a setting that an earlier version did not note"

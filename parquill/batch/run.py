@@ -55,9 +55,9 @@ async def run_job(
     if portion is not None:
         opened = dataclasses.replace(opened, manifest=opened.manifest.only(portion.rows.keys()))
     key = key or read_api_key(job.model)
-    workspace = Workspace.of(job.output.path, state_home())
+    workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
     with workspace.lock(clock):
-        output = Storage.at(job.output.path, disk=disk)
+        output = Storage.at(job.output.path, disk=disk, private=portion is not None)
         await asyncio.to_thread(output.make_ready)
         await asyncio.to_thread(output.remove_leftovers, clock.wall())
         ledger = await asyncio.to_thread(Ledger.open, workspace.ledger, job=job.name, clock=clock)
@@ -68,7 +68,7 @@ async def run_job(
                 facts = await look_up(client, base_url, job, today=today)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
-                place = Place(workspace, output, ledger, client, facts, Portions(workspace, ledger, clock, spread))
+                place = Place(workspace, output, ledger, client, facts, Portions(job, workspace, ledger, clock, spread))
                 return await Session(opened, place, options, clock).run(attach)
         finally:
             await asyncio.to_thread(ledger.close)

@@ -109,7 +109,7 @@ def _refuse_calibration(estimate: Estimate, rows: int, usd: Decimal) -> None:
 
 
 def _workspace(job: Job) -> Workspace:
-    return Workspace.of(job.output.path, state_home())
+    return Workspace.of(job.output.path, state_home(), shared=job.output.shared)
 
 
 class _Desk:
@@ -142,6 +142,7 @@ class _Desk:
 
     def _reckon(self, opened: Prepared, facts: EndpointFacts, loop: asyncio.AbstractEventLoop) -> Estimate:
         """Plan, walk and add up; on a thread of its own."""
+        self._workspace.check()
         realm, options = realm_of(emulated=facts.emulated), self._options
         output = Storage.at(self._job.output.path)
         planner = Planner(opened, output)

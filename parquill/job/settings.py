@@ -88,6 +88,8 @@ class OutputSettings(Section):
     keep_attempts: Annotated[bool, Role.NEITHER] = False
     rows_per_part: Annotated[Integer, Field(ge=1, le=1_000_000), Role.SHAPES] = 10_000
     reuse_from: Annotated[tuple[str, ...], Role.NEITHER] = ()
+    shared: Annotated[bool, Role.NEITHER] = False
+    """Other users, all of them trusted, work with this output too: its own folder is used whoever owns it."""
 
     @model_validator(mode="after")
     def _one_shape(self) -> OutputSettings:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
 from parquill.errors import OutputError, ParquillError, StorageFaultError, StorageFullError
+from parquill.storage import private_mode
 
 _APPLICATION_ID = 0x5051554C  # "PQUL": tells a ledger from other SQLite files
 
@@ -81,6 +84,7 @@ def connect(path: Path, job: str) -> sqlite3.Connection:
     `StorageFaultError` when it is damaged; `StorageFullError` when there is no room.
     """
     try:
+        _make_private(path)
         db = sqlite3.connect(path, isolation_level=None, cached_statements=64, timeout=10.0)
         try:
             _make_durable(db, path)
@@ -92,6 +96,12 @@ def connect(path: Path, job: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise ledger_fault(error, path) from error
     return db
+
+
+def _make_private(path: Path) -> None:
+    """Make a new ledger's file for its owner alone, where its folder is; SQLite gives its -wal the same permissions."""
+    with contextlib.suppress(OSError):  # it stands already, or SQLite says why it cannot
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private_mode(path.parent, 0o666)))
 
 
 def ledger_fault(error: sqlite3.Error, path: Path) -> ParquillError:
@@ -125,6 +135,7 @@ def _make_durable(db: sqlite3.Connection, path: Path) -> None:
                 "put the output on a local disk"
             )
     db.execute("PRAGMA secure_delete=0")
+    db.execute("PRAGMA trusted_schema=0")  # a ledger that came with an output is data
     # The writer checkpoints between commits, so that no waiter waits for one; this is the backstop.
     db.execute("PRAGMA wal_autocheckpoint=16384")
 

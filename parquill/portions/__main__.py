@@ -1,4 +1,4 @@
-"""One process of a shared run: where its order is comes in on standard input, and its outcome stands on disk."""
+"""One process of a shared run: what its run hands over comes in on standard input, and its outcome stands on disk."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 
 from parquill.batch.ask import ask_portion
+from parquill.batch.order import Commission
 from parquill.batch.post import Post
 from parquill.clock import SystemClock
 from parquill.errors import ParquillError
@@ -19,8 +20,9 @@ def main() -> int:
     told, parent = json.loads(sys.stdin.read()), os.getppid()
     key, post = None if told["key"] is None else Secret(told["key"]), Post(told["place"])
     try:
-        os.chdir(post.order().folder)
-        run_alone(ask_portion(post, key=key, clock=SystemClock(), parent=parent))
+        commission = Commission(**told["commission"])
+        os.chdir(commission.folder)
+        run_alone(ask_portion(post, commission, key=key, clock=SystemClock(), parent=parent))
     except ParquillError as error:
         sys.stderr.write(f"parquill: a portion was not asked: {error}\n")
         return 1

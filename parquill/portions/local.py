@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 
-from parquill.batch.order import Spread
+from parquill.batch.order import Commission, Spread
 from parquill.batch.post import Post
 from parquill.errors import JobError
 from parquill.job import Job, Secret
@@ -22,14 +23,15 @@ class LocalCrew:
         """`key`: the endpoint's, where the processes do not find it in their environment."""
         self._key = key
 
-    async def work(self, posts: Sequence[Post]) -> None:
-        await asyncio.gather(*(self._ask(post) for post in posts))
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+        await asyncio.gather(*(self._ask(post, commission) for post in posts))
 
-    async def _ask(self, post: Post) -> None:
+    async def _ask(self, post: Post, commission: Commission) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
-        told = {"place": post.place, "key": self._key.reveal() if self._key is not None else None}
+        key = self._key.reveal() if self._key is not None else None
+        told = {"place": post.place, "key": key, "commission": dataclasses.asdict(commission)}
         try:
             with contextlib.suppress(OSError):  # it died already; its portion is asked again
                 await process.communicate(json.dumps(told).encode())

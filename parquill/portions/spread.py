@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from parquill.batch.order import Asked, Order, Spread, Spreading, order_of, portion_place, refuse_keys
+from parquill.answers import read_schema
+from parquill.batch.order import (
+    Asked,
+    Commission,
+    Order,
+    Spread,
+    Spreading,
+    commission_of,
+    order_of,
+    portion_place,
+    refuse_keys,
+)
 from parquill.batch.post import Post
 from parquill.batch.selection import Rows
 from parquill.batch.watch import sampling
@@ -18,7 +28,7 @@ from parquill.loops import to_its_end
 from parquill.portions.rows import divide, rows_to_ask
 from parquill.portions.shares import Free, Share, most_shares, share_out
 from parquill.portions.watch import SharedRun
-from parquill.storage import Storage, beside
+from parquill.storage import beside
 
 ROUNDS = 2
 """How often a portion is given to a process: whoever dies over it leaves it to another."""
@@ -27,8 +37,11 @@ ROUNDS = 2
 class Crew(Protocol):
     """Processes that ask portions."""
 
-    async def work(self, posts: Sequence[Post]) -> None:
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
         """Have each portion asked by a process of its own; return when all have ended, well or not."""
+
+
+Give = Callable[[Sequence[Post]], Awaitable[None]]
 
 
 def spread_over(job: Job, crew: Crew) -> Spread:
@@ -51,26 +64,27 @@ def spread_over(job: Job, crew: Crew) -> Spread:
         posts = await asyncio.to_thread(_leave, work, orders)
         run = SharedRun(work, posts)
         async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
-            await _asked(crew, posts, run)
+            commission = commission_of(work.opened.job, work.facts)
+            await _asked(lambda left: crew.work(left, commission), posts, run)
         lost = [post for post in posts if await asyncio.to_thread(post.report) is None]
         return Asked(run.stopped, lost=bool(lost))
 
     return spread
 
 
-async def _asked(crew: Crew, posts: Sequence[Post], run: SharedRun) -> None:
+async def _asked(give: Give, posts: Sequence[Post], run: SharedRun) -> None:
     """Give the orders out, and again those whose process died; cancelled, see that all come to their end."""
     await to_its_end(
-        _rounds(crew, posts, run),
+        _rounds(give, posts, run),
         on_cancel=lambda _: run.stop(Stop.SIGTERM, "the run was cancelled"),
         is_overdue=lambda: run.is_overdue,
     )
 
 
-async def _rounds(crew: Crew, posts: Sequence[Post], run: SharedRun) -> None:
+async def _rounds(give: Give, posts: Sequence[Post], run: SharedRun) -> None:
     left = list(posts)
     for _ in range(ROUNDS):
-        await crew.work(left)
+        await give(left)
         left = [post for post in left if await asyncio.to_thread(post.report) is None]
         if not left or run.stopped is not None:
             return
@@ -91,7 +105,9 @@ def _free(work: Spreading) -> Free:
 def _order(work: Spreading, rows: Mapping[str, Rows], share: Share, *, sharers: int) -> Order:
     job, name = work.opened.job, uuid.uuid4().hex
     place = portion_place(job, work.workspace, name)
-    output = job.output.model_copy(update={"path": beside(place, "/out"), "reuse_from": ()})
+    # A file that may be read again names no code: the schema itself stands in it.
+    schema = job.output.schema_ if job.output.schema_ is None else read_schema(job.output.schema_)[1]
+    output = job.output.model_copy(update={"path": beside(place, "/out"), "reuse_from": (), "schema_": schema})
     job = job.model_copy(update={"limits": share.limits, "budget": share.budget, "output": output})
     return Order(
         id=name,
@@ -100,8 +116,6 @@ def _order(work: Spreading, rows: Mapping[str, Rows], share: Share, *, sharers: 
         job=order_of(job),
         rows=rows,
         emulated=work.facts.emulated,
-        base_url=work.facts.base_url if job.model.endpoint == "emulator" else None,
-        folder=str(Path.cwd()),
         retry=tuple(work.options.retry),
         deadline=work.options.deadline,
         crowded=work.crowded,
@@ -111,7 +125,7 @@ def _order(work: Spreading, rows: Mapping[str, Rows], share: Share, *, sharers: 
 
 def _leave(work: Spreading, orders: Sequence[Order]) -> list[Post]:
     """Note what is asked before anyone begins: whatever happens, the next run finds it."""
-    folder = Storage.at(work.workspace.portions)
+    folder = work.workspace.storage(work.workspace.portions.name)
     folder.make_ready()
     posts = []
     for order in orders:

@@ -24,7 +24,7 @@ async def write_report(job: Job, *, clock: Clock | None = None) -> Path:
     holds. Raises `OutputError` where there is no output.
     """
     clock = clock or SystemClock()
-    workspace = Workspace.of(job.output.path, state_home())
+    workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
     output = Storage.at(job.output.path)
     workspace.make_ready()
     try:

@@ -44,7 +44,7 @@ def read_manifest(storage: Storage, name: str) -> tuple[dict[str, PartInfo], dic
         listing = orjson.loads(storage.read_bytes(name))
         form = listing["format"]
         parts = {entry["name"]: PartInfo(**entry) for entry in listing["parts"]} if form == LISTING_FORMAT else {}
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         raise OutputError(f"{where}: this list of parts is damaged; remove it, the next run writes it anew") from None
     if form != LISTING_FORMAT:
         raise OutputError(f"{where}: this output was written by a newer Parquill (format {form}); update to read it")

@@ -5,6 +5,7 @@
               that dies, fills up or forgets at any step.
 `location.py` what a user writes (`out/x`, `s3://bucket/x`) -> a filesystem and a path in it.
 `patterns.py` wildcards in file names.
+`private.py`  a folder of ours alone: made so, and looked at before anything in it is believed.
 `folder.py`   `Storage`, the folder itself: list, glob, open, write whole, remove.
 
 What holds: under its final name a file is whole or absent. Locally it is written under a
@@ -22,6 +23,7 @@ from parquill.storage.disk import Disk
 from parquill.storage.folder import ByteSink, FileEntry, Storage, Written
 from parquill.storage.location import beside, identity, is_remote, shown
 from parquill.storage.patterns import split_glob
+from parquill.storage.private import check_private, private_mode
 
 __all__ = [
     "ByteSink",
@@ -30,8 +32,10 @@ __all__ = [
     "Storage",
     "Written",
     "beside",
+    "check_private",
     "identity",
     "is_remote",
+    "private_mode",
     "shown",
     "split_glob",
 ]

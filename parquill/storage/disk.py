@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from parquill.errors import ParquillError, StorageFaultError, StorageFullError
+from parquill.storage.private import private_mode
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -70,8 +71,8 @@ class Disk:
         finally:
             os.close(descriptor)
 
-    def make_folder(self, path: Path) -> None:
-        """Create a folder and those above it, each durable before the next."""
+    def make_folder(self, path: Path, *, private: bool = False) -> None:
+        """Create a folder and those above it, each durable before the next; `private` as `Storage.at` says."""
         missing = []
         while not path.exists():
             missing.append(path)
@@ -79,7 +80,7 @@ class Disk:
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(private_mode(folder.parent, 0o777) if private else 0o777, exist_ok=True)
             self.sync_folder(folder.parent)
 
     def free_bytes(self, path: Path) -> int:

@@ -19,6 +19,7 @@ from parquill.errors import OutputError, StorageFaultError, UsageError
 from parquill.storage.disk import Disk, storage_fault
 from parquill.storage.location import is_remote, local_path, open_remote, shown
 from parquill.storage.patterns import glob_regex
+from parquill.storage.private import private_mode
 
 Check = Callable[[Any], object]
 """Reads a `pyarrow.NativeFile` back and raises when it is not what was meant."""
@@ -67,23 +68,41 @@ class Storage:
     read); methods that write raise `StorageFullError` or `StorageFaultError`.
     """
 
-    def __init__(self, label: str, filesystem: Any, root: str, disk: Disk | None, fault: type[UsageError]) -> None:
+    def __init__(
+        self,
+        label: str,
+        filesystem: Any,
+        root: str,
+        disk: Disk | None,
+        fault: type[UsageError],
+        *,
+        private: bool = False,
+    ) -> None:
         self.label = label
         """The folder as it may be shown: without credentials."""
         self._filesystem = filesystem
         self._root = root
         self._disk = disk
         self._fault = fault
+        self._private = private
 
     @classmethod
-    def at(cls, location: str | Path, *, disk: Disk | None = None, fault: type[UsageError] = OutputError) -> Storage:
+    def at(
+        cls,
+        location: str | Path,
+        *,
+        disk: Disk | None = None,
+        fault: type[UsageError] = OutputError,
+        private: bool = False,
+    ) -> Storage:
         """Return the folder at a local path, s3://, gs:// or az:// URI; it need not exist yet.
 
-        `disk` stands for the local disk in tests. Raises `fault` for a place that cannot be.
+        `disk` stands for the local disk in tests. `private`: files and folders are made for their owner
+        alone, where the local folder above them is (`private.py`). Raises `fault` for a place that cannot be.
         """
         if not is_remote(str(location)):
             path = local_path(str(location))
-            return cls(str(path), fs.LocalFileSystem(), str(path.absolute()), disk or Disk(), fault)
+            return cls(str(path), fs.LocalFileSystem(), str(path.absolute()), disk or Disk(), fault, private=private)
         filesystem, root = open_remote(str(location), fault)
         return cls(shown(str(location)).partition("?")[0].rstrip("/"), filesystem, root, None, fault)
 
@@ -171,7 +190,7 @@ class Storage:
         """
         try:
             if self._disk:
-                self._disk.make_folder(Path(self._root))
+                self._disk.make_folder(Path(self._root), private=self._private)
             self._try_to_write()
         except (OSError, pa.ArrowException) as error:
             reason = getattr(error, "strerror", None) or shown(str(error))
@@ -232,6 +251,8 @@ class Storage:
         temporary = target.with_name(_temporary_name())
         try:
             with disk.create(temporary) as raw:
+                if self._private:
+                    temporary.chmod(private_mode(temporary.parent, 0o666) & temporary.stat().st_mode)
                 sink = _Sink(disk, raw)
                 write(sink)
                 disk.sync(raw)

@@ -106,8 +106,10 @@ class RidgeSums:
     def load(cls, state: Any) -> RidgeSums:
         """Take up what `dump` returned. Raises `ValueError` when it is something else."""
         try:
-            count, (yy,) = int(state["count"]), finite([state["yy"]], 1)
-            return cls(count, finite(state["xx"], 6), finite(state["xy"], 3), yy)
+            count, yy = finite([state["count"], state["yy"]], 2)
+            if count < 0:
+                raise ValueError("not a record of receipts: it counts less than none")
+            return cls(int(count), finite(state["xx"], 6), finite(state["xy"], 3), yy)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a record of receipts: {error}") from error
 
@@ -116,7 +118,7 @@ def finite(values: Any, length: int) -> list[float]:
     """Read so many numbers; raises `ValueError` for what is none."""
     try:
         numbers = [float(value) for value in values]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"not a record of receipts: {error}") from error
     if len(numbers) != length or not all(math.isfinite(number) for number in numbers):
         raise ValueError(f"not a record of receipts: {length} finite numbers are wanted")

@@ -10,7 +10,7 @@ import pytest
 
 from parquill import load_job
 from parquill.batch.ask import ask_portion
-from parquill.batch.order import Order, order_of
+from parquill.batch.order import Commission, Order, order_of
 from parquill.batch.post import LEASE, Post, Word
 from parquill.batch.selection import EVERY
 from parquill.clock import SystemClock
@@ -47,10 +47,10 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
     async with Emulator() as emulator:
         job = small_job(tmp_path, rows=300, model={"endpoint": emulator.base_url}, output={"path": f"{place}/out"})
         job["limits"] = {"requests_per_minute": rate}
-        rows, folder = {"manifest.000000.parquet": EVERY}, str(tmp_path)
+        rows, told = {"manifest.000000.parquet": EVERY}, Commission(order_of(load_job(job)), str(tmp_path))
         post = Heard(place)
-        post.open(Order("one", place, 1, order_of(load_job(job)), rows, emulated=False, base_url=None, folder=folder))
-        asking = asyncio.create_task(ask_portion(post, key=KEY, clock=clock))
+        post.open(Order("one", place, 1, order_of(load_job(job)), rows, emulated=False))
+        asking = asyncio.create_task(ask_portion(post, told, key=KEY, clock=clock))
         while not asking.done():
             looks = post.looks
             if clock.monotonic() <= last_word:
@@ -68,4 +68,4 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
 
 async def test_a_process_that_does_not_see_the_runs_folder_asks_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="this machine does not see the run's folder"):
-        await ask_portion(Post(str(tmp_path / "unseen")), key=KEY, clock=ManualClock())
+        await ask_portion(Post(str(tmp_path / "unseen")), Commission({}, "/"), key=KEY, clock=ManualClock())

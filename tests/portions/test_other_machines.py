@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from parquill import load_job
 from parquill.batch import run_job
-from parquill.batch.order import Order, order_of
+from parquill.batch.order import Commission, Order, order_of
 from parquill.batch.post import LEASE, PortionProgress, Post
 from parquill.batch.selection import EVERY
 from parquill.clock import SystemClock
@@ -66,19 +67,19 @@ class Machines:
         self.rounds: list[int] = []
         """How many portions were given out, each time."""
 
-    async def work(self, posts: Sequence[Post]) -> None:
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
         first = sum(self.rounds)
         self.rounds.append(len(posts))
-        await asyncio.gather(*(self._ask(number, post) for number, post in enumerate(posts, first)))
+        await asyncio.gather(*(self._ask(number, post, commission) for number, post in enumerate(posts, first)))
 
-    async def _ask(self, number: int, post: Post) -> None:
+    async def _ask(self, number: int, post: Post, commission: Commission) -> None:
         environment = {**os.environ, "XDG_STATE_HOME": str(self._folder / f"machine-{number}")}
         environment["SOME_KEY"] = self._keys[number] if number < len(self._keys) else KEY
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, env=environment
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"place": post.place, "key": None}).encode())
+        process.stdin.write(json.dumps({"place": post.place, "key": None, "commission": asdict(commission)}).encode())
         process.stdin.close()
         if number == 0 and self._dies is not None:
             while not self._dies():
@@ -92,7 +93,7 @@ class Blind:
 
     rounds = 0
 
-    async def work(self, posts: Sequence[Post]) -> None:
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
         self.rounds += 1
 
 
@@ -145,12 +146,12 @@ async def test_a_machine_that_dies_costs_its_share_and_its_rows_are_shared_out_o
 async def test_a_machine_whose_run_died_is_left_alone_until_it_has_been_silent_for_a_minute(
     tmp_path: Path, bucket: Callable[[str], str], silent: float
 ) -> None:
-    output, place, share = bucket(f"dead-{silent}/out"), bucket(f"dead-{silent}/one"), "0.001"
+    output, place, share = bucket(f"dead-{silent}/out"), bucket(f"dead-{silent}/out.portions/one"), "0.001"
     async with shared(tmp_path, 6, budget={"usd": "0.002"}, output={"path": output}) as (job, emulator):
         loaded = load_job({**job, "run": {}})
-        portion = {**job, "budget": {"usd": share}, "output": {"path": bucket(f"dead-{silent}/one/out")}}
+        portion = {**job, "budget": {"usd": share}, "output": {"path": bucket(f"dead-{silent}/out.portions/one/out")}}
         rows = {"manifest.000000.parquet": EVERY}
-        order = Order("one", place, 1, order_of(load_job(portion)), rows, False, None, str(tmp_path))
+        order = Order("one", place, 1, order_of(load_job(portion)), rows, False)
         post, kept = Post(place), Workspace.of(output, state_home()).portions
         kept.mkdir(parents=True)
         (kept / "one.json").write_bytes(order.dump())
