@@ -329,6 +329,9 @@ async def test_objects_are_read_by_path_below_a_remote_manifest_and_by_uri(room:
     reading = room(manifest_folder=bucket)
     parts = await reading.parts(reading.check(["a b.jpg", "x/../a b.jpg", "s3://pictures/rows/a b.jpg"]))
     assert [opened(part).size for part in parts] == [(640, 480)] * 3
+    elsewhere = await fault(reading, "s3://pictures/other/x.jpg")
+    assert elsewhere.kind is ErrorKind.IMAGE_REFUSED
+    assert "images.allow_buckets: [s3://pictures/]" in elsewhere.message
     missing = await fault(reading, "s3://pictures/rows/none.jpg")
     assert missing.kind is ErrorKind.IMAGE_UNREACHABLE
     assert "none.jpg" in missing.message

@@ -22,7 +22,7 @@ def stand_ins(images: ImageRoom, pictures: dict[str, PictureValue]) -> Callable[
 
     def stand_in(source: str) -> ImagePart:
         try:
-            (value,) = images.check(source)
+            (value,) = images.check_named_by_job(source)
         except (RowError, ValueError) as fault:
             raise JobError(f"prompt.examples: images: {fault}") from None
         name = f"example:{images.identity(value).hex()}"

@@ -57,12 +57,13 @@ class Recorded:
         record = _newest_record(self._workspace)
         if record is None:
             return ()
-        # Values, not the names of variables that they came from: records of earlier versions hold values.
-        now = without_secrets(self._job.model_dump(by_alias=True, exclude_unset=True))
+        # Records of earlier versions hold the values of variables, later ones the variables' names.
+        forms = [self._job.model_dump(mode=mode, by_alias=True, exclude_unset=True) for mode in ("python", "json")]
+        known = [record.settings, *map(without_secrets, forms)]
         changed = []
         for one in DECIDING:
-            then, given = (_given(settings, one.name, one.default) for settings in (record.settings, now))
-            if json.dumps(then, sort_keys=True) != json.dumps(given, sort_keys=True):
+            then, *now = (json.dumps(_given(form, one.name, one.default), sort_keys=True) for form in known)
+            if then not in now:
                 changed.append(one.name)
         return tuple(changed)
 

@@ -18,6 +18,7 @@ from parquill.images.memory import ByteBudget
 from parquill.images.pool import DecodePool
 from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
+from parquill.images.stores import StorePlaces
 from parquill.images.values import PictureValue, WebPicture, identity, is_path, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
 from parquill.loops import together
@@ -54,8 +55,9 @@ class ImageRoom:
         self._may_turn = settings.send == "auto"
         self.passes_urls = settings.send == "url" or (settings.send == "auto" and endpoint_fetches)
         self._rules = UrlRules.of(settings)
+        self._places = StorePlaces.of(settings.allow_buckets, settings.root, manifest_folder)
         self._fetcher = Fetcher(self._rules, clock, contact=settings.contact)
-        self._sources = Sources(settings.root or manifest_folder, self._fetcher)
+        self._sources = Sources(settings.root or manifest_folder, self._fetcher, settings.allow_buckets)
         self._memory = ByteBudget(BYTES_AT_ONCE)
         self._pool = DecodePool()
         self._cache = PictureCache(settings.cache, settings.cache_mb) if settings.cache else None
@@ -85,11 +87,19 @@ class ImageRoom:
         Raises `RowError` for what can never be a picture: `bad_row`, `image_refused` or
         `image_invalid`.
         """
-        return read_cell(cell, self._rules)
+        values = read_cell(cell, self._rules)
+        self._places.judge(values)
+        return values
+
+    def check_named_by_job(self, source: str) -> tuple[PictureValue, ...]:
+        """Return a picture that the job itself names, as `check` does: its objects need no leave."""
+        return read_cell(source, self._rules)
 
     def check_document(self, cell: Any) -> tuple[PictureValue, ...]:
         """Return one document cell as typed values; like `check`, but bytes must be a PDF's (`document_invalid`)."""
-        return read_cell(cell, self._rules, "document")
+        values = read_cell(cell, self._rules, "document")
+        self._places.judge(values)
+        return values
 
     def identity(self, value: PictureValue) -> bytes:
         """Return the 16 bytes that stand for `value` in a fingerprint; looks at a local file's size and time only."""

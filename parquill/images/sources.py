@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,16 @@ from parquill.images.values import (
     WebPicture,
     decode_data_url,
 )
-from parquill.storage import Storage, is_remote
+from parquill.storage import Storage, identity, is_remote
 
 
 class Sources:
     """Reads the bytes of picture values. `root` is a local folder or a place in an object store."""
 
-    def __init__(self, root: str, fetcher: Fetcher) -> None:
+    def __init__(self, root: str, fetcher: Fetcher, allowed: Sequence[str] = ()) -> None:
+        """`allowed`: places in stores that the job names beside its root; their options hold for their buckets."""
         self._fetcher = fetcher
+        self._named = [place for place in (*allowed, root) if "?" in place and is_remote(place)]
         self._local = None if is_remote(root) else LocalRoot(root)
         self._root = root
         self._bucket = functools.lru_cache(maxsize=64)(self._open_bucket)
@@ -101,10 +103,15 @@ class Sources:
                 raise RowError(ErrorKind.IMAGE_UNREACHABLE, f"{shown(name)}: {error}") from None
 
     def _open_bucket(self, place: str) -> Storage:
-        """The options a user wrote at the root (an endpoint, a region) hold for its scheme's other buckets."""
-        _, mark, options = self._root.partition("?")
-        same = self._root.partition("://")[0] == place.partition("://")[0]
-        return Storage.at(f"{place}?{options}" if mark and same and "?" not in place else place, fault=UsageError)
+        """Options that the job wrote at a place (an endpoint, a region) hold for its bucket, then for its scheme."""
+        scheme = place.partition("://")[0]
+        same = [one for one in self._named if one.partition("://")[0] == scheme]
+        options = next((one.partition("?")[2] for one in (*_in_bucket(same, place), *same)), "")
+        return Storage.at(f"{place}?{options}" if options and "?" not in place else place, fault=UsageError)
+
+
+def _in_bucket(places: Sequence[str], bucket: str) -> list[str]:
+    return [place for place in places if f"{identity(place).partition('?')[0]}/".startswith(f"{bucket}/")]
 
 
 def _open_stored(folder: Callable[[], Storage], key: str) -> tuple[Any, int]:

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from parquill.job.deciding import Role
-from parquill.job.values import Integer, Money, Number, PositiveInt, PrivateNetwork, Section, TimeZone
+from parquill.job.values import Integer, Money, Number, PositiveInt, PrivateNetwork, Section, StorePlace, TimeZone
 from parquill.job.values import like as _like
 from parquill.job.written import Written, as_written, hidden_values
 
@@ -154,6 +154,8 @@ class ImageSettings(Section):
     deny_hosts: Annotated[tuple[str, ...], Role.ROW] = ()
     allow_ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Role.ROW] = (80, 443)
     allow_private: Annotated[bool | tuple[PrivateNetwork, ...], Role.ROW] = False
+    allow_buckets: Annotated[tuple[StorePlace, ...], Role.ROW] = ()
+    """Places in stores whose objects cells may name; read with the operator's own access."""
     cache: Annotated[str | None, Role.NEITHER] = None
     cache_mb: Annotated[PositiveInt, Role.NEITHER] = 1024
     refresh: Annotated[bool, Role.NEITHER] = False

@@ -55,8 +55,17 @@ def _private_network(text: str) -> str:
     return text
 
 
+def _store_place(text: str) -> str:
+    if not re.match(r"((s3|gs|gcs)://[^/?#@]+|az://[^/@?#:]+@[^/?#@]+)([/?]|$)", text):
+        raise ValueError(
+            "a place in a store without a key, like 's3://bucket/folder/', 'gs://bucket/' or 'az://account@container/'"
+        )
+    return text
+
+
 TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 PrivateNetwork = Annotated[str, AfterValidator(_private_network)]
+StorePlace = Annotated[str, AfterValidator(_store_place)]
 
 
 class Section(pydantic.BaseModel):

@@ -100,6 +100,8 @@ def connect(path: Path, job: str) -> sqlite3.Connection:
 
 def _make_private(path: Path) -> None:
     """Make a new ledger's file for its owner alone, where its folder is; SQLite gives its -wal the same permissions."""
+    if str(path) == ":memory:":
+        return
     with contextlib.suppress(OSError):  # it stands already, or SQLite says why it cannot
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, private_mode(path.parent, 0o666)))
 
