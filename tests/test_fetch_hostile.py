@@ -54,6 +54,31 @@ HOSTILE = [
     "http://[2002:7f00:1::]:{P}/",
     "http://[2001:0:7f00:1::80ff:fffe]:{P}/",
     "http://[2607:f8b0::5efe:7f00:1]:{P}/",
+    "http://[2607:f8b0::200:5efe:7f00:1]:{P}/",
+    "http://[2607:f8b0::300:5efe:7f00:1]:{P}/",
+    # a private address that carries a public one
+    "http://[fd00::5efe:808:808]:{P}/",
+    "http://[fd00::200:5efe:8.8.8.8]:{P}/",
+    "http://[fec0::5efe:808:808]:{P}/",
+    "http://[ff02::5efe:808:808]:{P}/",
+    "http://[fe80::5efe:808:808]:{P}/",
+    "http://[2001:db8::5efe:808:808]:{P}/",
+    "http://[3fff::5efe:808:808]:{P}/",
+    "http://[5f00::5efe:808:808]:{P}/",
+    "http://[100::5efe:808:808]:{P}/",
+    "http://[::5efe:808:808]:{P}/",
+    "http://[::808:808]:{P}/",
+    "http://[2001:0:808:808:0:0:f7f7:f7f7]:{P}/",
+    "http://[2001:0:808:808::5efe:808:808]:{P}/",
+    "http://[2002:808:808::5efe:7f00:1]:{P}/",
+    "http://[2002:7f00:1::5efe:808:808]:{P}/",
+    "http://[::ffff:0:808:808]:{P}/",
+    "http://[fd20:ce::254]:{P}/",
+    "http://[fd00:c1::a9fe:a9fe]:{P}/",
+    "http://[fd00:42::42]:{P}/",
+    "http://[fd00:a9fe:a9fe::1]:{P}/",
+    "http://[fd00:100::100:200]:{P}/",
+    "http://192.0.0.192:{P}/",
     "http://[::1%25lo]:{P}/",
     "http://[fe80::1%25eth0]:{P}/",
     # this machine, this network, by number
@@ -286,11 +311,20 @@ def test_messages_show_neither_password_nor_signature() -> None:
     assert "pictures.example/x.png" in str(refusal.value)
 
 
+CREDENTIALS = [
+    "169.254.169.254", "169.254.170.2", "169.254.42.42", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fe80::1",
+    "fe80::a9fe:a9fe", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42",
+    "fd00:a9fe:a9fe::1", "fd00:a9fe:a9fe::254", "fd00:100::100:200", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
+]  # fmt: skip
+"""Where clouds keep them, as their documentations and cloud-init's data sources say."""
+
+
 def test_private_ranges_open_for_people_who_mean_it_but_credentials_stay_closed() -> None:
     for text in ("127.0.0.1", "10.0.0.1", "192.168.0.1", "::1", "fd12::1", "::ffff:10.0.0.1"):
         assert address_fault(ipaddress.ip_address(text), PRIVATE) is None
-    for text in ("169.254.169.254", "fe80::1", "fd00:ec2::254", "100.100.100.200", "224.0.0.1", "0.0.0.0"):
-        assert address_fault(ipaddress.ip_address(text), PRIVATE)
+    for text in ("224.0.0.1", "0.0.0.0", "fd00::5efe:169.254.169.254", "fd00::5efe:100.100.100.200", *CREDENTIALS):
+        assert address_fault(ipaddress.ip_address(text), PRIVATE), text
+        assert address_fault(ipaddress.ip_address(text), [ipaddress.ip_network("fc00::/7")]), text
 
 
 def test_one_private_network_may_be_opened_and_the_others_stay_closed() -> None:
@@ -317,6 +351,40 @@ def test_nothing_that_python_calls_private_is_let_through(
 ) -> None:
     if address.is_private or address.is_loopback or address.is_link_local or address.is_multicast:
         assert address_fault(address)
+
+
+SPECIAL_PURPOSE = [
+    ("::/128", False), ("::1/128", False), ("::ffff:0:0/96", None), ("64:ff9b::/96", None), ("64:ff9b:1::/48", False),
+    ("100::/64", False), ("100:0:0:1::/64", False), ("2001::/23", False), ("2001:db8::/32", False),
+    ("2002::/16", None), ("2620:4f:8000::/48", True), ("3fff::/20", False), ("5f00::/16", False), ("fc00::/7", False),
+    ("fe80::/10", False), ("fec0::/10", False), ("ff00::/8", False), ("2606:4700::/32", True), ("2a00::/12", True),
+]  # fmt: skip
+"""IANA's registry of special-purpose IPv6 addresses, and two networks of the public internet; None: by what is inside.
+
+2001::/23 is closed here as a whole.
+"""
+
+
+@given(
+    st.sampled_from(SPECIAL_PURPOSE), st.integers(0, 2**128 - 1), st.sampled_from([None, 0, 0x200, 0x300]), st.data()
+)
+def test_outer_and_inner_address_are_both_judged(
+    entry: tuple[str, bool | None], bits: int, isatap: int | None, data: st.DataObject
+) -> None:
+    network, opens = ipaddress.IPv6Network(entry[0]), entry[1]
+    inner = data.draw(st.ip_addresses(v=4))
+    number = int(network.network_address) | (bits & int(network.hostmask))
+    if isatap is not None and network.prefixlen <= 64:
+        number = (number >> 64 << 64) | (isatap << 48) | (0x5EFE << 32) | int(inner)
+    address = ipaddress.IPv6Address(number)
+    fault = address_fault(address)
+    if opens is False:
+        assert fault
+    if isatap is not None and network.prefixlen <= 64 and address_fault(inner):
+        assert fault
+    elif opens:
+        carries = (number >> 32) & 0xFCFF_FFFF == 0x5EFE
+        assert carries or fault is None
 
 
 def test_the_guard_sees_the_address_that_is_connected_to() -> None:

@@ -3,8 +3,9 @@
 `address_fault` says what is wrong with an address, or None for one on the public internet.
 `ipaddress.is_global` alone is not enough: it calls multicast, 6to4, NAT64 and the old site-local
 range global (python/cpython's table follows IANA's "globally reachable" column, which answers
-another question). So an address must be global, must not lie in `NEVER`, and the IPv4 address
-that a transition mechanism hides inside an IPv6 one is judged by the same rules.
+another question). So an address must be global and must not lie in `NEVER`; and where an IPv6 address
+carries an IPv4 one for some transition mechanism, both are judged by these rules: nothing says whether this
+machine's network uses the mechanism, or takes the address as it is.
 
 `host_address` reads a URL's host as an address in the one usual spelling. Every other spelling
 that some resolver would take for an address (`127.1`, `0x7f000001`, `2130706433`, `0177.0.0.1`)
@@ -27,14 +28,26 @@ PRIVATE: tuple[Network, ...] = tuple(
 """What `images.allow_private: true` opens: loopback, RFC 1918, carrier-grade NAT, unique local.
 
 Link-local stays closed even then: no picture lives there, but cloud machines keep their
-credentials at 169.254.169.254 and fd00:ec2::254.
+credentials at 169.254.169.254, and at addresses inside the private ranges (`METADATA`).
 """
 
 METADATA: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
-    for text in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32")
+    for text in (
+        "169.254.0.0/16",
+        "fe80::/10",
+        "168.63.129.16/32",  # Azure
+        "100.100.100.200/32",  # Alibaba
+        "fd00:100::100:200/128",
+        "192.0.0.192/32",  # Oracle
+        "fd00:c1::a9fe:a9fe/128",
+        "fd00:ec2::/32",  # Amazon
+        "fd20:ce::254/128",  # Google
+        "fd00:42::42/128",  # Scaleway
+        "fd00:a9fe:a9fe::/48",  # Linode, OpenStack
+    )
 )
-"""Where machines in a cloud find their credentials (AWS, GCP, Azure, Alibaba): never opened."""
+"""Where machines in a cloud find their credentials: never opened."""
 
 NEVER: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
@@ -53,7 +66,8 @@ NEVER: tuple[Network, ...] = tuple(
 )
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_ISATAP = re.compile(r":0?[02]00:5efe:|:0000:5efe:")
+_ISATAP, _ISATAP_BITS = 0x0000_5EFE, 0xFCFF_FFFF
+"""What stands before the IPv4 address (RFC 5214, section 6.1), less the two bits that may be set."""
 
 
 class AddressSpellingError(ValueError):
@@ -65,14 +79,26 @@ def address_fault(address: Address, opened: Sequence[Network] = ()) -> str | Non
 
     `opened` are networks that the user opened beyond the public internet.
     """
+    fault = None if _is_another_spelling(address) else _own_fault(address, opened)
+    if fault is not None:
+        return fault
+    for inner in _hidden_ipv4(address):
+        if (fault := address_fault(inner, opened)) is not None:
+            return f"a way to {inner}, {fault}"
+    return None
+
+
+def _is_another_spelling(address: Address) -> bool:
+    """Whether an IPv6 address is nothing but an IPv4 one: mapped, or behind the network's own NAT64."""
+    return isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped is not None or address in _NAT64)
+
+
+def _own_fault(address: Address, opened: Sequence[Network]) -> str | None:
+    """What is wrong with an address as it is, whatever it carries."""
     if any(address in network for network in METADATA):
         return "a link-local or cloud metadata address"
     if any(address in network for network in opened):
         return None
-    inner = next(_hidden_ipv4(address), None)
-    if inner is not None:
-        fault = address_fault(inner, opened)
-        return fault and f"a way to {inner}, {fault}"
     if address.is_loopback:
         return "an address of this machine itself"
     if address.is_multicast:
@@ -83,16 +109,17 @@ def address_fault(address: Address, opened: Sequence[Network] = ()) -> str | Non
 
 
 def _hidden_ipv4(address: Address) -> Iterator[ipaddress.IPv4Address]:
-    """Yield the IPv4 address that a mapped, NAT64, 6to4, Teredo or ISATAP address leads to."""
+    """Yield the IPv4 addresses that a mapped, NAT64, 6to4, Teredo or ISATAP address may lead to."""
     if isinstance(address, ipaddress.IPv4Address):
         return
     low = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    if address.ipv4_mapped is not None or address in _NAT64 or _ISATAP.search(address.exploded):
+    is_isatap = (int(address) >> 32) & _ISATAP_BITS == _ISATAP
+    if _is_another_spelling(address) or is_isatap:
         yield low
     if address.sixtofour is not None:
         yield address.sixtofour
     if address.teredo is not None:
-        yield address.teredo[1]
+        yield from address.teredo
 
 
 def host_address(host: str) -> Address | None:
