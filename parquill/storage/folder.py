@@ -68,23 +68,14 @@ class Storage:
     read); methods that write raise `StorageFullError` or `StorageFaultError`.
     """
 
-    def __init__(
-        self,
-        label: str,
-        filesystem: Any,
-        root: str,
-        disk: Disk | None,
-        fault: type[UsageError],
-        *,
-        private: bool = False,
-    ) -> None:
+    def __init__(self, label: str, filesystem: Any, root: str, disk: Disk | None, fault: type[UsageError]) -> None:
         self.label = label
         """The folder as it may be shown: without credentials."""
         self._filesystem = filesystem
         self._root = root
         self._disk = disk
         self._fault = fault
-        self._private = private
+        self._private = False
 
     @classmethod
     def at(
@@ -102,7 +93,9 @@ class Storage:
         """
         if not is_remote(str(location)):
             path = local_path(str(location))
-            return cls(str(path), fs.LocalFileSystem(), str(path.absolute()), disk or Disk(), fault, private=private)
+            here = cls(str(path), fs.LocalFileSystem(), str(path.absolute()), disk or Disk(), fault)
+            here._private = private
+            return here
         filesystem, root = open_remote(str(location), fault)
         return cls(shown(str(location)).partition("?")[0].rstrip("/"), filesystem, root, None, fault)
 
