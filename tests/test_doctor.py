@@ -242,3 +242,23 @@ def test_the_context_is_read_in_every_servers_words(entry: dict[str, Any], conte
 @pytest.mark.parametrize("body", [None, [], "x", {"data": None}, {"data": {"id": 1}}, {"error": "no"}])
 def test_no_list_of_models_is_no_fault(body: object) -> None:
     assert read_listing(body, "m").models == ()
+
+
+async def test_the_way_to_the_endpoint_is_said_first(
+    emulator: Emulator, manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY_NAME, emulator.api_key)
+    job = job_at(emulator.base_url, manifest, model={"extra_headers": {"X-Team": "shop"}, "extra_query": {"v": "1"}})
+    found = (await examine(job)).findings[0]
+    assert (found.subject, found.health) == ("way", Health.WORKS)
+    assert found.text == "with the headers X-Team; with v in the query"
+
+
+async def test_a_proxy_that_does_not_lead_there_is_named_and_shows_no_password(manifest: Path) -> None:
+    proxy = {"proxy": "http://me:pass-word-of-the-proxy@127.0.0.1:9"}
+    job = job_at("http://llm.example/v1", manifest, model={"api_key_env": "NO_SUCH_KEY"}, network=proxy)
+    found = (await examine(job)).findings
+    said = " ".join(one.text for one in found)
+    assert "through the proxy 127.0.0.1:9 (network.proxy)" in said
+    assert "network.proxy: none" in said
+    assert "pass-word-of-the-proxy" not in said

@@ -26,6 +26,11 @@ class TestReading:
         assert job.model.model_dump() == {
             "name": "google/gemma-3-4b-it",
             "endpoint": "openrouter",
+            "extra_headers": {},
+            "extra_query": {},
+            "extra_body": {},
+            "request_tags": {"user": None, "metadata": {}},
+            "api_key_header": "Authorization: Bearer",
             "api_key_env": "OPENROUTER_API_KEY",
             "max_tokens": 256,
             "max_tokens_field": "auto",

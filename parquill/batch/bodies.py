@@ -82,4 +82,9 @@ def request_settings(job: Job, facts: EndpointFacts, shape: AnswerShape, rung: R
             settings["models"] = [model.name, *model.fallback_models]
     elif model.provider:
         settings["provider"] = dict(model.provider)
-    return settings
+    tags = model.request_tags
+    if tags.user is not None:
+        settings["user"] = tags.user
+    if tags.metadata:
+        settings["metadata"] = dict(tags.metadata)
+    return settings | model.extra_body

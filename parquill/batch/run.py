@@ -23,7 +23,7 @@ from parquill.batch.prepare import prepare
 from parquill.batch.session import Session
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
-from parquill.job import OPENROUTER_URL, Job, Secret, read_api_key, state_home
+from parquill.job import OPENROUTER_URL, Access, Job, Secret, read_access, read_api_key, state_home
 from parquill.ledger import Ledger
 from parquill.open_files import raise_limit
 from parquill.storage import Disk, Storage
@@ -94,5 +94,6 @@ async def endpoint_of(
 
             emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=log)))
             base_url, secret, shown = emulator.base_url, Secret(emulator.api_key), emulator.base_url
-        client = Client(base_url, secret, variables=job.hidden)
+        access = read_access(job) if where is None else Access()
+        client = Client(base_url, secret, access=access, variables=job.hidden)
         yield await stack.enter_async_context(client), shown

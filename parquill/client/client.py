@@ -25,27 +25,20 @@ import yarl
 from parquill.client.binding import RequestIds
 from parquill.client.connection import Headers, read_whole
 from parquill.client.errors import NotReceivedError
+from parquill.client.opening import asking, certificate_advice, open_session, request_for, url_below
 from parquill.client.redact import Redactor
-from parquill.client.wire import Wire, to_connect
+from parquill.client.wire import Wire
 from parquill.clock import Clock, SystemClock
 from parquill.errors import JobError
-from parquill.job import Secret
+from parquill.job import Access, Secret
 from parquill.replies import Exchange
 
-_HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "application/json",
-    "HTTP-Referer": "https://parquill.example",
-    "X-Title": "Parquill",
-    "User-Agent": "Parquill",
-}
 _QUOTED = re.compile(r"""[:,\s]*(message=)?(\\n|\s)*b?['"].*""", re.DOTALL)
 """What aiohttp's parser repeats of a broken reply: it may begin or end in the middle of a secret."""
 _NO_VARIABLES: Mapping[str, str] = {}
+_DIRECT = Access()
 _LONG = 100_000
 """Bytes of a body; a hostile one takes about a microsecond for each."""
-_NAME_SECONDS = 30
-"""How long the endpoint's address is kept for its name: as DNS servers of clouds say for names that move."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
 
@@ -57,35 +50,30 @@ class Client:
         base_url: str,
         key: Secret | None,
         *,
+        access: Access = _DIRECT,
         variables: Mapping[str, str] = _NO_VARIABLES,
         clock: Clock | None = None,
         ids: str = "",
     ) -> None:
-        """Take where to ask and with which key.
+        """Take where to ask, with which key, and on which way.
 
         `variables`: what the environment put into the job, by variable; it is shown nowhere, as the
         key is not. `ids` begins the ids of this client's requests; by chance if empty.
         """
         self._base = base_url.rstrip("/")
-        self._chat = yarl.URL(self._base + "/chat/completions", encoded=True)
+        self._access = access
         self._key = key
-        self._redactor = Redactor(key, variables)
+        self._redactor = Redactor(key, {**access.hidden, **_encoded(access, key), **variables})
         self._clock = clock or SystemClock()
         self._ids = RequestIds(ids or f"pq-{secrets.token_hex(6)}")
         self._session: aiohttp.ClientSession | None = None
         self._wire: Wire | None = None
 
     async def __aenter__(self) -> Client:
-        authorization = {"Authorization": f"Bearer {self._key.reveal()}"} if self._key else {}
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=_NAME_SECONDS),
-            headers={**_HEADERS, **authorization},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            raise_for_status=False,
-        )
+        self._session = open_session(self._base, self._access, self._key)
         try:
-            self._wire = Wire(self._session, self._chat, self._clock, self._ids)
+            request = request_for(self._url("/chat/completions"), self._session, self._access)
+            self._wire = Wire(self._session, request, self._clock, self._ids)
         except JobError:
             await self._session.close()
             raise
@@ -125,28 +113,24 @@ class Client:
         A body that is not JSON gives None: what such a server says about models is not for us.
         """
         assert self._session is not None
-        url = yarl.URL(self._base + path, encoded=True)
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._session.get(url, allow_redirects=False, timeout=to_connect(seconds)) as reply,
-            ):
-                content = await read_whole(reply.content)
-                return reply.status, orjson.loads(await self._redacted(content, reply.status))
+            async with asking(self._session, self._url(path), self._access, seconds) as reply:
+                status, content = reply.status, await read_whole(reply.content)
         except (TimeoutError, aiohttp.ClientError, OSError):
             return 0, None
+        try:
+            return status, orjson.loads(await self._redacted(content, status))
         except orjson.JSONDecodeError:
-            return reply.status, None
+            return status, None
+
+    def _url(self, path: str) -> yarl.URL:
+        return url_below(self._base, path, self._access)
 
     async def is_there(self, path: str, *, seconds: float) -> bool:
         """GET a path below the base URL; whether a reply came in time that is no fault. Its body is not read."""
         assert self._session is not None
-        url = yarl.URL(self._base + path, encoded=True)
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._session.get(url, allow_redirects=False, timeout=to_connect(seconds)) as reply,
-            ):
+            async with asking(self._session, self._url(path), self._access, seconds) as reply:
                 return reply.status < 500
         except (TimeoutError, aiohttp.ClientError, OSError):
             return False
@@ -166,18 +150,27 @@ class Client:
         return text.encode("ascii", "backslashreplace").decode()[:200]
 
 
+def _encoded(access: Access, key: Secret | None) -> dict[str, str]:
+    """The key as it stands in its header, where that is another text (Basic)."""
+    sent = next(iter(access.key_headers(key).values()), "").rpartition(" ")[2]
+    return {"the key, encoded": sent} if key is not None and sent != key.reveal() and sent else {}
+
+
 def _since(started: float) -> int:
     return int((time.perf_counter() - started) * 1000)
 
 
-_UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, NotReceivedError)
+_UNSENT = (
+    aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError, NotReceivedError
+)  # fmt: skip
 _NO_HEADERS: Mapping[str, str] = {}
 
 
 def _broken(error: Exception, latency_ms: int, seconds: float, said: str) -> Exchange:
     unsent = isinstance(error, _UNSENT)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
-        return Exchange(0, _NO_HEADERS, b"", latency_ms, "certificate", sent=False, detail=said)
+        detail = f"{said}; {certificate_advice(error)}"
+        return Exchange(0, _NO_HEADERS, b"", latency_ms, "certificate", sent=False, detail=detail)
     if isinstance(error, TimeoutError):
         detail = "no connection in time" if unsent else f"no whole reply within {seconds:g} s"
         return Exchange(0, _NO_HEADERS, b"", latency_ms, "timeout", sent=not unsent, detail=detail)

@@ -8,26 +8,22 @@ headers, cookies, payload, writer, response and a timer for each; that costs twi
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import functools
 import logging
 from collections.abc import Callable
 
 import aiohttp
-import yarl
 
 from parquill.client.binding import HEADER, RequestIds
 from parquill.client.connection import Headers, Reply
 from parquill.client.deadlines import Deadlines
 from parquill.client.errors import NotReceivedError
+from parquill.client.opening import target_of, to_connect
 from parquill.client.pool import Pool
 from parquill.clock import Clock
 from parquill.errors import JobError
 
 log = logging.getLogger(__name__)
-
-_CONNECT_SECONDS = 15.0
 
 
 class Wire:
@@ -35,17 +31,18 @@ class Wire:
 
     __slots__ = ("_clock", "_connector", "_deadlines", "_head", "_ids", "_pool", "_request")
 
-    def __init__(self, session: aiohttp.ClientSession, url: yarl.URL, clock: Clock, ids: RequestIds) -> None:
-        """The session makes connections and gives headers. Raises `JobError` for a key that would break its line."""
-        assert isinstance(session.connector, aiohttp.TCPConnector)
+    def __init__(
+        self, session: aiohttp.ClientSession, request: aiohttp.ClientRequest, clock: Clock, ids: RequestIds
+    ) -> None:
+        """The session makes connections, for requests like this. Raises `JobError` for a key that breaks its line."""
+        assert session.connector is not None
         self._connector = session.connector
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._pool = Pool(self._connect, clock)
         self._ids = ids
-        loop = asyncio.get_running_loop()
-        self._request = aiohttp.ClientRequest("POST", url, headers=session.headers, session=session, loop=loop)
-        self._head = _head_of(self._request)
+        self._request = request
+        self._head = _head_of(request)
 
     def close(self) -> None:
         """Forget timers and idle connections; requests under way are the session's to end."""
@@ -91,28 +88,26 @@ class Wire:
     def _forget_address(self) -> None:
         """The machine on the other side is gone: idle connections lead to it, and so may the cached name."""
         self._pool.close_idle()
-        self._connector.clear_dns_cache()
+        self._forget_name()
+
+    def _forget_name(self) -> None:
+        if isinstance(self._connector, aiohttp.TCPConnector):
+            self._connector.clear_dns_cache()
 
     async def _connect(self, seconds: float) -> aiohttp.connector.Connection:
         try:
             return await self._connector.connect(self._request, [], to_connect(seconds))
         except TimeoutError as error:
-            self._connector.clear_dns_cache()
+            self._forget_name()
             raise aiohttp.ConnectionTimeoutError("no connection in time") from error
         except aiohttp.ClientConnectorError:
-            self._connector.clear_dns_cache()  # perhaps the name leads elsewhere by now
+            self._forget_name()  # perhaps the name leads elsewhere by now
             raise
-
-
-@functools.lru_cache(maxsize=64)
-def to_connect(seconds: float) -> aiohttp.ClientTimeout:
-    """Connecting gives up before the whole attempt does: then it is known that nothing was sent."""
-    return aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, 0.9 * seconds))
 
 
 def _head_of(request: aiohttp.ClientRequest) -> bytes:
     """The request's line and headers as they go over the wire, up to the value of its id; the body's length follows."""
-    lines = [f"{request.method} {request.url.raw_path_qs} HTTP/1.1"]
+    lines = [f"{request.method} {target_of(request)} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in request.headers.items() if name != "Content-Length"]
     if any(mark in line for line in lines for mark in "\r\n\0"):
         raise JobError("model.api_key_env: the key holds a line break or a null byte")

@@ -24,7 +24,7 @@ from parquill.doctor.trial import Trial
 from parquill.doctor.values import Diagnosis, Finding, Health
 from parquill.errors import ErrorKind, JobError, Stop
 from parquill.images.values import WebPicture
-from parquill.job import Job, Secret, read_api_key
+from parquill.job import Job, Secret, read_access, read_api_key
 from parquill.prices import Price
 from parquill.replies import Verdict
 from parquill.tokens import TokenCounter
@@ -77,6 +77,8 @@ class _Examination:
 
     async def whole(self) -> Diagnosis:
         """Look at everything, as far as the endpoint lets us."""
+        if way := read_access(self._job).shown:
+            self._note("way", Health.WORKS, way)
         pictures = await asyncio.to_thread(self._picture_forms)
         if await self._answers(keep=len(pictures)):
             for form, url in pictures.items():
@@ -151,7 +153,13 @@ class _Examination:
         elif refused:
             subject, advice = "model", self._offered()
         elif verdict.kind is ErrorKind.CONNECTION and not verdict.lost:
-            self._note(subject, Health.FAILS, f"nothing listens at {self._facts.base_url}: is the server running?")
+            proxied = read_access(self._job).proxy is not None
+            text = (
+                f"it is not reached through the proxy: {verdict.message} (network.proxy: none goes without one)"
+                if proxied
+                else f"nothing listens at {self._facts.base_url}: is the server running?"
+            )
+            self._note(subject, Health.FAILS, text)
             return False
         elif verdict.throttled:
             self._note("endpoint", Health.MIND, f"it asks for a pause: {verdict.message}; try again later")

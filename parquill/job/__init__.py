@@ -6,6 +6,7 @@ part of it (`job.limits`, `job.images`), never the whole. This is the only room 
 the environment; the API key is wrapped in `Secret` there and never becomes part of a job.
 """
 
+from parquill.job.access import Access, read_access
 from parquill.job.deciding import Role, Setting, settings_of
 from parquill.job.environment import (
     Secret,
@@ -16,6 +17,7 @@ from parquill.job.environment import (
     state_home,
     wants_api_key,
 )
+from parquill.job.gateways import UNIX, NetworkSettings, RequestTags, unix_socket
 from parquill.job.loading import load_job, load_written, parse_kinds
 from parquill.job.settings import (
     OPENROUTER_URL,
@@ -43,6 +45,8 @@ from parquill.job.written import is_only_variables
 
 __all__ = [
     "OPENROUTER_URL",
+    "UNIX",
+    "Access",
     "BudgetSettings",
     "DocumentSettings",
     "Example",
@@ -53,12 +57,14 @@ __all__ = [
     "LimitSettings",
     "ManifestSettings",
     "ModelSettings",
+    "NetworkSettings",
     "NightlySettings",
     "NotifySettings",
     "OutputSettings",
     "PriceSettings",
     "PromptSettings",
     "ReportSettings",
+    "RequestTags",
     "RetrySettings",
     "Role",
     "RunSettings",
@@ -71,9 +77,11 @@ __all__ = [
     "load_job",
     "load_written",
     "parse_kinds",
+    "read_access",
     "read_api_key",
     "settings_of",
     "state_home",
+    "unix_socket",
     "wants_api_key",
     "zone",
 ]

@@ -44,7 +44,7 @@ def wants_api_key(model: ModelSettings) -> bool:
     The default variable holds an OpenRouter key: it goes to OpenRouter only. Any other base
     URL gets a key only when the job names `model.api_key_env` itself.
     """
-    if model.endpoint == "emulator":
+    if model.endpoint == "emulator" or model.api_key_header == "none":
         return False
     return model.endpoint == "openrouter" or "api_key_env" in model.model_fields_set
 
@@ -83,7 +83,7 @@ def api_key(text: str, origin: str) -> Secret:
 def read_api_key(model: ModelSettings, environ: Mapping[str, str] | None = None) -> Secret | None:
     """Return the key as `find_api_key` does; raises `JobError` where OpenRouter's is missing."""
     key = find_api_key(model, environ)
-    if key is None and model.endpoint == "openrouter":
+    if key is None and model.endpoint == "openrouter" and wants_api_key(model):
         raise JobError(
             f"no API key: the environment variable {model.api_key_env} is not set. Set it, or rehearse "
             "without a key: --set model.endpoint=emulator"

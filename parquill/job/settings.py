@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pydantic
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 from parquill.job.deciding import Role
+from parquill.job.gateways import ExtraBody, ExtraHeaders, KeyHeader, NetworkSettings, RequestTags, is_base_url
 from parquill.job.values import Integer, Money, Number, PositiveInt, PrivateNetwork, Section, StorePlace, TimeZone
 from parquill.job.values import like as _like
 from parquill.job.written import Written, as_written, hidden_values
@@ -108,6 +108,11 @@ class PriceSettings(Section):
 class ModelSettings(Section):
     name: Annotated[str, Field(min_length=1), Role.REQUEST] = "google/gemma-3-4b-it"
     endpoint: Annotated[str, Role.NEITHER] = "openrouter"
+    extra_headers: Annotated[ExtraHeaders, Role.NEITHER] = Field(default_factory=dict)
+    extra_query: Annotated[dict[str, str], Role.NEITHER] = Field(default_factory=dict)
+    extra_body: Annotated[ExtraBody, Role.REQUEST] = Field(default_factory=dict)
+    request_tags: Annotated[RequestTags, Role.NEITHER] = RequestTags()
+    api_key_header: Annotated[KeyHeader, Role.NEITHER] = "Authorization: Bearer"
     api_key_env: Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", _KEY_NAME), Role.NEITHER] = "OPENROUTER_API_KEY"
     max_tokens: Annotated[Integer, Field(ge=1, le=131_072), Role.REQUEST] = 256
     max_tokens_field: Annotated[Literal["max_tokens", "max_completion_tokens", "auto"], Role.NEITHER] = "auto"
@@ -126,20 +131,9 @@ class ModelSettings(Section):
     @classmethod
     def _endpoint(cls, value: str) -> str:
         value = value.rstrip("/")
-        if value in ("openrouter", "emulator") or _is_base_url(value):
+        if value in ("openrouter", "emulator") or is_base_url(value):
             return "openrouter" if value == OPENROUTER_URL else value
         raise ValueError("'openrouter', 'emulator' or a base URL like http://127.0.0.1:8000/v1")
-
-
-def _is_base_url(text: str) -> bool:
-    """Whether a text is an http(s) URL that paths can be put behind: no credentials, no query."""
-    if not re.fullmatch(r"https?://[^/\s@?#]+(/[^\s?#]*)?", text):
-        return False
-    try:
-        parts = urlsplit(text)
-        return parts.port != 0 and bool((parts.hostname or "").encode("idna"))
-    except ValueError:
-        return False
 
 
 class ImageSettings(Section):
@@ -262,6 +256,7 @@ class Job(Section):
     failures: Annotated[FailureSettings, Role.NEITHER] = FailureSettings()
     report: Annotated[ReportSettings, Role.NEITHER] = ReportSettings()
     run: Annotated[RunSettings, Role.NEITHER] = RunSettings()
+    network: Annotated[NetworkSettings, Role.NEITHER] = NetworkSettings()
     nightly: Annotated[NightlySettings, Role.NEITHER] = NightlySettings()
     _written: dict[str, Written] = PrivateAttr(default_factory=dict)
 

@@ -58,6 +58,7 @@ GIVEN: dict[str, Any] = {
     "documents.pages": "1",
     "budget.timezone": "Europe/Berlin",
     "nightly.timezone": "Europe/Berlin",
+    "network.proxy": "none",
     "nightly.until": "05:30",
     "nightly.notify.webhook": "https://hooks.example/1",
 }
