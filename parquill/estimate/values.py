@@ -10,7 +10,7 @@ from typing import Any
 
 from parquill.costs import CostRange
 from parquill.errors import ErrorKind
-from parquill.prices import CostRow
+from parquill.prices import CostRow, ratio
 from parquill.summary import TokenCounts, usd
 
 
@@ -67,7 +67,7 @@ class Cost:
     def half(self) -> float:
         """Half of the interval as a share of the expected cost; its larger half where they differ."""
         half = max(self.high_pico - self.expected_pico, self.expected_pico - self.low_pico)
-        return half / self.expected_pico if self.expected_pico else 0.0
+        return ratio(half, self.expected_pico) or 0.0
 
     @property
     def range(self) -> CostRange:

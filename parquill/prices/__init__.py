@@ -4,6 +4,7 @@
 - `offers.py`: what an endpoint's `/models/{name}/endpoints` and `/models` say, read only.
 - `table.py`: the dated table in `data/prices.json`, and the same work at other prices.
 - `choice.py`: which of these holds, in the contract's order, and the worst that may be billed.
+- `ratio.py`: amounts held against each other, the one place where money is divided.
 - `drift.py`: answers that were billed otherwise than the price says.
 - `surplus.py`: what rows cost beyond one answer, from receipts.
 
@@ -15,6 +16,7 @@ from parquill.prices.choice import choose_price, max_price, with_fallbacks
 from parquill.prices.drift import Drift
 from parquill.prices.money import ATTO_PER_PICO, Price, PriceSource, Rates, Tier
 from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
+from parquill.prices.ratio import change_told, differs, ratio
 from parquill.prices.surplus import Surplus
 from parquill.prices.table import STALE_DAYS, CostRow, compare, read_table, staleness, table_price
 
@@ -30,11 +32,14 @@ __all__ = [
     "Surplus",
     "Tier",
     "allowed_offers",
+    "change_told",
     "choose_price",
     "compare",
+    "differs",
     "max_price",
     "parse_endpoints",
     "parse_models",
+    "ratio",
     "read_table",
     "staleness",
     "table_price",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from parquill.prices.ratio import change_told, differs
+
 NOTICED = 0.01
 """A difference from the listed price that is more than rounding: this share of it."""
 
@@ -23,10 +25,10 @@ class Drift:
 
     def add(self, billed_pico: int, listed_pico: int) -> bool:
         """Take an answer's bill, and what its tokens cost at the price of the start; return whether they differ."""
-        differs = abs(billed_pico - listed_pico) > NOTICED * listed_pico
-        if differs:
+        otherwise = differs(billed_pico, listed_pico, by=NOTICED)
+        if otherwise:
             self.merge(Drift(1, billed_pico, listed_pico))
-        return differs
+        return otherwise
 
     def merge(self, other: Drift) -> None:
         """Take the answers of another process that asked for the same run."""
@@ -38,15 +40,14 @@ class Drift:
         """Say it to people; None where every answer was billed as listed."""
         if not self.answers:
             return None
-        more = self.billed_pico > self.listed_pico
-        change = f", {abs(self.billed_pico / self.listed_pico - 1):.0%} {'more' if more else 'less'}".replace("%", " %")
+        change = change_told(self.billed_pico, self.listed_pico)
         answers = "1 answer was" if self.answers == 1 else f"{self.answers:,} answers were"
         return (
             f"THE PRICE DIFFERS: {answers} billed at {_usd(self.billed_pico)} together, where the price of the start "
-            f"gives {_usd(self.listed_pico)}{change if self.listed_pico else ''}. Each row's cost_usd is its bill; "
+            f"gives {_usd(self.listed_pico)}{f', {change}' if change else ''}. Each row's cost_usd is its bill; "
             "those rows are listed beside the output, in the folder drift"
         )
 
 
 def _usd(pico: int) -> str:
-    return f"${Decimal(pico).scaleb(-12):.3g}"
+    return f"${Decimal(pico).scaleb(-12):.3g}" if pico else "$0"

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from parquill.prices.ratio import ratio
+
 PRIOR = 2.0
 """Rows that cost what is listed, and are thought to have been seen before the first."""
 
@@ -44,10 +46,9 @@ class Surplus:
     @property
     def ratio(self) -> float:
         """What to expect of rows to come, for each dollar that one answer of each is listed at."""
-        if not self.listed:
-            return 1.0
-        prior = PRIOR * self.listed / self.rows
-        return (self.paid + prior) / (self.listed + prior)
+        prior = PRIOR * self.listed / self.rows if self.rows else 0.0
+        paid = ratio(self.paid + prior, self.listed + prior)
+        return 1.0 if paid is None else paid
 
     def applied(self, listed_pico: int) -> int:
         """What to expect of rows that are listed at so much."""
@@ -56,11 +57,11 @@ class Surplus:
     def error(self, rows: int, listed_pico: int, worth: float = 1.0) -> float:
         """Standard error, in pico-USD, of the cost of so many rows to come that are listed at `listed_pico`;
         `worth`: if so many times the rows had been seen."""
-        if self.rows < 2 or not self.listed or not rows:
+        paid = ratio(self.paid, self.listed)
+        if self.rows < 2 or paid is None or not rows:
             return 0.0
-        ratio = self.paid / self.listed
-        squares = self.paid_squares - 2 * ratio * self.products + ratio**2 * self.listed_squares
-        one = math.sqrt(max(0.0, squares) / (self.rows - 1)) * self.rows / self.listed
+        squares = self.paid_squares - 2 * paid * self.products + paid**2 * self.listed_squares
+        one = ratio(math.sqrt(max(0.0, squares) / (self.rows - 1)) * self.rows, self.listed) or 0.0
         return one * listed_pico * math.sqrt(1 / (self.rows * worth) + 1 / rows)
 
     def dump(self) -> dict[str, float]:

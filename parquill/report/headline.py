@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from parquill import advice
 from parquill.costs import CostRange
+from parquill.prices import ratio
 from parquill.progress import rows_against_estimate
 from parquill.report.figures import OutputFigures
 from parquill.report.runs import Nights
@@ -126,9 +127,9 @@ def _cost(now: RunSummary, then: RunSummary | None) -> Tile:
 
 def against_estimate(cost_pico: int, estimate: CostRange | None) -> str:
     """Say how good the estimate was; nothing where there was none."""
-    if estimate is None or not estimate.expected_pico:
+    off = None if estimate is None else ratio(cost_pico - estimate.expected_pico, estimate.expected_pico)
+    if estimate is None or off is None:
         return ""
-    off = (cost_pico - estimate.expected_pico) / estimate.expected_pico
     how = f"{percent(abs(off))} {'above' if off > 0 else 'below'}" if abs(off) >= 0.005 else "just as"
     inside = estimate.low_pico <= cost_pico <= estimate.high_pico
     told = f"{how} the estimate of {dollars(estimate.expected_pico)}"

@@ -170,3 +170,19 @@ async def test_a_budget_in_tokens_holds(tmp_path: Path) -> None:
         assert 1000 < bill.prompt_tokens + bill.completion_tokens <= 1500
         assert (await run.run(budget={"tokens": 1500})).requests == 0
         await run.must_hold()
+
+
+async def test_a_price_of_nothing_beside_an_endpoint_that_bills_leaves_a_record_and_says_so(tmp_path: Path) -> None:
+    """It divided by the listed price of 0 after every row was paid: exit 1, and no run record."""
+    free = {"model": {"price": {"prompt": "0", "completion": "0"}}}
+    async with rehearsal(tmp_path, sections=free) as run:
+        run.write(rows(5))
+        summary = await run.run()
+        assert summary.rows.ok == 5
+        assert summary.cost_pico == run.bill().billed_pico > 0
+        (told,) = [notice for notice in summary.notices if "THE PRICE DIFFERS" in notice]
+        assert "gives $0. " in told
+        assert len(list((tmp_path / "out.parquill" / "runs").iterdir())) == 1
+        await run.must_hold()
+        assert (await run.command("estimate", "--json")).status == 0
+        assert (await run.command("report")).status == 0
