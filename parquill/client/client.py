@@ -31,7 +31,7 @@ from parquill.client.wire import Wire
 from parquill.clock import Clock, SystemClock
 from parquill.errors import JobError
 from parquill.job import Access, Secret
-from parquill.replies import Exchange
+from parquill.replies import Exchange, straighten
 
 _QUOTED = re.compile(r"""[:,\s]*(message=)?(\\n|\s)*b?['"].*""", re.DOTALL)
 """What aiohttp's parser repeats of a broken reply: it may begin or end in the middle of a secret."""
@@ -105,7 +105,8 @@ class Client:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return _broken(error, _since(started), seconds, self._said(error))
         latency, headers = _since(started), self._redactor.redact_headers(headers)
-        return Exchange(status, headers, await self._redacted(content, status), latency)
+        content, repairs = straighten(content, headers)
+        return Exchange(status, headers, await self._redacted(content, status), latency, repairs=repairs)
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         """GET a path below the base URL; return status and JSON, (0, None) where there is no reply.

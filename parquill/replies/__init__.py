@@ -19,7 +19,8 @@ Accepted: where a server names no type and no code, its words decide between the
 faults; a wording never seen before is a refusal (4xx) or a passing server fault (5xx).
 """
 
+from parquill.replies.decoding import straighten
 from parquill.replies.values import Exchange, Verdict
 from parquill.replies.verdicts import classify
 
-__all__ = ["Exchange", "Verdict", "classify"]
+__all__ = ["Exchange", "Verdict", "classify", "straighten"]

@@ -25,6 +25,8 @@ class Exchange:
     broken: Literal["timeout", "connection", "certificate"] | None = None
     sent: bool = True
     detail: str = ""
+    repairs: tuple[str, ...] = ()
+    """What the client forgave before it looked for secrets in the body (`replies.decoding.straighten`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ def _classify(exchange: Exchange) -> Verdict:
     answered = 200 <= exchange.status < 300
     try:
         decoded = decode(exchange.body, exchange.headers)
+        decoded = replace(decoded, repairs=(*exchange.repairs, *decoded.repairs)) if exchange.repairs else decoded
     except ValueError:
         text = _readable(exchange.body)
         return _cut(f"the reply is not JSON: {text!r}") if answered else _error(Fault(text), exchange.status, None)

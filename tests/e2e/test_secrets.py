@@ -67,9 +67,19 @@ def said(text: str) -> bytes:
     ).encode()
 
 
+def streamed(text: str) -> bytes:
+    """An event stream that nobody asked for, in pieces of three letters."""
+    pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
+    deltas = [{"index": 0, "delta": {"content": piece}} for piece in pieces] + [{"index": 0, "finish_reason": "stop"}]
+    return "".join(f"data: {json.dumps({'id': 'g', 'choices': [delta]})}\n\n" for delta in deltas).encode()
+
+
 ALL = f"{KEY} {TOKEN} {ROUTE}"
 FORMS = {
     "answer": reply(said(escaped(ALL))),
+    "stream": reply(streamed(f"It is {ALL}.")),
+    "utf-16": reply(said(ALL).decode().encode("utf-16")),
+    "page in utf-16": reply(f"<html>{ALL}</html>".encode("utf-16"), "502 Bad"),
     "error": reply(json.dumps({"error": {"message": f"no route for {ALL}"}}).encode(), "400 Bad"),
     "key": reply(f'{{"error":"{escaped(ALL)}"}}'.encode(), "401 No"),
     "redirect": reply(b"", "302 Away", Location=f"https://login.example/{TOKEN}/{KEY}/{ROUTE}/"),
