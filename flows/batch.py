@@ -15,7 +15,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.command import run_flow
+from flows.command import REPLACE, run_flow
 from parquill.errors import ParquillError
 from parquill.job import Job, load_job
 from parquill.summary import RunSummary
@@ -28,17 +28,22 @@ from tasks.states import failed, final_state
 # `load_job` checks the parameters, in words for people, and fills ${NAME} where the run is;
 # the server holds them against the job's own schema when the run is created.
 @flow(name="parquill-batch", validate_parameters=False)
-async def batch(job: Job | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> State[RunSummary]:
+async def batch(
+    job: Job | Path, overrides: Sequence[str] | Mapping[str, Any] = (), replace: bool = False
+) -> State[RunSummary]:
     """Run a job, resume it, or add what is new: the same parameters each time.
 
     Args:
         job: a job file's path, or what would stand in one.
         overrides: `key.path=value` texts, or a mapping from key paths to values.
+        replace: accept that changed settings take answers out of the table.
     """
+    from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
+
     try:
         loaded = load_job(job, overrides)
         await plan(loaded)
-        summary = await execute(loaded)
+        summary = await execute(loaded, RunOptions(replace=replace))
     except ParquillError as error:
         return failed(error)
     await publish(loaded, summary)
@@ -46,4 +51,4 @@ async def batch(job: Job | Path, overrides: Sequence[str] | Mapping[str, Any] = 
 
 
 if __name__ == "__main__":
-    run_flow(batch)
+    run_flow(batch, {"replace": REPLACE})

@@ -24,6 +24,10 @@ Option = tuple[str, Callable[[str], Any]]
 """What a parameter means, and its type; a `bool` is a flag."""
 
 
+REPLACE: Option = ("accept that changed settings take answers out of the table", bool)
+"""The parameter of every flow that runs a job."""
+
+
 def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyType({})) -> NoReturn:
     """Run a flow on the job that the command line names, and exit as the run ended.
 

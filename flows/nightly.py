@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.command import run_flow
+from flows.command import REPLACE, run_flow
 from parquill.errors import ParquillError
 from parquill.job import Job, load_job
 from parquill.nights import backfill, date_of, deadline_of
@@ -42,7 +42,11 @@ Date = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$", examples=["2026-11-2
 # As in `batch`: `load_job` checks the parameters, where the run is.
 @flow(name="parquill-nightly", validate_parameters=False)
 async def nightly(
-    job: Job | Path, overrides: Overrides = (), first: Date | None = None, last: Date | None = None
+    job: Job | Path,
+    overrides: Overrides = (),
+    first: Date | None = None,
+    last: Date | None = None,
+    replace: bool = False,
 ) -> State[Any]:
     """Run a job for the night that is due, or for every night of a range.
 
@@ -51,6 +55,8 @@ async def nightly(
         overrides: `key.path=value` texts, or a mapping from key paths to values.
         first: the first date of a backfill; without it the night that is due.
         last: its last date, `first` where it is not given.
+        replace: accept that changed settings take answers out of the table; a job that people edit often says so
+            itself (`output.on_change: replace`).
     """
     due: dt.datetime = flow_run.scheduled_start_time
     try:
@@ -60,19 +66,19 @@ async def nightly(
         return failed(error)
     nights: list[Night] = []
     for date in dates:
-        nights.append(await _night(job, overrides, date, deadline_of(settings, due)))
+        nights.append(await _night(job, overrides, date, deadline_of(settings, due), replace))
         if nights[-1].ends_all:
             break
     return all_nights(nights, missed=dates[len(nights) :])
 
 
-async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline: float | None) -> Night:
+async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline: float | None, replace: bool) -> Night:
     try:
         loaded = load_job(job, overrides, date=date)
     except ParquillError as error:
         return Night(date, failed(error))
     try:
-        night = await _run(loaded, date, deadline)
+        night = await _run(loaded, date, deadline, replace)
     except Exception as fault:  # word goes out of this too; then it is Prefect's to show
         await tell(loaded, Night(date, failed(fault)))
         raise
@@ -80,13 +86,13 @@ async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline:
     return night
 
 
-async def _run(job: Job, date: dt.date, deadline: float | None) -> Night:
+async def _run(job: Job, date: dt.date, deadline: float | None, replace: bool) -> Night:
     from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
 
     try:
         if (await plan(job)).open_rows:
             await pass_gate(job)
-        summary = await execute(job, RunOptions(deadline=deadline))
+        summary = await execute(job, RunOptions(deadline=deadline, replace=replace))
         verification = await verify(job)
     except ParquillError as error:
         return Night(date, failed(error))
@@ -96,4 +102,11 @@ async def _run(job: Job, date: dt.date, deadline: float | None) -> Night:
 
 
 if __name__ == "__main__":
-    run_flow(nightly, {"first": ("the first date of a backfill (2026-11-23)", str), "last": ("its last date", str)})
+    run_flow(
+        nightly,
+        {
+            "first": ("the first date of a backfill (2026-11-23)", str),
+            "last": ("its last date", str),
+            "replace": REPLACE,
+        },
+    )

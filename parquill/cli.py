@@ -8,8 +8,10 @@ imports what it needs when it runs, so that `parquill run` is sending within a s
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from parquill.defaults import load_beside
-from parquill.errors import EndpointRefusedError, ParquillError, StorageFullError, UsageError
+from parquill.errors import EndpointRefusedError, ParquillError, ReplaceNeededError, StorageFullError, UsageError
 from parquill.loops import run_alone
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from parquill.batch import RunOptions
     from parquill.batch.order import Spread
     from parquill.job import Job
+    from parquill.summary import RunSummary
 
 app = typer.Typer(
     name="parquill",
@@ -81,6 +84,9 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     ] = "",
     fresh_budget: Annotated[bool, typer.Option(help="begin a new run with the whole budget")] = False,
     allow_shrink: Annotated[bool, typer.Option(help="accept a manifest that lost more than half of its rows")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="accept that changed settings take answers out of the table")
+    ] = False,
     max_usd: MaxUsd = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option(help="show no progress and no summary")] = False,
@@ -98,12 +104,15 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     with _faults():
         loaded = _load(job, overrides)
         options = RunOptions(
-            limit=limit, retry=parse_kinds(retry), fresh_budget=fresh_budget, allow_shrink=allow_shrink
+            limit=limit, retry=parse_kinds(retry), fresh_budget=fresh_budget, allow_shrink=allow_shrink, replace=replace
         )
         if max_usd is not None:
             _gate(loaded, options, max_usd)
         attach = attended(console, json_lines=progress == "json")
-        summary = run_alone(run_job(loaded, options, attach=attach, spread=_spread(loaded)))
+        asks = console is not None and not as_json
+        summary = _agreed(
+            lambda given: run_alone(run_job(loaded, given, attach=attach, spread=_spread(loaded))), options, asks=asks
+        )
     if as_json:
         _print_json(summary.to_json())
     if console is not None and not as_json:
@@ -234,6 +243,22 @@ def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
     assert most is not None
     asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=options.allow_shrink)
     refuse_above(run_alone(estimate_job(job, asked)), most)
+
+
+def _agreed(run: Callable[[RunOptions], RunSummary], options: RunOptions, *, asks: bool) -> RunSummary:
+    """Run; where that would take answers out of the table, a person at a terminal is asked first."""
+    try:
+        return run(options)
+    except ReplaceNeededError as error:
+        if not (asks and error.may_be_asked and sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        try:
+            agreed = typer.confirm(f"parquill: {error.what} Go on?", err=True)
+        except typer.Abort:
+            agreed = False
+        if not agreed:
+            raise
+    return run(dataclasses.replace(options, replace=True))
 
 
 def _spread(job: Job) -> Spread | None:

@@ -111,6 +111,16 @@ class OutputError(UsageError):
     """The output is in use, belongs to another job, or cannot be written."""
 
 
+class ReplaceNeededError(UsageError):
+    """A changed setting would take answers out of the table, and no one agreed to it."""
+
+    def __init__(self, what: str, remedy: str, *, may_be_asked: bool) -> None:
+        """`what` would happen; `may_be_asked`: whether a person at a terminal may agree now."""
+        super().__init__(f"{what}\nNothing was sent, nothing was moved. {remedy}")
+        self.what = what
+        self.may_be_asked = may_be_asked
+
+
 class EstimateAboveError(UsageError):
     """The estimate is above what `--max-usd` allows."""
 

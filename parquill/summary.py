@@ -198,6 +198,7 @@ class RunSummary:
     rows_pico: tuple[int, ...] = ()
     """What a row that was sent cost at most, at each of `costs.SHARES`."""
     notices: tuple[str, ...] = ()
+    replaced: Mapping[str, Any] = field(default_factory=dict)  # `Replaced` as JSON values; empty where nothing was
 
     @property
     def exit_status(self) -> int:
@@ -221,6 +222,7 @@ class RunSummary:
             "tokens": asdict(self.tokens),
             "seconds": round(self.seconds, 3),
             "stopped_by": self.stopped_by.value if self.stopped_by else None,
+            **({"replaced": dict(self.replaced)} if self.replaced else {}),
         }
 
 
@@ -296,6 +298,7 @@ def _read_summary(data: Mapping[str, Any]) -> RunSummary:
         "estimate": CostRange.load(data["estimate"]) if data["estimate"] else None,
         "rows_pico": tuple(data["rows_pico"]),
         "notices": tuple(data["notices"]),
+        "replaced": data.get("replaced", {}),
     }
     return _SUMMARY.validate_python(fields)
 

@@ -43,7 +43,7 @@ def _event(night: Night) -> str:
         return "failed"
     if summary.stopped_by is not None:
         return "stopped"
-    return "nothing_to_do" if summary.requests == 0 else "finished"
+    return "nothing_to_do" if summary.requests == 0 and not summary.replaced else "finished"
 
 
 @task(name="notify", cache_policy=NO_CACHE, persist_result=False)

@@ -23,6 +23,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from parquill import advice
 from parquill.errors import ParquillError, Stop
+from parquill.replaced import Replaced
 from parquill.summary import RunSummary, dollars
 from parquill.words import count, printable
 
@@ -140,6 +141,8 @@ def outcome(summary: RunSummary) -> str:
         sentences.append("Nothing was left to ask: 0 requests sent.")
     else:
         sentences.append(f"{count(summary.requests)} requests sent, cost {cost}.")
+    if summary.replaced:
+        sentences.append(Replaced.of_json(summary.replaced).after())
     if stop is not None:
         why = printable(summary.stop_message or advice.why_stopped(stop), most=600).rstrip(".")
         sentences.append(f"Stopped with {count(rows.not_attempted)} rows left: {why}. {advice.how_to_go_on(stop)}")

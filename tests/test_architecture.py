@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "costs errors clock open_files days defaults finish garbage timeline",
         "job",
         "advice chat identity loops nights storage templates words",
-        "answers budget prices prompts redaction replies tokens",
+        "answers budget prices prompts redaction replaced replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "booking images manifest notify run_state",
         "progress",

@@ -19,7 +19,7 @@ from parquill.batch.failed_rows import Counts, Retry, counts_of
 from parquill.batch.recorded import Recorded
 from parquill.batch.rows import RowReader
 from parquill.batch.shelf import Shelf, archive_entry
-from parquill.manifest import Manifest
+from parquill.manifest import Manifest, Slice
 from parquill.results import ItemResult, PartInfo, Status, read_part, results_in
 from parquill.storage import Storage
 
@@ -39,11 +39,14 @@ class RowsNow:
 class Audit(Protocol):
     """Takes the answers that lose their place, part by part, before anything moves."""
 
-    def take(self, part: PartInfo, rows: Iterable[tuple[int, bytes | None]], elsewhere: Iterable[Any]) -> None:
+    def take(
+        self, part: PartInfo, one: Slice | None, rows: Iterable[tuple[int, bytes | None]], elsewhere: Iterable[Any]
+    ) -> None:
         """Take answers of a part.
 
         Args:
             part: the part that they stand in.
+            one: its slice; None where that is no more.
             rows: today's rows (place in their slice, fingerprint) whose key has an answer in it that does not match.
             elsewhere: the keys of answers that have no row in the part's slice today.
         """
@@ -99,7 +102,7 @@ class Matcher:
             lifted = set(self.shelf.lifted_rows(orphan.part_id))
             keys = self._keys(table)
             gone = [row for row, one in enumerate(results) if one.status is Status.OK and row not in lifted]
-            self.audit.take(orphan, (), (keys[row] for row in gone if keys))
+            self.audit.take(orphan, None, (), (keys[row] for row in gone if keys))
         self._lift(orphan, results, range(orphan.rows))
 
     def _match(self, one: OpenSlice, old: PartInfo, now: RowsNow | None) -> OpenSlice:
@@ -127,7 +130,7 @@ class Matcher:
             elif result.attempts:
                 carried[row] = (place, result)
             used.add(place)
-        self._tell(old, now, table, results, at_key, used)
+        self._tell(one, old, now, table, results, at_key, used)
         self._lift(old, results, (row for row in range(old.rows) if row not in used and row not in lifted))
         stands = now is None and not self.shelf.lifted_rows(old.part_id)
         renamed = now.fingerprints if now is not None and now.earlier != now.fingerprints else None
@@ -135,6 +138,7 @@ class Matcher:
 
     def _tell(  # noqa: PLR0917 - what is known of one slice at that moment
         self,
+        one: OpenSlice,
         old: PartInfo,
         now: RowsNow | None,
         table: pa.Table,
@@ -150,7 +154,7 @@ class Matcher:
             for row, place in enumerate(at_key)
             if place is not None and place not in used and results[place].status is Status.OK
         }
-        prints = [one.fingerprint for one in results] if now is None else now.fingerprints
+        prints = [result.fingerprint for result in results] if now is None else now.fingerprints
         keys, here = self._keys(table), {place for place in at_key if place is not None}
         lifted = set(self.shelf.lifted_rows(old.part_id))
         others = (
@@ -158,7 +162,7 @@ class Matcher:
             for place, key in enumerate(keys)
             if place not in here and place not in lifted and results[place].status is Status.OK
         )
-        self.audit.take(old, [(row, prints[row]) for row in lost.values()], others)
+        self.audit.take(old, one.slice, [(row, prints[row]) for row in lost.values()], others)
 
     def _keys(self, table: pa.Table) -> list[Any]:
         """An older part's keys; none where the job named another key then."""

@@ -39,6 +39,8 @@ class RunOptions:
     """End the run that goes on, and begin one with the whole budget."""
     allow_shrink: bool = False
     """Accept a manifest that lost more than half of its rows."""
+    replace: bool = False
+    """Accept that changed settings take answers out of the table."""
     deadline: float | None = None
     """Unix seconds at which to stop cleanly."""
     portion: Portion | None = None

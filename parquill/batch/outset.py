@@ -5,27 +5,39 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from parquill.batch.endpoint import EMULATOR
+from parquill.batch.endpoint import realm_of
 from parquill.batch.failed_rows import Retry
 from parquill.batch.options import RunOptions
 from parquill.batch.place import Place
 from parquill.batch.plan import Planner, RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.refresh import Refresher, waiting_in
+from parquill.batch.replacing import refuse_unwanted, replaced_by
 from parquill.batch.shelf import LedgerShelf
 from parquill.clock import Clock
 from parquill.ledger import QUARTER_US, DatedSpend, Spend
+from parquill.replaced import Replaced
 from parquill.results import PartInfo, read_part, results_in
 from parquill.storage import Storage
 
 
-async def plan_run(
-    opened: Prepared, place: Place, options: RunOptions, clock: Clock
-) -> tuple[RunPlan, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what a person should know of it."""
+
+    plan: RunPlan
+    notices: tuple[str, ...] = ()
+    replaced: Replaced | None = None
+    """Answers that changed settings take out of the table."""
+
+
+async def plan_run(opened: Prepared, place: Place, options: RunOptions, clock: Clock) -> Planned:
     """Return the plan, and what a person should know of it; sends nothing to the model.
 
-    Raises `UsageError` for a manifest or an output that will not do.
+    Raises `UsageError` for a manifest or an output that will not do, `ReplaceNeededError` where a changed
+    setting would take answers out of the table and no one agreed.
     """
     planner = Planner(opened, place.output)
     parts = await asyncio.to_thread(planner.standing)
@@ -61,16 +73,22 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
     place: Place,
     options: RunOptions,
     loop: asyncio.AbstractEventLoop,
-) -> tuple[RunPlan, tuple[str, ...]]:
-    shelf = LedgerShelf(place.ledger, EMULATOR if place.facts.emulated else "")
+) -> Planned:
+    emulated, realm, job = place.facts.emulated, realm_of(emulated=place.facts.emulated), opened.job
+    replaced = replaced_by(planner, parts, job, place.workspace, options, emulated=emulated)
+    if replaced is not None:
+        refuse_unwanted(replaced, job, options)
+    told = () if replaced is None else (replaced.after(),)
+    shelf = LedgerShelf(place.ledger, realm)
     plan = planner.plan(
         parts,
         shelf,
-        emulated=place.facts.emulated,
-        retry=Retry(options.retry, opened.job.retry.max_runs),
+        emulated=emulated,
+        retry=Retry(options.retry, job.retry.max_runs),
         allow_shrink=options.allow_shrink,
     )
-    if not opened.job.images.refresh or options.portion is not None:
-        return plan, ()
+    if not job.images.refresh or options.portion is not None:
+        return Planned(plan, told, replaced)
     refresher = Refresher(planner, opened.images, place.output, shelf, wait=waiting_in(loop))
-    return refresher.refreshed(plan, options.chosen), refresher.notices
+    plan = refresher.refreshed(plan, options.chosen)
+    return Planned(plan, (*told, *refresher.notices), replaced)

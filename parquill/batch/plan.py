@@ -11,6 +11,7 @@ How rows are matched, and what becomes of those that find no place, stands in `m
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -181,7 +182,11 @@ class Planner:
         )
 
     def digests(self) -> Mapping[str, str]:
-        """Return the digest of every slice; raises `ManifestError` for bad ids."""
+        """Return the digest of every slice, looked at once; raises `ManifestError` for bad ids."""
+        return self._digests
+
+    @functools.cached_property
+    def _digests(self) -> Mapping[str, str]:
         settings = f"{FORMAT}:{self._identity.digest}:{self._schema}".encode()
         columns = self._manifest.columns.needed(self._reader.columns)
         return scan(self._manifest, columns, settings=settings, stamp=self._reader.stamp).digests

@@ -44,6 +44,7 @@ from parquill.ledger import Spend
 from parquill.limits import LOOK_AGAIN, Gate
 from parquill.loops import meanwhile
 from parquill.prompts import Asking
+from parquill.replaced import Replaced
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
 from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts
@@ -71,6 +72,7 @@ class Session:
         self._means = Means(self._job, place.ledger, clock)
         self._realm = EMULATOR if place.facts.emulated else ""
         self._promised: CostRange | None = None
+        self._replaced: Replaced | None = None
         self._notices: list[str] = [*opened.shape.notices, *place.facts.notices]
         self._started = clock.monotonic()
         self._started_at = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
@@ -84,8 +86,9 @@ class Session:
             return await self._run(attach)
 
     async def _run(self, attach: Attach) -> RunSummary:
-        plan, notices = await plan_run(self._opened, self._place, self._options, self._clock)
-        self._notices += [*notices, *await accept_what_stands(self._ledger, self._place.workspace)]
+        planned = await plan_run(self._opened, self._place, self._options, self._clock)
+        plan, self._replaced = planned.plan, planned.replaced
+        self._notices += [*planned.notices, *await accept_what_stands(self._ledger, self._place.workspace)]
         if not plan.open:
             return await self._nothing_to_do(plan)
         rows = sum(one.slice.rows for one in plan.open)
@@ -346,5 +349,6 @@ class Session:
             errors_by_kind=dict(errors),
             left_by_kind=Counter(plan.left_errors) + self._failed_runs.left,
             notices=tuple(self._notices),
+            replaced=self._replaced.to_json() if self._replaced is not None else {},
             **figures,
         )

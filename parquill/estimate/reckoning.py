@@ -22,7 +22,9 @@ from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import price_snapshot
 from parquill.batch.refresh import Refresher, waiting_in
+from parquill.batch.replacing import audit_of
 from parquill.batch.run import endpoint_of, run_job
+from parquill.batch.still import StillShelf
 from parquill.batch.twins import Elsewhere
 from parquill.chat import PICO
 from parquill.clock import Clock, SystemClock
@@ -31,7 +33,7 @@ from parquill.estimate.calibrate import choose_rows
 from parquill.estimate.narrowing import rows_wanted
 from parquill.estimate.opening import PartsOf
 from parquill.estimate.pace import pace
-from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter, StillShelf
+from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter
 from parquill.estimate.sums import Errors, GroupSums, Sums, Totals
 from parquill.estimate.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 from parquill.estimate.walk import Walk
@@ -153,8 +155,17 @@ class _Desk:
         with Glance.at(self._workspace.ledger) as glance:
             shelf = StillShelf(glance, realm)
             retry = Retry(options.retry, self._job.retry.max_runs)
-            plan = planner.plan(parts, shelf, emulated=facts.emulated, retry=retry, allow_shrink=options.allow_shrink)
             chosen = RunOptions(limit=options.limit).chosen
+            audit = audit_of(planner, parts, shelf, self._job, chosen, emulated=facts.emulated)
+            plan = planner.plan(
+                parts,
+                shelf,
+                emulated=facts.emulated,
+                retry=retry,
+                allow_shrink=options.allow_shrink,
+                audit=audit,
+            )
+            replaced = audit.found(plan) if audit is not None else None
             refresher = Refresher(planner, opened.images, output, shelf, wait=waiting_in(loop))
             if self._job.images.refresh:
                 plan = refresher.refreshed(plan, chosen)
@@ -165,7 +176,8 @@ class _Desk:
             self._workspace.make_ready()
             self._workspace.storage().write_whole(self._workspace.estimate.name, walk.write)
         found = self._told(opened, facts, lessons, plan, walk)
-        found = dataclasses.replace(found, notices=(*found.notices, *refresher.notices))
+        notices = (*found.notices, *refresher.notices)
+        found = dataclasses.replace(found, notices=notices, replaced=replaced)
         if found.cost is not None and options.limit is None:
             Promise(found.settings, realm, found.unanswered, found.cost.range).keep(self._workspace)
         return found

@@ -76,6 +76,8 @@ def _figures(estimate: Estimate) -> list[Line]:
         ("failing", count(rows.failing), "certain to fail, or failed before and not asked again: free"),
     ]
     lines = [line for line in lines if line[1] != "0" or line[0] == "to send"]
+    if (replaced := estimate.replaced) is not None:
+        lines.append(("no longer match", count(replaced.answers), f"answers in the table: {replaced.why}"))
     if rows.todo:
         lines += [
             ("tokens in", count(tokens.prompt), _prompts(estimate)),

@@ -11,6 +11,7 @@ from typing import Any
 from parquill.costs import CostRange
 from parquill.errors import ErrorKind
 from parquill.prices import CostRow, ratio
+from parquill.replaced import Replaced
 from parquill.summary import TokenCounts, usd
 
 
@@ -136,6 +137,8 @@ class Estimate:
     """Rows that `--calibrate` has to send to bring half of the interval under `NARROW`, as far as receipts tell;
     None where it is, where none were seen, or where half of the rows would not do."""
     notices: tuple[str, ...] = ()
+    replaced: Replaced | None = None
+    """Answers of the table that no longer match the job, where a setting changed."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what `estimate --json` prints; money as decimal strings, `cost_usd` null if unknown."""
@@ -147,6 +150,8 @@ class Estimate:
             "price": dict(self.price),
             "notices": list(self.notices),
         }
+        if self.replaced is not None:
+            data["no_longer_match"] = self.replaced.to_json()
         if self.by is not None:
             data["by"] = {self.by: [_group(one) for one in self.groups]}
         if self.comparison:

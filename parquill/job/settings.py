@@ -90,6 +90,7 @@ class OutputSettings(Section):
     reuse_from: Annotated[tuple[str, ...], Role.NEITHER] = ()
     shared: Annotated[bool, Role.NEITHER] = False
     """Other users, all of them trusted, work with this output too: its own folder is used whoever owns it."""
+    on_change: Annotated[Literal["ask", "replace", "refuse"], Role.NEITHER] = "ask"
 
     @model_validator(mode="after")
     def _one_shape(self) -> OutputSettings:

@@ -9,8 +9,9 @@ from parquill.batch.endpoint import realm_of
 from parquill.batch.failed_rows import Retry
 from parquill.batch.order import Spreading
 from parquill.batch.selection import Rows
+from parquill.batch.still import StillShelf
 from parquill.batch.twins import Elsewhere
-from parquill.estimate.planning import TODO, Sorter, StillShelf
+from parquill.estimate.planning import TODO, Sorter
 from parquill.ledger import Glance
 
 

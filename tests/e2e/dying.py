@@ -26,7 +26,7 @@ __all__ = ["die_at_step", "die_in_time", "die_when"]
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
-_OPTIONS = RunOptions(allow_shrink=True)
+_OPTIONS = RunOptions(allow_shrink=True, replace=True)
 assert tests.e2e.kit.KEY_NAME
 
 

@@ -215,7 +215,7 @@ async def test_a_changed_setting_asks_the_rows_concerned_and_no_other(
         job = load_job(changed(source(run, name), one, folder))
         before = rows_in(job)
         told = await estimate_job(job)
-        summary = await run_job(job, RunOptions(allow_shrink=True))
+        summary = await run_job(job, RunOptions(allow_shrink=True, replace=True))
         after = rows_in(job)
         expected = concerned(one)
         again = {row for row, cells in after.items() if cells["finished_at"] != before[row]["finished_at"]}

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from parquill.batch import RunOptions, run_job
+from parquill.errors import ReplaceNeededError
 from parquill.job import load_job
 from parquill.prompts import Asking
 from parquill.results import read_manifest
@@ -60,7 +61,7 @@ async def test_an_output_of_an_earlier_version_goes_on_where_it_stopped(tmp_path
 async def test_an_earlier_outputs_archive_still_brings_answers_back(tmp_path: Path) -> None:
     async with earlier("texts", tmp_path) as (_, source):
         source["prompt"]["system"] = "Be long."
-        summary = await run_job(load_job(source), RunOptions(limit=10))
+        summary = await run_job(load_job(source), RunOptions(limit=10, replace=True))
         assert (summary.requests, summary.rows.ok) == (0, 10)
 
 
@@ -81,6 +82,8 @@ async def test_an_earlier_output_with_pictures_of_another_size_is_kept(tmp_path:
 async def test_a_changed_size_of_pictures_asks_an_earlier_outputs_pictures_again(tmp_path: Path) -> None:
     async with earlier("pictures", tmp_path) as (run, source):
         source["images"] = {"max_side": 320}
-        summary = await run_job(load_job(source))
+        with pytest.raises(ReplaceNeededError, match=r"2 answers no longer match.*images\.max_side"):
+            await run_job(load_job(source))
+        summary = await run_job(load_job(source), RunOptions(replace=True))
         assert (summary.requests, summary.rows.kept) == (2, 1), "the row without a picture keeps its answer"
         assert (await run.books()).balanced

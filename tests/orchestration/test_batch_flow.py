@@ -46,6 +46,21 @@ async def test_the_same_flow_again_sends_nothing_and_says_so(tmp_path: Path) -> 
     assert (await again.aresult()).rows.kept == 6
 
 
+async def test_a_changed_prompt_needs_the_parameter_replace(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    await end_of(batch, job)
+    job["prompt"]["system"] = "Be brief."
+    before = output_of(job)
+    refused = await end_of(batch, job)
+    assert refused.is_failed()
+    assert "replace: true" in (refused.message or "")
+    assert output_of(job).equals(before)
+    replaced = await end_of(batch, job, replace=True)
+    assert replaced.is_completed()
+    assert "6 requests sent" in (replaced.message or "")
+    assert "prompt.system was changed" in (replaced.message or "")
+
+
 async def test_failed_rows_are_told_and_do_not_fail_the_run(tmp_path: Path) -> None:
     state = await end_of(batch, small_job(tmp_path, titles=["a", None, "c"]))
 

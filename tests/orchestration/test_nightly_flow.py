@@ -60,6 +60,24 @@ async def test_a_night_with_nothing_new_is_a_success_that_says_so(tmp_path: Path
     assert told[1]["text"].startswith("*small-job* nothing to do: 6 of 6 rows answered")
 
 
+async def test_a_night_with_a_changed_prompt_waits_for_consent_or_says_what_it_replaced(tmp_path: Path) -> None:
+    async with webhook(200) as (hook, told):
+        job = small_job(tmp_path, nightly={"notify": {"webhook": hook}})
+        await end_of(nightly, job)
+        job["prompt"]["system"] = "Be brief."
+        refused = await end_of(nightly, job)
+        job["output"]["on_change"] = "replace"
+        replaced = await end_of(nightly, job)
+
+    assert refused.is_failed()
+    assert replaced.is_completed()
+    assert [one["event"] for one in told] == ["finished", "failed", "finished"]
+    for one in told[1:]:
+        assert "6 answers no longer match the job: prompt.system was changed" in one["text"]
+    assert "--replace" in told[1]["text"]
+    assert told[2]["summary"]["replaced"]["settings"] == ["prompt.system"]
+
+
 async def test_rows_that_came_since_the_last_night_are_the_only_ones_asked(tmp_path: Path) -> None:
     job = small_job(tmp_path, manifest={"path": str(tmp_path / "days"), "id_column": None})
     write_manifest(tmp_path / "days" / "1.parquet", ["a", "b", "c"])

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from parquill.batch import RunOptions, run_job
 from parquill.clock import SystemClock
+from parquill.errors import ReplaceNeededError
 from parquill.job import load_job
 from parquill.verify import verify_job
 from tests.e2e.dying import die_at_step, die_in_time
@@ -62,6 +63,7 @@ ROW_EDITS = st.one_of(
 RUNS = st.one_of(
     st.tuples(st.just("run"), st.just(0)),
     st.tuples(st.just("limit"), st.integers(0, 8)),
+    st.tuples(st.just("without consent"), st.integers(0, 8)),
     st.tuples(st.just("die in time"), st.floats(0.02, 0.3)),
     st.tuples(st.just("die at step"), st.integers(2, 30)),
 )
@@ -117,7 +119,9 @@ class Edited:
 
     async def act(self, what: str, how: Any) -> None:
         if what in ("run", "limit"):
-            await self.go(RunOptions(allow_shrink=True, limit=how if what == "limit" else None))
+            await self.go(RunOptions(allow_shrink=True, replace=True, limit=how if what == "limit" else None))
+        elif what == "without consent":
+            await self.go_without_consent(RunOptions(allow_shrink=True, limit=how))
         elif what.startswith("die"):
             self.write()
             file = self.run.folder / "job.json"
@@ -155,6 +159,22 @@ class Edited:
     async def go(self, options: RunOptions) -> None:
         self.write()
         await run_job(load_job(self.source()), options)
+
+    async def go_without_consent(self, options: RunOptions) -> None:
+        """Run; what is refused changes nothing, and counts answers that are to another question now."""
+        before, table = self.parts(), pq.read_table(self.run.output).to_pylist()
+        answers = {cells["id"]: cells["answer"] for cells in table if cells["status"] == "ok"}
+        others = [
+            one for one in self.rows if one["id"] in answers and json.loads(answers[one["id"]]) != self.asked(one)
+        ]
+        try:
+            await self.go(options)
+        except ReplaceNeededError as error:
+            assert self.parts() == before
+            assert 1 <= int(error.what.split()[0]) <= len(others)
+
+    def parts(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.run.output.iterdir()}
 
     def asked(self, one: dict[str, Any]) -> dict[str, Any]:
         """What the job as it stands asks of a row, written down by hand."""
@@ -197,7 +217,7 @@ async def live_through(folder: Path, nights: list[tuple[str, Any]]) -> None:
         await job.go(RunOptions())
         for night in nights:
             await job.act(*night)
-        await job.go(RunOptions(allow_shrink=True))
+        await job.go(RunOptions(allow_shrink=True, replace=True))
         table = {cells["id"]: cells for cells in pq.read_table(run.output).to_pylist()}
         assert list(table) == [one["id"] for one in job.rows]
         for one in job.rows:
