@@ -76,7 +76,7 @@ class Identity:
         return cls(
             static=b"%d:%b%d:%b" % (len(static), static, len(form), form),
             opening=orjson.dumps(opening, option=orjson.OPT_SORT_KEYS) if opening else b"",
-            settings=_digests(values, form, turns),
+            settings=_digests(values, form),
         )
 
     @property
@@ -127,10 +127,12 @@ def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return settings | ({"documents": documents} if documents else {}) | later
 
 
-def _digests(values: Mapping[str, Any], form: bytes, turns: Sequence[Sequence[Any]]) -> dict[str, str]:
-    """A digest of each setting: of what it means where that is known (a schema's content, an example's picture)."""
-    examples = [turn for turn in turns if turn[0] != "system"]
-    meant = {"output.schema": form.hex(), "output.functions": form.hex(), "prompt.examples": examples}
+def _digests(values: Mapping[str, Any], form: bytes) -> dict[str, str]:
+    """A digest of each setting; of a schema's content, wherever it stands.
+
+    A picture of an example may change without its setting: that is seen by the static part, and is no changed setting.
+    """
+    meant = {"output.schema": form.hex(), "output.functions": form.hex()}
     return {name: _digest(meant.get(name, value)) for name, value in values.items()}
 
 

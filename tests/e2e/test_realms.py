@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from parquill.batch import RunOptions
 from parquill.emulator import Misbehaviour
 from tests.e2e.kit import rehearsal, rows
 
@@ -66,7 +67,7 @@ async def test_another_endpoint_takes_over_no_simulated_answer_nor_the_other_way
         await run.must_hold(**real)
 
         asked = run.asked
-        back = await run.run()
+        back = await run.run(RunOptions(replace=True))
         assert (back.requests, run.asked - asked) == (1, 1), "all come back from the archive, but for the failed one"
         assert run.column("answer")[1:] == simulated[1:]
         await run.must_hold()
