@@ -6,10 +6,12 @@ import datetime as dt
 import logging
 from dataclasses import dataclass
 
+from parquill.batch.endpoint import EndpointFacts
 from parquill.budget import Budget
 from parquill.chat import PICO
 from parquill.clock import Clock
 from parquill.days import UTC_DAY, day_at
+from parquill.errors import JobError
 from parquill.job import Job
 from parquill.ledger import DatedSpend, Ledger
 from parquill.limits import Gate, Look
@@ -77,3 +79,12 @@ class Means:
     async def _spent(self) -> list[DatedSpend]:
         """What was booked for the last days and, where the clock stood ahead when it was sent, for days to come."""
         return await self.ledger.spent_since(int((self.clock.wall() - REMEMBERED) * 1_000_000))
+
+
+def refuse_unpriced(job: Job, facts: EndpointFacts) -> None:
+    """Raise `JobError` where a budget in money cannot be kept for want of a price."""
+    if job.budget.usd is not None and facts.price is None:
+        raise JobError(
+            f"budget.usd: no price is known for {job.model.name} at {facts.base_url}, so a budget in "
+            "money cannot be kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
+        )

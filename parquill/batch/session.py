@@ -21,7 +21,7 @@ from parquill.batch.failed_rows import Retry
 from parquill.batch.failed_runs import FailedRuns
 from parquill.batch.lessons import Lessons
 from parquill.batch.loop import LoopRooms, RunLoop
-from parquill.batch.means import Means
+from parquill.batch.means import Means, refuse_unpriced
 from parquill.batch.options import RunOptions
 from parquill.batch.order import Spreading, Stopped
 from parquill.batch.outset import plan_run
@@ -39,7 +39,7 @@ from parquill.batch.twins import Elsewhere
 from parquill.batch.watch import Watch, sampling
 from parquill.clock import Clock
 from parquill.costs import CostRange
-from parquill.errors import JobError, Stop
+from parquill.errors import Stop
 from parquill.ledger import Spend
 from parquill.limits import LOOK_AGAIN, Gate
 from parquill.loops import meanwhile
@@ -81,7 +81,7 @@ class Session:
 
     async def run(self, attach: Attach = unwatched) -> RunSummary:
         """Do what is left to do; raises `UsageError` before anything is sent."""
-        self._refuse_unpriced()
+        refuse_unpriced(self._job, self._facts)
         async with self._opened.images:
             return await self._run(attach)
 
@@ -108,13 +108,6 @@ class Session:
         for told in self._place.portions.learned:
             lessons.merge(told)
         return lessons
-
-    def _refuse_unpriced(self) -> None:
-        if self._job.budget.usd is not None and self._facts.price is None:
-            raise JobError(
-                f"budget.usd: no price is known for {self._job.model.name} at {self._facts.base_url}, so a budget in "
-                "money cannot be kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
-            )
 
     async def _begin(self, plan: RunPlan) -> int:
         """Go on with the run that has not ended, or begin one."""
