@@ -254,8 +254,11 @@ async def test_the_way_to_the_endpoint_is_said_first(
     assert found.text == "with the headers X-Team; with v in the query"
 
 
-async def test_a_proxy_that_does_not_lead_there_is_named_and_shows_no_password(manifest: Path) -> None:
-    proxy = {"proxy": "http://me:pass-word-of-the-proxy@127.0.0.1:9"}
+async def test_a_proxy_that_does_not_lead_there_is_named_and_shows_no_password(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROXY_PASSWORD", "pass-word-of-the-proxy")
+    proxy = {"proxy": "http://me:${PROXY_PASSWORD}@127.0.0.1:9"}
     job = job_at("http://llm.example/v1", manifest, model={"api_key_env": "NO_SUCH_KEY"}, network=proxy)
     found = (await examine(job)).findings
     said = " ".join(one.text for one in found)

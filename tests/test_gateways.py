@@ -6,12 +6,15 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
+import json
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from parquill.client import Client
+from parquill.doctor import examine
 from parquill.errors import JobError
 from parquill.identity import Identity
 from parquill.job import Access, Job, Secret, find_api_key, load_job, read_access
@@ -28,6 +32,10 @@ from tests.wire import Server, reply, serving
 
 KEY = "sk-or-v1-0123456789abcdef"
 PASSWORD = "pass-word-of-the-proxy"
+EXTRA: dict[str, Any] = {
+    "extra_body": {"min_p": 0.1, "chat_template_kwargs": {"enable_thinking": False}},
+    "request_tags": {"user": "night", "metadata": {"team": "shop"}},
+}
 BODY = b'{"messages":[],"model":"m"}'
 
 
@@ -175,6 +183,22 @@ class TestHeaders:
             job(extra_headers=headers)
 
     @pytest.mark.parametrize(
+        ("model", "network"),
+        [
+            ({"extra_headers": {"X-Api-Key": "pk-0123456789"}}, {}),
+            ({"extra_headers": {"Authorization": "Bearer 0123"}}, {}),
+            ({"extra_query": {"token": "pk-0123456789"}}, {}),
+            ({}, {"proxy": "http://me:pk-0123456789@p.example:1"}),
+        ],
+    )
+    def test_a_secret_in_the_job_file_is_refused_and_not_shown(
+        self, model: dict[str, Any], network: dict[str, Any]
+    ) -> None:
+        with pytest.raises(JobError, match=r"\$\{NAME\}") as fault:
+            read_access(job(network=network, **model), {})
+        assert "0123" not in str(fault.value)
+
+    @pytest.mark.parametrize(
         ("setting", "key", "header", "value"),
         [
             ("Authorization: Bearer", KEY, "authorization", f"Bearer {KEY}"),
@@ -218,6 +242,20 @@ class TestQueryAndBody:
             "/v1/chat/completions?api-version=2024-10-21&a=b%26c",
             "/v1/models?x=1&api-version=2024-10-21&a=b%26c",
         ]
+
+    async def test_extra_keys_and_tags_are_in_every_body(self, tmp_path: Path) -> None:
+        pq.write_table(pa.table({"text": ["a"]}), tmp_path / "m.parquet")
+        answer = {"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}
+        async with serving(reply(json.dumps(answer).encode())) as server:
+            one = job(endpoint=server.url, api_key_header="none", **EXTRA)
+            manifest = one.manifest.model_copy(update={"path": str(tmp_path / "m.parquet")})
+            output = one.output.model_copy(update={"path": str(tmp_path / "out")})
+            await examine(one.model_copy(update={"manifest": manifest, "output": output}))
+        bodies = [json.loads(body) for body in server.bodies if body]
+        assert bodies
+        for body in bodies:
+            assert (body["min_p"], body["chat_template_kwargs"]) == (0.1, {"enable_thinking": False})
+            assert (body["user"], body["metadata"]) == ("night", {"team": "shop"})
 
     def test_the_body_decides_the_answer_and_tags_do_not(self) -> None:
         plain = identity(job())

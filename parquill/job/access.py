@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -19,6 +20,9 @@ from parquill.job.gateways import UNIX, is_proxy_url
 from parquill.job.settings import OPENROUTER_URL, Job
 
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+_SECRET_NAME = re.compile(r"authorization|api.?key|token|secret|password|cookie|subscription-key", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+"""Letters; what is shorter ("none", "EMPTY") is a key in name only."""
 DEFAULT_KEY_HEADER = "Authorization: Bearer"
 
 
@@ -74,11 +78,15 @@ class Access:
 
 
 def read_access(job: Job, environ: Mapping[str, str] | None = None) -> Access:
-    """Return the way to a job's endpoint. Raises `JobError` for a proxy or certificates that cannot be used."""
+    """Return the way to a job's endpoint.
+
+    Raises `JobError` for a proxy or certificates that cannot be used, and for a secret written in the job file.
+    """
     env = os.environ if environ is None else environ
     url = OPENROUTER_URL if job.model.endpoint == "openrouter" else job.model.endpoint
     if url == "emulator":
         return Access()
+    _refuse_plain_secrets(job)
     proxy, proxy_origin = _find_proxy(job.network.proxy, url, env)
     encrypted = url.startswith("https:") or (proxy or "").startswith("https:")
     bundle, ca_origin = _find_bundle(job.network.ca_bundle, env) if encrypted else (None, "")
@@ -91,6 +99,19 @@ def read_access(job: Job, environ: Mapping[str, str] | None = None) -> Access:
         ca_bundle=bundle,
         ca_origin=ca_origin,
     )
+
+
+def _refuse_plain_secrets(job: Job) -> None:
+    """A job file is copied into records and shown; a secret stands in the environment."""
+    model = job.model
+    texts = {f"model.extra_headers.{name}": value for name, value in model.extra_headers.items()}
+    texts |= {f"model.extra_query.{name}": value for name, value in model.extra_query.items()}
+    plain = [key for key, text in texts.items() if _SECRET_NAME.search(key) and len(text) >= _SHORTEST_SECRET]
+    if urlsplit(job.network.proxy).password:
+        plain.append("network.proxy")
+    for key in plain:
+        if key not in job.written:
+            raise JobError(f"{key}: a secret stands in the job file; put it into the environment and write ${{NAME}}")
 
 
 def _find_proxy(setting: str, url: str, env: Mapping[str, str]) -> tuple[str | None, str]:
