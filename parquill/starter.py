@@ -18,6 +18,7 @@ from typing import Any
 from parquill.errors import ManifestError
 from parquill.job import Job
 from parquill.manifest import Manifest, open_manifest
+from parquill.words import printable
 
 _SAMPLE = 200
 _ID_NAMES = re.compile(
@@ -143,8 +144,9 @@ _REQUIRED = ("images:", "  required: true                       # a row without 
 
 def _written(path: str, manifest: Manifest, found: Guess) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", PurePosixPath(path.partition("?")[0]).stem).strip("-.") or "job"
+    files = len({one.source.name for one in manifest.slices})
     lines = [
-        f"# A job for {path}: {manifest.rows:,} rows in {len({one.source.name for one in manifest.slices})} file(s).",
+        f"# A job for {printable(path)}: {manifest.rows:,} rows in {files} file(s).",
         "# Lines with a question mark are guesses: put them right, then: parquill estimate, parquill run.",
         f"name: {name}",
         "manifest:",
@@ -196,10 +198,17 @@ def _prompt_lines(found: Guess) -> list[str]:
 
 
 def _yaml(text: str) -> str:
-    """A string that YAML reads back as it is: JSON strings are YAML."""
+    """A string that a job file reads back as it is: JSON strings are YAML.
+
+    What turns text around or speaks to a terminal is written as an escape.
+    """
     plain = re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./*=-]*", text)
     return (
         text
         if plain and text.lower() not in ("null", "true", "false", "yes", "no", "on", "off")
-        else json.dumps(text, ensure_ascii=False)
+        else re.sub(".", _escaped, json.dumps(text.replace("${", "$${"), ensure_ascii=False), flags=re.DOTALL)
     )
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return sign[0] if sign[0].isprintable() else json.dumps(sign[0])[1:-1]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 
-from parquill.answers import AnswerShape, Rung, load_shape
+from parquill.answers import AnswerShape, Rung, load_shape, read_schema
 from parquill.answers.schema import RESERVED
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
@@ -336,3 +339,23 @@ def test_enums_under_nulls_are_sound_and_can_be_joined() -> None:
     joined = pa.chunked_array(arrays).take(pa.array(range(8)))
     joined.validate(full=True)
     assert joined.to_pylist() == [value for chunk in chunks for value in chunk]
+
+
+def test_no_address_in_a_schema_is_ever_asked() -> None:
+    asked: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        base = f"http://127.0.0.1:{server.getsockname()[1]}"
+        for document in (
+            {"$schema": f"{base}/internal", "type": "object", "properties": {"a": {"type": "string"}}},
+            {"type": "object", "properties": {"a": {"$ref": f"{base}/ref"}}},
+            {"type": "object", "properties": {"a": {"$schema": f"{base}/x", "$id": f"{base}/y", "type": "string"}}},
+        ):
+            started = time.monotonic()
+            with contextlib.suppress(SchemaError):
+                read_schema(document)
+                load_shape(OutputSettings(path="o", schema=document))
+            assert time.monotonic() - started < 5
+            with contextlib.suppress(TimeoutError):
+                asked.append(str(server.accept()[1]))
+    assert asked == []

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import io
 import os
+import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from pyarrow import fs
 from parquill.chat import ImagePart
 from parquill.errors import ErrorKind, RowError
 from parquill.images import ImageRoom
+from parquill.images.files import LocalRoot
 from parquill.job import DocumentSettings, ImageSettings
 from tests.hostile_files import HOSTILE, JPEG, PNG, noise, saved
 from tests.web import EagerClock, Web, reply, web_server
@@ -358,3 +361,29 @@ def test_only_a_reply_about_addresses_turns_auto_to_inline(room: MakeRoom) -> No
         choosing = room(send="auto")
         assert not choosing.turns_to_inline(400, message)
         assert choosing.passes_urls
+
+
+def test_a_path_that_leads_out_by_its_text_is_not_asked_for(tmp_path: Path) -> None:
+    """An automounter would mount what is only looked at: a link there stands for it."""
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.jpg").write_bytes(JPEG)
+    (tmp_path / "named").symlink_to(tmp_path / "root")
+    asked: list[str] = []
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and "outside" in str(arguments[0]):
+            asked.append(str(arguments[0]))
+
+    sys.addaudithook(hook)
+    for folder in ("root", "named"):
+        local = LocalRoot(str(tmp_path / folder))
+        for path in ("../outside/a.jpg", str(tmp_path / "outside" / "a.jpg"), "x/../../outside/a.jpg"):
+            with pytest.raises(FileNotFoundError, match="^" + re.escape(path)):
+                local.stat(path)
+            assert local.expected_size(path) == 0
+            with pytest.raises(RowError, match=r"leads out of images\.root"):
+                local.read(path)
+        for path in ("a.jpg", str(tmp_path / folder / "a.jpg"), "../root/a.jpg"):
+            assert local.read(path) == JPEG
+            assert local.stat(path)[0] == len(JPEG)
+    assert asked == []

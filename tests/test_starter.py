@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from parquill.errors import ManifestError
-from parquill.job import Job
+from parquill.job import Job, load_job
+from parquill.job.syntax import parse
 from parquill.starter import starter_job
 
 
@@ -99,3 +100,29 @@ def test_pictures_are_required_where_no_row_that_was_looked_at_lacks_one(
 def test_a_document_is_as_good_as_a_picture(tmp_path: Path) -> None:
     job = written(tmp_path, photo=pa.array(["a.jpg", "b.jpg", None]), paper=pa.array([None, None, "c.pdf"]))
     assert job.images.required
+
+
+ODD = [
+    "a\nmodel: {endpoint: http://evil.example}",
+    "b\x1b]0;gone\x07",
+    "c\u202egpj",
+    "d\u2028e",
+    "f\x85g",
+    "h: # i",
+    "'j\"",
+    "${HOME}",
+    "größe 圖",
+]
+
+
+def test_names_that_mean_harm_stay_names(tmp_path: Path) -> None:
+    path = tmp_path / "x\nbudget: {usd: 9}\x1b[2J\u202e.parquet"
+    columns = {name: ["https://a.example/x.png", "https://a.example/y.png"] for name in ODD}
+    pq.write_table(pa.table({"id\n# x": ["1", "2"], **columns}), path)
+    text = starter_job(str(path))
+    assert all(sign == "\n" or sign.isprintable() for sign in text)
+    assert "\u202e" not in text
+    job = load_job(parse(text), environ={})
+    assert (job.manifest.path, job.manifest.image_columns) == (str(path), tuple(ODD))
+    assert job.model.endpoint == "openrouter"
+    assert str(job.budget.usd) == "1.00"

@@ -18,6 +18,7 @@ from parquill.answers.mend import mend
 from parquill.answers.nodes import Kind, Node, validation_schema
 from parquill.answers.normal import Step, UnfitError, normaliser
 from parquill.answers.repair import read_objects
+from parquill.answers.source import refuse_to_fetch
 from parquill.answers.strict_json import load_fast, same
 from parquill.finish import Ending
 
@@ -82,6 +83,7 @@ def make_check(node: Node) -> Check:
         validate_formats=True,
         mask="the value",
         pattern_options=jsonschema_rs.RegexOptions(),
+        retriever=refuse_to_fetch,
     )
     return Check(node, validator, normaliser(node))
 

@@ -6,6 +6,7 @@ meta-validated. Faults name the place inside the schema (`#/properties/tags`).
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import re
@@ -54,11 +55,23 @@ def check_document(name: str, document: dict[str, Any]) -> None:
             "Shorten descriptions, or split the job"
         )
     try:
-        jsonschema_rs.meta.validate(document)
+        jsonschema_rs.meta.validate(document, registry=_nothing_is_fetched())
     except jsonschema_rs.ValidationError as error:
         raise SchemaError(f"{name}: {pointer(error.instance_path)}: {error.message[:300]}") from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise SchemaError(f"{name}: #/$schema: no known draft of JSON Schema: {error}") from None
+
+
+def refuse_to_fetch(address: str) -> Any:
+    """Retrieve nothing: a schema names other documents at its author's will, and Parquill asks for none of them."""
+    raise ValueError(f"{address[:200]} is not fetched: write what it says into the schema itself")
+
+
+@functools.cache
+def _nothing_is_fetched() -> Any:
+    import jsonschema_rs  # noqa: PLC0415 - as above
+
+    return jsonschema_rs.Registry([], retriever=refuse_to_fetch)
 
 
 def pointer(path: list[str | int]) -> str:

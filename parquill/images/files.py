@@ -1,6 +1,6 @@
 """Files that a manifest names by path: only regular ones below the root, only after a second look.
 
-The resolved path is checked before it is opened, so that nothing outside is even touched, and
+The path is judged by its text before anything is asked of it, resolved before it is opened, and
 again on what was really opened, so that a link swapped in between leads nowhere either.
 Opening never blocks on a pipe.
 """
@@ -22,7 +22,8 @@ class LocalRoot:
     """The folder that local paths must stay in."""
 
     def __init__(self, folder: str) -> None:
-        self._root = Path(folder.removeprefix("file://")).expanduser().resolve()
+        self._named = Path(folder.removeprefix("file://")).expanduser().absolute()
+        self._root = self._named.resolve()
 
     def path(self, path: str) -> Path:
         """Return where `path` would lie; it may lead out of the root."""
@@ -30,6 +31,8 @@ class LocalRoot:
 
     def stat(self, path: str) -> tuple[int, int]:
         """Return size in bytes and mtime in ns of a path below the root; raises `OSError`."""
+        if not self._is_below(path):
+            raise FileNotFoundError(path)
         found = (self._root / path).stat()
         return found.st_size, found.st_mtime_ns
 
@@ -46,6 +49,8 @@ class LocalRoot:
         Raises `RowError`: `image_refused` for what lies outside the root or is no regular file,
         `image_unreachable` for what is not there.
         """
+        if not self._is_below(path):
+            raise self._outside(path)
         try:
             self._judge(path, (self._root / path).resolve())
             descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -67,7 +72,14 @@ class LocalRoot:
 
     def _judge(self, path: str, real: Path) -> None:
         if not real.is_relative_to(self._root):
-            raise _refused(path, f"it leads out of images.root, {self._root}")
+            raise self._outside(path)
+
+    def _is_below(self, path: str) -> bool:
+        """Judge a path by its text: what leads out is not even asked for (an automounter would go and mount it)."""
+        return any(Path(os.path.normpath(root / path)).is_relative_to(root) for root in (self._root, self._named))
+
+    def _outside(self, path: str) -> RowError:
+        return _refused(path, f"it leads out of images.root, {self._root}")
 
 
 def _opened_path(descriptor: int, name: Path) -> Path:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from parquill.errors import ErrorKind, RowError
+from parquill.images.sandbox.closed import hide_process
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, read_pieces
 from parquill.loops import Tasks
 
@@ -155,6 +156,7 @@ class _Worker:
     """One process and the socket to it."""
 
     def __init__(self) -> None:
+        hide_process()
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as undo, theirs:
             undo.callback(ours.close)

@@ -3,10 +3,12 @@
 A worker is started by `images.pool` with an empty environment, hard limits on memory, open
 files and file size, and one socket to its parent. It imports this package, `parquill.errors`,
 `parquill.images.kinds`, Pillow and pypdfium2, never the rest of Parquill: it starts in a
-tenth of a second, and a decoder that is taken over finds neither key nor network session.
+tenth of a second. On Linux a decoder that is taken over makes no socket, starts no program and
+looks into no other process (`closed.py`, which also says what does not hold).
 
 * `frames` — the messages on the socket, both ways.
 * `loop` — the worker's main loop and its limits.
+* `closed` — what the kernel refuses it.
 * `pictures` — one picture in, one shrunk picture out (Pillow).
 * `pages` — one PDF in, its pages as pictures or its text out (pypdfium2).
 """

@@ -17,6 +17,7 @@ from typing import Any
 
 from parquill.errors import ErrorKind, RowError
 from parquill.images.kinds import is_pdf, looks_like
+from parquill.images.sandbox.closed import give_up_network
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, pack_pieces
 
 ADDRESS_SPACE = 1 << 30
@@ -55,6 +56,7 @@ OPERATIONS: dict[str, Callable[..., list[Piece]]] = {"picture": _picture, "pages
 def main() -> None:
     """Serve the socket that stands on file descriptor 0."""
     _limit()
+    give_up_network()
     with socket.socket(fileno=0) as parent:
         while (request := _read(parent)) is not None:
             parent.sendall(_answer(*request))
