@@ -16,6 +16,8 @@ IN_A_ROW = 6
 """Faults with no answer in between, in the order of replies or of sending, that show an outage."""
 OUTLIVED = 2.0
 """A request that is under way for so many times as long as the slowest fault took has not met the outage."""
+OVERTAKEN = 4
+"""Faults more that it takes for each such request: one may have arrived just before an outage began."""
 WATCHED = 30.0
 """Seconds of replies the breaker looks back on."""
 FEWEST = 20
@@ -24,7 +26,7 @@ SHARE = 0.5
 
 FIRST_LOOK = 1.0
 LOOK_EVERY = 2.5
-LOOK_SHARE = 0.04
+LOOK_SHARE = 0.03
 """Seconds from the outage's beginning to the first look, between two looks, and the share of the outage's length
 between them later: the endpoint is found again within 5 s, after more than two minutes within 5 % of the outage."""
 SLOWER = 1.7
@@ -168,13 +170,13 @@ class Breaker:
     def _all_failed(self, now: float) -> bool:
         """Whether all that was sent since the latest answered request has failed, but for what is too young."""
         since = itertools.dropwhile(lambda one: math.isnan(one.failed_after), self._sends)
-        failed, slowest, oldest = 0, 0.0, math.inf
-        for one in since:
-            if not math.isnan(one.failed_after):
-                failed, slowest = failed + 1, max(slowest, one.failed_after)
-            elif one.phase is ADMITTED:
-                oldest = min(oldest, one.sent_at)
-        return failed >= IN_A_ROW and oldest >= now - OUTLIVED * slowest
+        later = list(since)
+        failed = [one.failed_after for one in later if not math.isnan(one.failed_after)]
+        if len(failed) < IN_A_ROW:
+            return False
+        young = now - OUTLIVED * max(failed)
+        outlived = sum(one.phase is ADMITTED and one.sent_at < young for one in later)
+        return len(failed) >= IN_A_ROW + OVERTAKEN * outlived
 
     def _count(self, second: int, failed: bool) -> None:
         seconds = self._seconds

@@ -28,8 +28,8 @@ DEEPEST = 4
 """One refusal takes at most three quarters: what is in flight at the start says little."""
 FIRST_REGROW = 15.0
 LAST_REGROW = 600.0
-AFTER_OUTAGE = 60.0
-"""Seconds after an outage before more is tried."""
+AFTER_OUTAGE = 120.0
+"""Seconds after an outage before a search that it broke off goes on."""
 FAR = 1.25
 """Seconds until more is tried again: doubling, unless the last try got a quarter further."""
 
@@ -124,11 +124,11 @@ class SlotSearch:
         self._begin(now)
 
     def hold(self, now: float) -> None:
-        """Stay at what was found before an outage: what is answered in it and just after measures nothing."""
-        self._rounds = 0
+        """Stay at what was found before an outage: answers in it, and on the ramp after it, measure nothing."""
         if self.stage is Stage.FREE or self.stage is Stage.HOLD:
+            wait = AFTER_OUTAGE if self.stage is Stage.FREE else LAST_REGROW
             self._hold(now, self.value)
-            self._regrow_at = now + max(AFTER_OUTAGE, self._interval)
+            self._regrow_at = now + wait
         self._begin(now)
 
     def _grow(self) -> None:
