@@ -195,3 +195,12 @@ def test_whatever_a_job_holds_it_is_loaded_or_refused_in_words(values: dict[str,
         assert str(error)
     else:
         assert load_job(job, environ={}) == job
+
+
+def test_the_scheme_of_an_endpoint_may_be_written_in_capitals() -> None:
+    job = load(SMALLEST, "model.endpoint=HTTP://127.0.0.1:8000/v1/")
+    assert job.model.endpoint == "http://127.0.0.1:8000/v1"
+
+
+def test_an_endpoint_that_names_the_route_itself_is_refused_with_what_to_leave_out() -> None:
+    assert "without /chat/completions" in refused("model.endpoint=http://127.0.0.1:8000/v1/chat/completions")

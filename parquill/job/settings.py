@@ -131,7 +131,10 @@ class ModelSettings(Section):
     @pydantic.field_validator("endpoint")
     @classmethod
     def _endpoint(cls, value: str) -> str:
-        value = value.rstrip("/")
+        scheme, mark, place = value.rstrip("/").partition("://")
+        value = f"{scheme.lower()}{mark}{place}" if mark else scheme
+        if value.endswith("/chat/completions"):
+            raise ValueError("the base URL without /chat/completions, which is added to it")
         if value in ("openrouter", "emulator") or is_base_url(value):
             return "openrouter" if value == OPENROUTER_URL else value
         raise ValueError("'openrouter', 'emulator' or a base URL like http://127.0.0.1:8000/v1")
