@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -87,6 +88,9 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     replace: Annotated[
         bool, typer.Option("--replace", help="accept that changed settings take answers out of the table")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option(help="set aside parts that were changed, ask their rows again, and square the books")
+    ] = False,
     max_usd: MaxUsd = None,
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option(help="show no progress and no summary")] = False,
@@ -104,7 +108,12 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     with _faults():
         loaded = _load(job, overrides)
         options = RunOptions(
-            limit=limit, retry=parse_kinds(retry), fresh_budget=fresh_budget, allow_shrink=allow_shrink, replace=replace
+            limit=limit,
+            retry=parse_kinds(retry),
+            fresh_budget=fresh_budget,
+            allow_shrink=allow_shrink,
+            repair=repair,
+            replace=replace,
         )
         if max_usd is not None:
             _gate(loaded, options, max_usd)
@@ -161,7 +170,8 @@ def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> 
     if as_json:
         _print_json(verification.to_json())
     else:
-        render_verification(verification, _console(standard_output=True))
+        told = [f"--set {shlex.quote(override)}" for override in overrides]
+        render_verification(verification, _console(standard_output=True), " ".join([shlex.quote(str(job)), *told]))
     raise typer.Exit(0 if verification.holds else 3)
 
 

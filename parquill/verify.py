@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from parquill.batch.endpoint import EMULATOR
+from parquill.batch.part_faults import part_faults
 from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.run_evidence import lost_lines
@@ -23,8 +22,7 @@ from parquill.clock import Clock, SystemClock
 from parquill.errors import OutputError
 from parquill.job import Job, state_home
 from parquill.ledger import Books, EvidenceCount, Ledger, Spend
-from parquill.manifest import Slice
-from parquill.results import LATE_COLUMNS, PartInfo, Status, as_type, read_manifest, read_part
+from parquill.results import PartInfo, read_manifest, read_part
 from parquill.storage import Storage
 from parquill.summary import usd
 from parquill.workspace import Workspace
@@ -42,6 +40,13 @@ class Finding:
     kind: str
     count: int
     examples: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    """Of the `parquill run` that heals it."""
+
+    @property
+    def command(self) -> str:
+        """Return the command that heals it, with JOB for the job file and what `--set` gives."""
+        return " ".join(["parquill run JOB", *self.options])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,8 @@ class Verification:
             "holds": self.holds,
             "rows": dict(self.rows),
             "findings": [
-                {"kind": one.kind, "count": one.count, "examples": list(one.examples)} for one in self.findings
+                {"kind": one.kind, "count": one.count, "examples": list(one.examples), "command": one.command}
+                for one in self.findings
             ],
             "notes": list(self.notes),
             "books": dict(self.books),
@@ -76,15 +82,19 @@ class _Found:
     """Findings as they are collected."""
 
     kinds: dict[str, tuple[int, list[str]]] = field(default_factory=dict)
+    wants_repair: bool = False
 
-    def add(self, kind: str, example: str) -> None:
+    def add(self, kind: str, example: str, *, wants_repair: bool = False) -> None:
+        """Note a fault; `wants_repair`: a run that finds its rows answered would leave it."""
+        self.wants_repair |= wants_repair
         count, examples = self.kinds.get(kind, (0, []))
         if len(examples) < _SHOWN:
             examples.append(example)
         self.kinds[kind] = (count + 1, examples)
 
-    def findings(self) -> tuple[Finding, ...]:
-        return tuple(Finding(kind, count, tuple(examples)) for kind, (count, examples) in self.kinds.items())
+    def findings(self, options: tuple[str, ...]) -> tuple[Finding, ...]:
+        """Return what was found; one command with `options` heals all of it."""
+        return tuple(Finding(kind, count, tuple(examples), options) for kind, (count, examples) in self.kinds.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +119,9 @@ def verify_job(job: Job, *, clock: Clock | None = None) -> Verification:
     workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
     workspace.check()
     planner = Planner(opened, output)
-    planner.digests()  # null and repeated ids are no manifest
+    digests = planner.digests()  # null and repeated ids are no manifest
     case = _Case(opened, output, workspace, planner.standing())
-    _match_slices(case)
+    _match_slices(case, digests)
     _match_listing(case)
     books = _match_books(case) if workspace.ledger.exists() else {}
     rows = {
@@ -120,10 +130,15 @@ def verify_job(job: Job, *, clock: Clock | None = None) -> Verification:
         "failed": sum(info.failed for info in case.parts.values()),
         "not_attempted": sum(info.not_attempted for info in case.parts.values()),
     }
-    return Verification(rows, case.found.findings(), tuple(case.notes), books)
+    shrunk = opened.manifest.rows * 2 < sum(info.rows for info in case.parts.values())
+    replaced = any(info.ok and planner.recorded.changed(info) for info in case.parts.values())
+    wanted = {"--allow-shrink": shrunk, "--replace": replaced, "--repair": case.found.wants_repair}
+    options = tuple(option for option, is_wanted in wanted.items() if is_wanted)
+    return Verification(rows, case.found.findings(options), tuple(case.notes), books)
 
 
-def _match_slices(case: _Case) -> None:
+def _match_slices(case: _Case, digests: Mapping[str, str]) -> None:
+    """Hold parts against slices. Where only the part changed (`digests` has its digest), a run would not see it."""
     opened, output, parts, found = case.opened, case.output, case.parts, case.found
     manifest = opened.manifest
     known = {one.part: one for one in manifest.slices}
@@ -138,54 +153,9 @@ def _match_slices(case: _Case) -> None:
     columns = manifest.columns.needed(opened.reader.columns)
     wanted = set(known) & set(parts)
     for part, chunks in itertools.groupby(manifest.read(columns, wanted), key=lambda chunk: chunk.slice.part):
-        table = read_part(output, part)
-        if table.schema != opened.schema and not _is_older(table.schema, opened.schema):
-            found.add("schema", f"{output.where(part)}: its columns are not those this job gives")
-            continue
-        _match_rows(opened, known[part], table, list(chunks), found)
-
-
-def _is_older(schema: pa.Schema, wanted: pa.Schema) -> bool:
-    """Whether a part lacks only the columns that came later; the next run adds them."""
-    lacks = [set(some) for n in range(1, len(LATE_COLUMNS) + 1) for some in itertools.combinations(LATE_COLUMNS, n)]
-    return any(schema == pa.schema([field for field in wanted if field.name not in some]) for some in lacks)
-
-
-def _match_rows(opened: Prepared, one: Slice, table: pa.Table, chunks: Sequence[Any], found: _Found) -> None:
-    key, kept = opened.manifest.columns.key.name, [field.name for field in opened.manifest.columns.kept]
-    wanted = pa.chunked_array([piece for chunk in chunks for piece in opened.manifest.keys(chunk).chunks])
-    have = table.column(key)
-    if not have.equals(as_type(wanted, have.type)):
-        _match_keys(one, wanted.to_pylist(), have.to_pylist(), found)
-        return
-    for name in kept:
-        copied = pa.chunked_array([piece for chunk in chunks for piece in chunk.table.column(name).chunks])
-        if not table.column(name).equals(as_type(copied, table.column(name).type)):
-            found.add("copied column", f"{one.part}: column {name!r} is not as in the manifest")
-    prints = table.column("fingerprint").to_pylist()
-    states = table.column("status").to_pylist()
-    for prepared in (row for chunk in chunks for row in opened.reader.read(chunk)):
-        text = prepared.fingerprint.hex() if prepared.fingerprint is not None else None
-        if prints[prepared.row] != text and not (
-            prints[prepared.row] is None and states[prepared.row] == Status.NOT_ATTEMPTED.value
-        ):
-            found.add("stale row", f"{one.part} row {prepared.row} ({key} {have[prepared.row].as_py()!r})")
-
-
-def _match_keys(one: Slice, wanted: list[Any], have: list[Any], found: _Found) -> None:
-    """Name rows that are missing, repeated, foreign, or in another place."""
-    expected, seen = set(wanted), set()
-    for key in have:
-        if key in seen:
-            found.add("repeated row", f"{one.part}: {key!r} stands twice")
-        elif key not in expected:
-            found.add("foreign row", f"{one.part}: {key!r} is not in this slice of the manifest")
-        seen.add(key)
-    for key in wanted:
-        if key not in seen:
-            found.add("missing row", f"{one.part}: {key!r} of {one.source.label} has no row")
-    if expected == seen and len(have) == len(wanted):
-        found.add("order", f"{one.part}: the rows are not in the manifest's order")
+        as_planned = parts[part].slice_digest == digests[part]
+        for kind, example in part_faults(opened, known[part], read_part(output, part), list(chunks)):
+            found.add(kind, example, wants_repair=as_planned)
 
 
 def _match_listing(case: _Case) -> None:
@@ -206,7 +176,7 @@ def _match_listing(case: _Case) -> None:
         found.add("list of parts", f"{output.where(part)} {where}")
     for part in sorted(set(listed) & set(parts)):
         if listed[part].sha256 is not None and output.checksum(part) != listed[part].sha256:
-            found.add("checksum", f"{output.where(part)} was changed after it was written")
+            found.add("checksum", f"{output.where(part)} was changed after it was written", wants_repair=True)
 
 
 def _match_books(case: _Case) -> dict[str, str]:
@@ -225,7 +195,7 @@ def _match_books(case: _Case) -> dict[str, str]:
     finally:
         ledger.close()
     if not books.balanced and not books.in_flight:
-        case.found.add("books", _imbalance(books))
+        case.found.add("books", _imbalance(books), wants_repair=True)
     _match_bill(case, emulated)
     _match_evidence(case, counts)
     return {
@@ -273,7 +243,8 @@ def _match_bill(case: _Case, emulated: Sequence[Spend]) -> None:
     elif in_doubt and bill <= booked:
         notes.append(f"the emulator billed ${usd(bill)}; ${usd(booked)} is booked, lost replies at their worst case")
     else:
-        case.found.add("bill", f"the emulator billed ${usd(bill)}, but ${usd(booked)} is booked")
+        said = f"the emulator billed ${usd(bill)}, but ${usd(booked)} is booked"
+        case.found.add("bill", said, wants_repair=True)
 
 
 def _estimates(output: Storage, parts: Mapping[str, PartInfo]) -> Iterator[bool]:
@@ -281,8 +252,8 @@ def _estimates(output: Storage, parts: Mapping[str, PartInfo]) -> Iterator[bool]
         yield "estimate" in read_part(output, name, ["cost_source"]).column("cost_source").unique().to_pylist()
 
 
-def render_verification(verification: Verification, console: Console) -> None:
-    """Say it to a person."""
+def render_verification(verification: Verification, console: Console, job: str = "JOB") -> None:
+    """Say it to a person; `job` is what stands for the job in the command that heals what was found."""
     from parquill.progress import printable  # noqa: PLC0415 - `--json` draws nothing
 
     rows = verification.rows
@@ -295,6 +266,9 @@ def render_verification(verification: Verification, console: Console) -> None:
         console.print(f"  [red]{finding.kind}[/]: {finding.count:,}")
         for example in finding.examples:
             console.print(f"    {printable(example)}", markup=False)
+    if verification.findings:
+        command = verification.findings[0].command.replace("JOB", job, 1)
+        console.print(f"  this heals it: {printable(command)}", markup=False, soft_wrap=True)
     if verification.books:
         held = ", ".join(
             f"{name} ${verification.books[key]}"

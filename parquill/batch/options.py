@@ -41,6 +41,8 @@ class RunOptions:
     """Accept a manifest that lost more than half of its rows."""
     replace: bool = False
     """Accept that changed settings take answers out of the table."""
+    repair: bool = False
+    """Set aside parts that are not as they were written, ask their rows again, and square the books."""
     deadline: float | None = None
     """Unix seconds at which to stop cleanly."""
     portion: Portion | None = None

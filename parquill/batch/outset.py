@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from parquill.batch.place import Place
 from parquill.batch.plan import Planner, RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.refresh import Refresher, waiting_in
+from parquill.batch.repair import set_aside, square
 from parquill.batch.replacing import refuse_unwanted, replaced_by
 from parquill.batch.shelf import LedgerShelf
 from parquill.clock import Clock
@@ -41,9 +43,17 @@ async def plan_run(opened: Prepared, place: Place, options: RunOptions, clock: C
     """
     planner = Planner(opened, place.output)
     parts = await asyncio.to_thread(planner.standing)
+    said: tuple[str, ...] = ()
+    if options.repair:
+        digests = await asyncio.to_thread(planner.digests)
+        parts, said = await asyncio.to_thread(set_aside, opened, place, parts, digests)
     await _recover(place, parts, clock)
     await place.portions.take_over()
-    return await asyncio.to_thread(_planned, planner, parts, opened, place, options, asyncio.get_running_loop())
+    if options.repair:
+        said += await square(place, parts)
+    loop = asyncio.get_running_loop()
+    planned = await asyncio.to_thread(_planned, planner, parts, opened, place, options, loop)
+    return dataclasses.replace(planned, notices=(*said, *planned.notices))
 
 
 async def _recover(place: Place, parts: Mapping[str, PartInfo], clock: Clock) -> None:

@@ -6,8 +6,9 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from parquill.ledger.archive import put
 from parquill.ledger.group import BOOK
-from parquill.ledger.records import SPEND_SUMS, Books, DatedSpend, RunRecord, Spend
+from parquill.ledger.records import SPEND_SUMS, ArchiveEntry, Books, DatedSpend, RunRecord, Spend
 from parquill.ledger.schema import DOUBT, OPEN, QUARTER_US, ROW_BITS, SETTLED
 
 _RUN = "SELECT id, started_at, ended_at, stop, realm, model, settings, cap_pico FROM runs"
@@ -90,6 +91,17 @@ def book_dated(db: sqlite3.Connection, run: int, spent: Sequence[DatedSpend]) ->
     """Add sums to a run's spend, each in its quarter hour."""
     for one in spent:
         db.execute(BOOK, (run, one.quarter, *(getattr(one.spent, name) for name in SPEND_SUMS)))
+
+
+def square(db: sqlite3.Connection, difference_pico: int, at: int) -> None:
+    """Book a difference of the books: spent by a run that has ended, or lost and noted in the archive."""
+    if difference_pico < 0:
+        put(db, [ArchiveEntry(b"", "", ok=False, cost_pico=-difference_pico, payload=None)], at)
+        return
+    db.execute("INSERT INTO runs (started_at, ended_at, realm, model, settings) VALUES (?, ?, '', '', '')", (at, at))
+    db.execute(
+        "INSERT INTO spend SELECT max(id), ?, 0, ?, 0, 0, 0, 0, 0 FROM runs", (at // QUARTER_US, difference_pico)
+    )
 
 
 def books(db: sqlite3.Connection, parts: Mapping[str, tuple[str, int]]) -> Books:

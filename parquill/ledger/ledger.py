@@ -101,6 +101,10 @@ class Ledger(HotPath):
         """A new ledger for parts that stand already: book their cost as spent before."""
         return self._call(books.open_books, spent, self._now())
 
+    def square(self, difference_pico: int) -> Pending[None]:
+        """Book what is held (above 0) and was not noted as spent, or was spent (below 0) and is held no more."""
+        return self._call(books.square, difference_pico, self._now())
+
     def books(self, parts: Mapping[str, tuple[str, int]]) -> Pending[Books]:
         """Sum both sides; `parts` maps names of standing parts to (part id, cost in pico-USD)."""
         return self._call(books.books, parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -20,15 +20,16 @@ _SUMMED = ("rows", "ok", "failed", "not_attempted", "requests", "cost_pico", "pr
 def write_manifest(storage: Storage, name: str, parts: Sequence[PartInfo], about: Mapping[str, Any]) -> None:
     """Write the list of parts with their rows, sums and checksums, and the sums of all.
 
-    `about` (JSON values: job, settings, versions) stands beside them. The file appears whole
-    and durable; raises `StorageFullError` or `StorageFaultError` naming it.
+    `about` (JSON values: job, settings, versions) stands beside them. Of a part whose checksum is not
+    known to the caller, the list that stands gives it. The file appears whole and durable; raises
+    `StorageFullError` or `StorageFaultError` naming it.
     """
     sums = {field: sum(getattr(part, field) for part in parts) for field in _SUMMED}
     listing = {
         "format": LISTING_FORMAT,
         **about,
         "sums": sums,
-        "parts": [_entry(part) for part in sorted(parts, key=lambda part: part.name)],
+        "parts": [_entry(part) for part in sorted(_with_checksums(storage, name, parts), key=lambda part: part.name)],
     }
     data = orjson.dumps(listing, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     storage.write_bytes(name, data)
@@ -49,6 +50,20 @@ def read_manifest(storage: Storage, name: str) -> tuple[dict[str, PartInfo], dic
     if form != LISTING_FORMAT:
         raise OutputError(f"{where}: this output was written by a newer Parquill (format {form}); update to read it")
     return parts, listing
+
+
+def _with_checksums(storage: Storage, name: str, parts: Sequence[PartInfo]) -> Iterator[PartInfo]:
+    """Parts with the checksums that the list which stands has of them."""
+    try:
+        listed = read_manifest(storage, name)[0] if any(part.sha256 is None for part in parts) else {}
+    except OutputError:  # there is none, or it is damaged: it is written anew
+        listed = {}
+    for part in parts:
+        known = listed.get(part.name)
+        if part.sha256 is None and known is not None and known.part_id == part.part_id:
+            yield dataclasses.replace(part, sha256=known.sha256)
+        else:
+            yield part
 
 
 def _entry(part: PartInfo) -> dict[str, Any]:
