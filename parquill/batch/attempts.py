@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from parquill.batch.asked import Asked
 from parquill.batch.evidence import AttemptEvidence, EvidenceFile
-from parquill.batch.gate_reply import FAULTS, reply_of, wait_of
+from parquill.batch.gate_reply import fault_of, reply_of, wait_of
 from parquill.batch.refusals import Refusals
 from parquill.booking import Booking, Request, book
 from parquill.client import Client
@@ -209,7 +209,7 @@ class Attempts:
 
     def _is_endpoints(self, verdict: Verdict, exchange: Exchange) -> bool:
         """Whether a fault says nothing of the row: no connection was made, or nothing is answered at all."""
-        if verdict.kind not in FAULTS:
+        if fault_of(verdict) is None:
             return False
         maybe_billed = verdict.kind is ErrorKind.TIMEOUT
         return not exchange.sent or (self._gate.is_endpoint_failing and not maybe_billed)

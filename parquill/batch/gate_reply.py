@@ -14,6 +14,15 @@ FAULTS = {
 }
 
 
+def fault_of(verdict: Verdict) -> Outcome | None:
+    """Return which fault of the endpoint's a reply shows; None for none.
+
+    A provider that breaks off has begun to answer: the endpoint is there, and asking until it answers may be billed
+    each time.
+    """
+    return FAULTS.get(verdict.kind) if verdict.kind is not None and verdict.unused is None else None
+
+
 def reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Reply:
     """Tell the gate what came back, and how long the endpoint asked to wait."""
     told = None if exchange is None else read_quotas(exchange.headers, now_wall)
@@ -25,8 +34,7 @@ def reply_of(verdict: Verdict, exchange: Exchange | None, now_wall: float) -> Re
     seconds = wait.seconds if wait else None
     if verdict.throttled:
         return Reply(Outcome.THROTTLED, seconds, _scope(verdict), told, verdict.message)
-    kind = verdict.kind
-    return Reply(FAULTS.get(kind, Outcome.OTHER) if kind else Outcome.OTHER, seconds, words=verdict.message)
+    return Reply(fault_of(verdict) or Outcome.OTHER, seconds, words=verdict.message)
 
 
 def wait_of(verdict: Verdict, exchange: Exchange, now_wall: float) -> Wait | None:

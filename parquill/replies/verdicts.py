@@ -50,7 +50,9 @@ def _classify(exchange: Exchange) -> Verdict:
         return _error(fault or Fault(""), exchange.status, find_usage(mapping(body)))
     if fault is not None:  # beside a choice it may have come after tokens that are billed
         verdict = _error(fault, fault.code or 200, find_usage(mapping(body)))
-        return replace(verdict, lost=verdict.lost or first_choice(mapping(body)) is not None)
+        if first_choice(mapping(body)) is None:
+            return verdict
+        return replace(verdict, lost=True, unused=read_completion(body, decoded.repairs))
     return _answer(decoded) if isinstance(body, dict) else _cut(f"the reply is no JSON object: {short(body)!r}")
 
 

@@ -92,6 +92,7 @@ async def test_thinking_beside_the_completion_is_booked_and_stops_a_run_with_a_c
         completion(choices=[], usage=...),
         {"id": "gen-1", "status": "queued"},
         completion("a c", "error", usage=...),
+        completion(error={"code": 502, "message": "Provider disconnected mid-stream"}, usage=...),
         {"success": True, "result": {"text": "a red boat"}},
     ],
 )
