@@ -55,6 +55,7 @@ GIVEN: dict[str, Any] = {
     "images.max_side": 448,
     "images.allow_private": ["10.1.0.0/16"],
     "images.cache": "cache",
+    "images.allow_buckets": ["s3://pictures"],
     "documents.pages": "1",
     "budget.timezone": "Europe/Berlin",
     "nightly.timezone": "Europe/Berlin",
@@ -72,6 +73,7 @@ CONCERNED = {
     "images.allow_hosts": {"link", "both"},
     "images.deny_hosts": {"link", "both"},
     "images.allow_ports": set(),
+    "images.allow_buckets": set(),
     "images.allow_private": set(),
 }
 """Rows whose own text, pictures or documents another value makes others."""
