@@ -17,7 +17,7 @@ from rich.console import Console
 from parquill.doctor import Diagnosis, Health, examine, render_diagnosis
 from parquill.doctor.listing import read_listing
 from parquill.emulator import GEMMA_PARAMETERS, TOOL_PARAMETERS, Emulator, EmulatorSettings, Misbehaviour, read_log
-from parquill.errors import JobError, ManifestError
+from parquill.errors import ManifestError
 from parquill.job import Job, load_job
 from tests.e2e.kit import COMMAND, KEY_NAME, ROOT
 
@@ -191,11 +191,14 @@ async def test_an_answer_longer_than_the_endpoint_gives_fails(emulator: Emulator
     assert health(diagnosis)["context"] is Health.FAILS
 
 
-async def test_a_budget_in_money_without_a_price_is_a_bad_job(emulator: Emulator, manifest: Path) -> None:
+async def test_a_misspelt_model_beside_a_budget_in_money_is_blamed_and_not_its_price(
+    emulator: Emulator, manifest: Path
+) -> None:
     job = job_at(emulator.base_url, manifest, model={"name": "google/gemma-9"}, budget={"usd": "1"})
-    with pytest.raises(JobError, match=r"budget\.usd: no price is known"):
-        await examine(job)
-    assert emulator.stats().requests == 0
+    diagnosis = await examine(job)
+    assert health(diagnosis)["model"] is Health.FAILS
+    (price,) = [finding.text for finding in diagnosis.findings if finding.subject == "price"]
+    assert "does not list 'google/gemma-9'" in price
 
 
 async def test_a_missing_manifest_is_a_bad_job(emulator: Emulator, tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ async def test_without_a_price_the_cost_is_null_and_that_is_said(desk: Desk) -> 
     assert found.to_json()["cost_usd"] is None
     assert found.tokens.prompt > 0
     assert any("NO PRICE" in notice for notice in found.notices)
-    assert any("could not be reached" in notice for notice in found.notices)
+    assert any("cannot be reached" in notice for notice in found.notices)
     with pytest.raises(EstimateAboveError, match="no price is known"):
         refuse_above(found, Decimal(1))
     assert "UNKNOWN PRICE" in _rendered(found)

@@ -7,6 +7,7 @@ and many nothing: then the price is unknown and the abilities are found while ru
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class EndpointFacts:
     openrouter: bool = False
     """It speaks OpenRouter's dialect: `provider`, `models` and `require_parameters` are understood."""
     notices: tuple[str, ...] = ()
+    why_unpriced: str = ""
+    """What must be put right before a price can be asked for; empty where there is a price, or simply none."""
 
     @property
     def context_length(self) -> int | None:
@@ -104,7 +107,28 @@ async def look_up(client: Client, base_url: str, job: Job, *, today: dt.date) ->
         reachable=status != 0,
         openrouter=openrouter or bool(offers),
         notices=(old,) if old else (),
+        why_unpriced=_why_unpriced(status, listed, base_url, model.name) if price is None else "",
     )
+
+
+def _why_unpriced(status: int, listed: Any, base_url: str, name: str) -> str:
+    """Say what is wrong before it comes to prices; `status` and `listed` are the last reply's."""
+    if not status:
+        return f"model.endpoint: {base_url} cannot be reached: is the server running, and is this its address and port?"
+    if status in (401, 403):
+        return f"model.api_key_env: {base_url} refuses the key, or wants one (status {status})"
+    data = listed.get("data") if isinstance(listed, dict) else None
+    if not isinstance(data, list):
+        ends = base_url.rstrip("/").endswith("/v1")
+        told = f"model.endpoint: {base_url} has no list of models (status {status} at /models): does it end in /v1?"
+        return "" if ends or status == 200 else told
+    names = [one["id"] for one in data if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    if name in names or not names:
+        return ""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    some = ", ".join(names[:5])
+    hint = f"did you mean {near[0]!r}?" if near else f"it lists {some}{', ...' if len(names) > 5 else ''}"
+    return f"model.name: {base_url} does not list {name!r}; {hint}"
 
 
 def _offers_path(name: str) -> str:

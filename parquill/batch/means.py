@@ -82,9 +82,11 @@ class Means:
 
 
 def refuse_unpriced(job: Job, facts: EndpointFacts) -> None:
-    """Raise `JobError` where a budget in money cannot be kept for want of a price."""
-    if job.budget.usd is not None and facts.price is None:
-        raise JobError(
-            f"budget.usd: no price is known for {job.model.name} at {facts.base_url}, so a budget in "
-            "money cannot be kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
-        )
+    """Raise `JobError` where a budget in money cannot be kept, naming the cause: the price is asked for last."""
+    if job.budget.usd is None or facts.price is not None:
+        return
+    raise JobError(
+        facts.why_unpriced
+        or f"budget.usd: no price is known for {job.model.name} at {facts.base_url}, so a budget in money cannot be "
+        "kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
+    )

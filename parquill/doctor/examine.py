@@ -14,6 +14,7 @@ from parquill.answers import Rung, ladder, probe_passes, probe_request, refuses_
 from parquill.batch.bodies import request_settings
 from parquill.batch.endpoint import EndpointFacts, look_up
 from parquill.batch.forms import FormChoice
+from parquill.batch.means import refuse_unpriced
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.run import endpoint_of
 from parquill.chat import ChatRequest, ImagePart, Turn, Usage
@@ -22,7 +23,7 @@ from parquill.clock import Clock, SystemClock
 from parquill.doctor.listing import Listing, read_listing
 from parquill.doctor.trial import Trial
 from parquill.doctor.values import Diagnosis, Finding, Health
-from parquill.errors import ErrorKind, JobError, Stop
+from parquill.errors import ErrorKind, Stop
 from parquill.images.values import WebPicture
 from parquill.job import Job, Secret, read_access, read_api_key
 from parquill.prices import Price
@@ -53,11 +54,8 @@ async def examine(job: Job, *, key: Secret | None = None, clock: Clock | None = 
     async with endpoint_of(job, key, None) as (client, base_url):
         today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
         facts = await look_up(client, base_url, job, today=today)
-        if facts.reachable and facts.price is None and job.budget.usd is not None:
-            raise JobError(
-                f"budget.usd: no price is known for {job.model.name} at {base_url}, so a budget in money cannot be "
-                "kept: name model.price {prompt, completion} in USD per token, or use budget.tokens"
-            )
+        if not facts.why_unpriced:  # else the cause is found below
+            refuse_unpriced(job, facts)
         _, body = await client.get_json("/models")
         return await _Examination(opened, client, facts, read_listing(body, job.model.name)).whole()
 
@@ -149,7 +147,7 @@ class _Examination:
         subject, advice = "endpoint", ""
         refused = verdict.stop is Stop.REFUSED or verdict.kind is ErrorKind.REFUSED
         if refused and verdict.status == 401:
-            subject, advice = "key", f" (it is read from {self._job.model.api_key_env})"
+            subject, advice = "key", self._key_advice()
         elif refused:
             subject, advice = "model", self._offered()
         elif verdict.kind is ErrorKind.CONNECTION and not verdict.lost:
@@ -166,6 +164,12 @@ class _Examination:
             return False
         self._note(subject, Health.FAILS, f"{verdict.of_run or verdict.message}{advice}")
         return False
+
+    def _key_advice(self) -> str:
+        name = self._job.model.api_key_env
+        if self._has_key():
+            return f" (it is read from {name})"
+        return f" (none was sent: for its own address a job names the variable itself, model.api_key_env: {name})"
 
     def _offered(self) -> str:
         some = ", ".join(self._listing.models[:5])
@@ -250,6 +254,9 @@ class _Examination:
 
     def _price(self) -> None:
         price = self._facts.price
+        if price is None and self._facts.why_unpriced:
+            self._note("price", Health.MIND, self._facts.why_unpriced)
+            return
         if price is None:
             self._note("price", Health.MIND, "unknown: costs stay empty; name model.price (0 for a server of your own)")
             return

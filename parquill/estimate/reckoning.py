@@ -286,11 +286,13 @@ def _price_line(price: Price | None) -> str:
 def _notices(job: Job, facts: EndpointFacts, estimate: Estimate) -> list[str]:
     """What a person must know before believing the figures."""
     said = list(facts.notices)
-    if not facts.reachable:
+    if not facts.reachable and not facts.why_unpriced:
         said.append(f"{facts.base_url} could not be reached: what it asks now and what it can do are not known")
     if facts.price is None:
         said.append(
-            f"NO PRICE is known for {job.model.name} at {facts.base_url}: tokens are counted, the cost is unknown. "
+            f"NO PRICE is known: tokens are counted, the cost is not. {facts.why_unpriced}"
+            if facts.why_unpriced
+            else f"NO PRICE is known for {job.model.name} at {facts.base_url}: tokens are counted, the cost is not. "
             "Name model.price {prompt, completion} in USD per token"
         )
     cost, cap = estimate.cost, job.budget.usd

@@ -1,0 +1,60 @@
+"""The cause that decided is named, whichever command meets it: not the price that could not be asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parquill.emulator import Emulator, EmulatorSettings
+from tests.e2e.kit import COMMAND, ROOT, Rehearsal, ended, rehearsal, rows
+
+CAUSES: dict[str, tuple[dict[str, Any], str]] = {
+    "stopped server": ({"endpoint": "http://127.0.0.1:9/v1"}, "cannot be reached|nothing listens"),
+    "misspelt model": ({"name": "google/gemma-3-4b-itt"}, "does not list|not a valid model|lists"),
+    "no /v1": ({"endpoint": "ROOT"}, "/v1|404"),
+}
+PRICE = "name model.price"
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+@pytest.mark.parametrize("command", ["run", "estimate", "doctor"])
+async def test_each_command_names_the_cause_and_not_the_price(tmp_path: Path, command: str, cause: str) -> None:
+    model, told = CAUSES[cause]
+    async with rehearsal(tmp_path, sections={"budget": {"usd": "1"}}) as run:
+        run.write(rows(2))
+        if model.get("endpoint") == "ROOT":
+            model = {"endpoint": run.emulator.base_url.removesuffix("/api/v1")}
+        done = await run.command(command, model=model)
+        said = " ".join((done.out + done.err).split())
+        assert any(word in said for word in told.split("|")), said
+        assert PRICE not in said
+        assert command != "run" or (done.status, run.asked) == (2, 0)
+
+
+async def test_a_missing_price_is_still_named_where_nothing_else_is_wrong(tmp_path: Path) -> None:
+    async with Emulator(EmulatorSettings()) as other:
+        run = Rehearsal(tmp_path, other, {"budget": {"usd": "1"}})
+        run.write(rows(1))
+        assert (await run.command("run")).status == 0  # the emulator tells its prices
+
+
+async def test_doctor_does_not_say_that_a_key_is_read_which_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-not-sent-anywhere")
+    async with rehearsal(tmp_path) as run:
+        run.write(rows(1))
+        source = run.source()
+        del source["model"]["api_key_env"]
+        path = tmp_path / "keyless.json"
+        path.write_text(json.dumps(source))
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "doctor", str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        done = await ended(process)
+    assert "it is read from" not in done.out
+    assert "none was sent" in " ".join(done.out.split())
