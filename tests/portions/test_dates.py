@@ -17,6 +17,7 @@ from parquill import load_job
 from parquill.batch import run_job
 from parquill.batch.ask import ask_portion
 from parquill.batch.attach import Stoppable, Watched
+from parquill.batch.order import Commission
 from parquill.batch.portion_spend import divide
 from parquill.batch.post import Post
 from parquill.clock import SystemClock
@@ -56,8 +57,8 @@ class Here:
         self._runs.append(run)
         yield
 
-    async def work(self, posts: Sequence[Post]) -> None:
-        asking = [asyncio.create_task(ask_portion(post, key=KEY, clock=self._clock)) for post in posts]
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+        asking = [asyncio.create_task(ask_portion(post, commission, key=KEY, clock=self._clock)) for post in posts]
         while not self._enough():
             await self._clock.sleep(0.05)
         for run in self._runs:
