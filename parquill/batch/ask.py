@@ -21,6 +21,7 @@ from parquill.batch.lessons import Lessons
 from parquill.batch.options import RunOptions
 from parquill.batch.order import Commission, Order
 from parquill.batch.post import BEAT, LEASE, PortionProgress, PortionReport, Post
+from parquill.batch.surroundings import MACHINE, Surroundings
 from parquill.clock import Clock
 from parquill.errors import OutputError, Stop, StorageFaultError, StorageFullError
 from parquill.job import Job, Secret
@@ -33,7 +34,13 @@ _LOOK_SECONDS = 1.0
 
 
 async def ask_portion(
-    post: Post, commission: Commission, *, key: Secret | None, clock: Clock, parent: int | None = None
+    post: Post,
+    commission: Commission,
+    *,
+    key: Secret | None,
+    clock: Clock,
+    parent: int | None = None,
+    surroundings: Surroundings = MACHINE,
 ) -> RunSummary:
     """Ask a portion to its end or its stop, and leave its report.
 
@@ -50,13 +57,17 @@ async def ask_portion(
     await asyncio.to_thread(post.begin)
     options = order.options(crowded=order.crowded or again, base_url=commission.base_url)
     attach = _on_a_lead(post, clock, parent)
-    return await _run(order, post, order.settings(commission), options, key=key, clock=clock, attach=attach)
+    how = {"key": key, "clock": clock, "attach": attach, "surroundings": surroundings}
+    return await _run(order, post, order.settings(commission), options, **how)
 
 
-async def close_portion(order: Order, post: Post, job: Job, clock: Clock) -> RunSummary:
+async def close_portion(
+    order: Order, post: Post, job: Job, clock: Clock, surroundings: Surroundings = MACHINE
+) -> RunSummary:
     """Close a portion of the run of `job` that a process died over: it sends nothing and leaves its report."""
     options = dataclasses.replace(order.options(crowded=False), deadline=0.0)
-    return await _run(order, post, order.settings_to_close(job), options, key=Secret("unused"), clock=clock)
+    how = {"key": Secret("unused"), "clock": clock, "surroundings": surroundings}
+    return await _run(order, post, order.settings_to_close(job), options, **how)
 
 
 async def _run(order: Order, post: Post, settings: Job, options: RunOptions, **how: Any) -> RunSummary:

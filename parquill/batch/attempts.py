@@ -17,7 +17,7 @@ from parquill.batch.evidence import AttemptEvidence, EvidenceFile
 from parquill.batch.gate_reply import fault_of, reply_of, wait_of
 from parquill.batch.refusals import Refusals
 from parquill.booking import Booking, Request, book
-from parquill.client import Client
+from parquill.client import Transport
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.ledger import Durable, Ledger
@@ -40,7 +40,7 @@ class Attempts:
         self,
         gate: Gate,
         ledger: Ledger,
-        client: Client,
+        client: Transport,
         refusals: Refusals,
         *,
         run: int,

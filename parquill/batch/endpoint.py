@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from parquill.client import Client
+from parquill.client import Transport
 from parquill.job import Job
 from parquill.prices import (
     EndpointOffer,
@@ -75,7 +75,7 @@ class EndpointFacts:
         return None
 
 
-async def look_up(client: Client, base_url: str, job: Job, *, today: dt.date) -> EndpointFacts:
+async def look_up(client: Transport, base_url: str, job: Job, *, today: dt.date) -> EndpointFacts:
     """Ask the endpoint for its offers; in the contract's order: job, endpoint, table, unknown."""
     model = job.model
     status, body = await client.get_json(_offers_path(model.name))
@@ -135,7 +135,7 @@ def _offers_path(name: str) -> str:
     return f"/models/{quote(name, safe='/:@+')}/endpoints"
 
 
-async def _price_of(client: Client, name: str, provider: Mapping[str, Any]) -> Price | None:
+async def _price_of(client: Transport, name: str, provider: Mapping[str, Any]) -> Price | None:
     status, body = await client.get_json(_offers_path(name))
     offers = parse_endpoints(body) if status == 200 else []
     return choose_price(None, offers, None, None, endpoint_is_openrouter=False, provider=provider)

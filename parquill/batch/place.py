@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.portions import Portions
-from parquill.client import Client
+from parquill.client import Transport
 from parquill.ledger import Ledger
 from parquill.storage import Storage
 from parquill.workspace import Workspace
@@ -19,6 +20,8 @@ class Place:
     workspace: Workspace
     output: Storage
     ledger: Ledger
-    client: Client
+    client: Transport
     facts: EndpointFacts
     portions: Portions
+    rng: random.Random
+    """Spreads waits."""

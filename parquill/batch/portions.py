@@ -26,6 +26,7 @@ from parquill.batch.order import Order, Spread, Spreading, Stopped, is_portion, 
 from parquill.batch.plan import RunPlan, held_in
 from parquill.batch.portion_spend import divide, of_rows, quarter_of, spent_by
 from parquill.batch.post import LEASE, PortionReport, Post
+from parquill.batch.surroundings import MACHINE, Surroundings
 from parquill.clock import Clock
 from parquill.errors import OutputError
 from parquill.job import Job
@@ -41,7 +42,15 @@ ROUNDS = 2
 class Portions:
     """The portions of a run: shared out, and taken over."""
 
-    def __init__(self, job: Job, workspace: Workspace, ledger: Ledger, clock: Clock, spread: Spread | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        workspace: Workspace,
+        ledger: Ledger,
+        clock: Clock,
+        spread: Spread | None,
+        surroundings: Surroundings = MACHINE,
+    ) -> None:
         self._job = job
         self._workspace = workspace
         self._folder = workspace.portions
@@ -50,6 +59,7 @@ class Portions:
         self._ledger = ledger
         self._clock = clock
         self._spread = spread
+        self._surroundings = surroundings
         self.learned: list[Mapping[str, Any]] = []
         """What the portions that were taken over learned from their receipts."""
 
@@ -129,7 +139,7 @@ class Portions:
 
     async def _close(self, order: Order, post: Post) -> None:
         """A process died over this portion: book its doubts, write its parts, send nothing."""
-        await close_portion(order, post, self._job, self._clock)
+        await close_portion(order, post, self._job, self._clock, self._surroundings)
 
     def _refuse_working(self, post: Post) -> None:
         """Wait for a portion on another machine that has told of itself within a minute."""

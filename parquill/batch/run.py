@@ -7,11 +7,8 @@ manifest, key, lock and output, endpoint, price and budget, ids, room on the dis
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 from parquill.batch.attach import Attach, unwatched
 from parquill.batch.endpoint import look_up
@@ -21,10 +18,9 @@ from parquill.batch.place import Place
 from parquill.batch.portions import Portions
 from parquill.batch.prepare import prepare
 from parquill.batch.session import Session
-from parquill.client import Client
+from parquill.batch.surroundings import MACHINE, Surroundings, endpoint_of
 from parquill.clock import Clock, SystemClock
-from parquill.job import OPENROUTER_URL, Access, Job, Secret, read_access, read_api_key, state_home
-from parquill.ledger import Ledger
+from parquill.job import Job, Secret, read_api_key, state_home
 from parquill.open_files import raise_limit
 from parquill.storage import Disk, Storage
 from parquill.summary import RunSummary
@@ -40,13 +36,14 @@ async def run_job(
     clock: Clock | None = None,
     disk: Disk | None = None,
     spread: Spread | None = None,
+    surroundings: Surroundings = MACHINE,
 ) -> RunSummary:
     """Run a job to its end or its stop, and return what became of it.
 
     `key` is the endpoint's, where the caller has it from elsewhere than the environment. `attach`
     is entered while rows are asked; `disk` stands for the output's disk in tests; `spread` has
-    other processes do a part of the work. Raises `UsageError` before anything is sent,
-    `StorageFaultError` when the disk failed.
+    other processes do a part of the work; `surroundings` are others where a run is simulated.
+    Raises `UsageError` before anything is sent, `StorageFaultError` when the disk failed.
     """
     clock, options = clock or SystemClock(), options or RunOptions()
     raise_limit()
@@ -60,40 +57,19 @@ async def run_job(
         output = Storage.at(job.output.path, disk=disk, private=portion is not None)
         await asyncio.to_thread(output.make_ready)
         await asyncio.to_thread(output.remove_leftovers, clock.wall())
-        ledger = await asyncio.to_thread(Ledger.open, workspace.ledger, job=job.name, clock=clock)
+        ledger = await asyncio.to_thread(surroundings.open_ledger, workspace.ledger, job=job.name, clock=clock)
         try:
             where = portion.base_url if portion is not None else None
-            async with endpoint_of(job, key, workspace.emulator_log, where) as (client, base_url):
+            async with surroundings.connect(job, key, workspace.emulator_log, where) as (client, base_url):
                 today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
                 facts = await look_up(client, base_url, job, today=today)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
-                place = Place(workspace, output, ledger, client, facts, Portions(job, workspace, ledger, clock, spread))
+                portions = Portions(job, workspace, ledger, clock, spread, surroundings)
+                place = Place(workspace, output, ledger, client, facts, portions, surroundings.new_random())
                 return await Session(opened, place, options, clock).run(attach)
         finally:
             await asyncio.to_thread(ledger.close)
 
 
-@contextlib.asynccontextmanager
-async def endpoint_of(
-    job: Job, key: Secret | None, log: Path | None, where: str | None = None
-) -> AsyncIterator[tuple[Client, str]]:
-    """Open a client to the job's endpoint; the embedded emulator lives as long as it does and bills into `log`.
-
-    `where` is the base URL of one that another process of the run serves; it takes any key. The address that
-    comes with the client is the one to be shown.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        base_url, secret, shown = job.model.endpoint, key, job.endpoint_as_shown
-        if where is not None:
-            base_url, secret, shown = where, key or Secret("rehearsal"), where
-        elif base_url == "openrouter":
-            base_url = shown = OPENROUTER_URL
-        elif base_url == "emulator":
-            from parquill.emulator import Emulator, EmulatorSettings  # noqa: PLC0415 - loaded only to rehearse
-
-            emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=log)))
-            base_url, secret, shown = emulator.base_url, Secret(emulator.api_key), emulator.base_url
-        access = read_access(job) if where is None else Access()
-        client = Client(base_url, secret, access=access, variables=job.hidden)
-        yield await stack.enter_async_context(client), shown
+__all__ = ["endpoint_of", "run_job"]

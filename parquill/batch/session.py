@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
-import random
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -213,7 +212,7 @@ class Session:
             price=self._facts.price,
             policy=RetryPolicy(self._job.retry.max_attempts, self._job.retry.deadline_seconds),
             clock=self._clock,
-            rng=random.Random(),  # noqa: S311 - it spreads waits, it keeps no secret
+            rng=self._place.rng,
             evidence=evidence.attempts,
         )
 

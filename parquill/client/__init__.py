@@ -1,5 +1,6 @@
 """The endpoint's client: `complete` makes exactly one attempt and tells truly what came of it.
 
+- `transport.py`: what a run needs of it, as an interface;
 - `client.py`: the session, the key, and what an attempt at the wire came to;
 - `redact.py`: the job's secrets taken out of what comes back;
 - `wire.py`: one POST over aiohttp's connections, with a prebuilt head;
@@ -9,5 +10,6 @@
 """
 
 from parquill.client.client import Client
+from parquill.client.transport import Transport
 
-__all__ = ["Client"]
+__all__ = ["Client", "Transport"]

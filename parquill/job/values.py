@@ -5,6 +5,7 @@ A validator's message is read after "should be" and does not repeat the value, w
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from decimal import Decimal
@@ -22,8 +23,14 @@ def _no_bool(value: object) -> object:
     return value
 
 
+@functools.cache
+def _timezones() -> frozenset[str]:
+    """Looked up once: it goes through hundreds of files."""
+    return frozenset(available_timezones())
+
+
 def _known_timezone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _timezones():
         raise ValueError("a time zone like 'Europe/Berlin' or 'UTC'")
     return name
 
