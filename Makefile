@@ -4,13 +4,14 @@ SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
 KILLS ?= 5
+SEEDS ?= 1000
 
 # Prefect's temporary server may start slowly on a busy machine, and should not phone home.
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 
-.PHONY: help demo test check bench chaos mutants test-browser test-cluster test-prefect test-real format lock clean
+.PHONY: help demo test check bench chaos mutants simulate test-browser test-cluster test-prefect test-real format lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
 
 chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency, limits of every kind, a hundred estimates
 	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py tests/test_limits_simulation.py tests/test_estimate_interval.py
+
+simulate: .venv/.dev  ## whole runs under a seed each, in simulated time; SEEDS=1000, and a broken one again with ARGS="--seed N"
+	$(BIN)/python -m tests.simulation.whole --seeds $(SEEDS) $(ARGS)
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .
