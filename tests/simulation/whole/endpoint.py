@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import random
@@ -66,7 +65,7 @@ class Endpoint:
         )  # fmt: skip
         began = self._clock.monotonic()
         try:
-            await asyncio.sleep(min(takes, seconds))
+            await self._clock.sleep(min(takes, seconds))
         finally:
             self._flying -= 1
         latency = int((self._clock.monotonic() - began) * 1000)

@@ -79,7 +79,12 @@ class JumpingClock:
         return self._loop.call_later(seconds, callback)
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        woken = self._loop.create_future()
+        timer = self._loop.call_later(seconds, lambda: woken.done() or woken.set_result(None))
+        try:
+            await woken
+        finally:
+            timer.cancel()
 
 
 class MortalDisk(Disk):

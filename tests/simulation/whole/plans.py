@@ -65,7 +65,7 @@ class Plan:
 def draw(seed: int) -> Plan:
     """Draw a plan; the same seed draws the same."""
     rng = random.Random(seed)
-    count = rng.randint(4, 26)
+    count = rng.randint(4, 32)
     kinds = max(2, round(count * rng.choice([0.4, 0.8, 1.0])))
     texts = [f"thing number {rng.randrange(kinds)}" for _ in range(count)]
     zone, night = rng.choice(_NIGHTS)
@@ -80,8 +80,9 @@ def draw(seed: int) -> Plan:
         "retry": {"max_attempts": rng.randint(1, 4), "deadline_seconds": max(deadline, 4 * latency)},
     }
     chosen = rng.sample(FAULTS, rng.randint(0, 5))
-    faults = {name: rng.choice([0.05, 0.15, 0.3]) for name in chosen}
-    return Plan(seed, texts, sections, workers, start, faults, latency, _lives(rng, back=workers == 1))
+    faults = {name: rng.choice([0.05, 0.15, 0.3, 0.9]) for name in chosen}
+    takes = latency * kinds / sections["limits"]["max_in_flight"]
+    return Plan(seed, texts, sections, workers, start, faults, latency, _lives(rng, takes, back=workers == 1))
 
 
 def _limits(rng: random.Random) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def _limits(rng: random.Random) -> dict[str, Any]:
         limits["requests_per_minute"] = rng.randint(6, 40)
     if rng.random() < 0.3:
         limits["requests_per_day"] = rng.randint(3, 20)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
         limits["wait"] = True
     return limits
 
@@ -105,7 +106,8 @@ def _budget(rng: random.Random, count: int, zone: str) -> dict[str, Any]:
     return {"usd": f"{pico / 10**12:.12f}", "per": kind, "timezone": zone}
 
 
-def _lives(rng: random.Random, *, back: bool) -> list[Life]:
+def _lives(rng: random.Random, takes: float, *, back: bool) -> list[Life]:
+    """`takes`: about how many seconds all rows take; most jumps come while they are asked."""
     lives = []
     for _ in range(rng.randint(1, 5)):
         turn = step = None
@@ -116,9 +118,9 @@ def _lives(rng: random.Random, *, back: bool) -> list[Life]:
             step = rng.randint(1, 60)
         by = [HOUR, 8 * HOUR, DAY, 30.0] + ([-HOUR, -0.5, -30.0, -DAY, -2 * HOUR] if back else [])
         jumps = [
-            (rng.choice([0.1, 1.0, 10.0, 100.0]) * rng.random(), rng.choice(by))
+            (rng.choice([1.0, 1.0, 10.0]) * rng.uniform(0, takes), rng.choice(by))
             for _ in range(rng.choice([0, 0, 1, 2]))
         ]
-        pause = rng.choice([65.0, 90.0, HOUR, 7 * HOUR, DAY])
+        pause = rng.choice([65.0, 900.0, HOUR, HOUR, 7 * HOUR, DAY])
         lives.append(Life(turn, step, jumps, pause))
     return lives
