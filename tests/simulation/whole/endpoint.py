@@ -61,7 +61,7 @@ class Endpoint:
         self._flying += 1
         self._log.add(
             "sent", life=self._life, text=text, at=self._clock.monotonic(), wall=self._clock.wall(), seconds=seconds,
-            flying=self._flying, billed=reply.billed, told=reply.told and takes < seconds,
+            flying=self._flying, well=self._well, billed=reply.billed, told=reply.told and takes < seconds,
         )  # fmt: skip
         began = self._clock.monotonic()
         try:

@@ -30,8 +30,8 @@ class Seen:
         events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         self.events = events
         self.sent = [one for one in events if one["event"] == "sent"]
-        self.capped = [one for one in self.sent if one["life"] < len(ended) - 1]
-        """Sent while the job's caps stood: not by the last process, which has none."""
+        self.capped = [one for one in self.sent if not one["well"]]
+        """Sent while the job's caps stood: not by the last processes, which have none."""
         with sqlite3.connect(folder / "out.parquill" / "ledger.sqlite") as db:
             self.booked = dict(db.execute("SELECT quarter, sum(pico) FROM spend GROUP BY quarter"))
             self.requests = db.execute("SELECT sum(requests) FROM spend").fetchone()[0] or 0
