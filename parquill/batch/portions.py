@@ -49,6 +49,7 @@ class Portions:
         ledger: Ledger,
         clock: Clock,
         spread: Spread | None,
+        *,
         surroundings: Surroundings = MACHINE,
     ) -> None:
         self._job = job

@@ -19,3 +19,6 @@ class Transport(Protocol):
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         """GET a path below the base URL; return status and JSON, (0, None) where there is no reply."""
+
+    async def is_there(self, path: str, *, seconds: float) -> bool:
+        """GET a path below the base URL; whether a reply came in time that is no fault. Its body is not read."""

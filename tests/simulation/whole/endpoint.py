@@ -52,6 +52,9 @@ class Endpoint:
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         return 200, {"data": []}
 
+    async def is_there(self, path: str, *, seconds: float) -> bool:
+        return True
+
     async def complete(self, body: bytes, *, seconds: float, on_id: Callable[[str], object]) -> Exchange:
         text = _text(json.loads(body))
         reply = self._reply(text)

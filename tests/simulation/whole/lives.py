@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from parquill.batch import RunOptions, run_job
 from parquill.batch.ask import ask_portion
+from parquill.batch.order import Commission
 from parquill.batch.post import Post
 from parquill.batch.surroundings import Surroundings
 from parquill.errors import ErrorKind
@@ -57,10 +58,9 @@ class Crew:
     def __init__(self, clock: JumpingClock, surroundings: Surroundings) -> None:
         self._clock, self._surroundings = clock, surroundings
 
-    async def work(self, posts: Sequence[Post]) -> None:
-        await asyncio.gather(
-            *(ask_portion(post, key=KEY, clock=self._clock, surroundings=self._surroundings) for post in posts)
-        )
+    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+        how: dict[str, Any] = {"key": KEY, "clock": self._clock, "surroundings": self._surroundings}
+        await asyncio.gather(*(ask_portion(post, commission, **how) for post in posts))
 
 
 def job_of(plan: Plan, folder: Path, *, well: bool) -> dict[str, Any]:
