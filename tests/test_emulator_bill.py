@@ -43,7 +43,7 @@ async def hosted(path, latency: float = 0.0) -> Hosted:
 
 async def test_each_request_leaves_one_line_and_the_sums_agree(tmp_path):
     path = tmp_path / "deep" / "bill.jsonl"
-    async with calling(log_path=path, requests_per_minute=4) as caller:
+    async with calling(log_path=path, requests_per_minute=4, api_keys=("sk-good",)) as caller:
         replies = [await caller.ask("same") for _ in range(3)] + [await caller.ask("other") for _ in range(2)]
         await caller.ask(max_tokens=0)
         await caller.ask(key=None)

@@ -195,9 +195,12 @@ async def test_without_a_known_key_it_is_a_401():
         assert (await caller.ask(key="sk-good")).error["message"] == "Invalid credentials"
 
 
-async def test_any_key_will_do_when_none_is_named():
+async def test_any_key_will_do_and_none_is_needed_when_none_is_named():
     async with calling() as caller:
         assert (await caller.ask(key="whatever")).status == 200
+        assert (await caller.ask(key=None)).status == 200
+        assert (await caller.get("/key", key=None)).status == 200
+        caller.emulator.revoke_key()
         assert (await caller.ask(key=None)).status == 401
 
 

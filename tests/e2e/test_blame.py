@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parquill.emulator import Emulator, EmulatorSettings
-from tests.e2e.kit import COMMAND, ROOT, Rehearsal, ended, rehearsal, rows
+from tests.e2e.kit import COMMAND, ROOT, Ended, Rehearsal, ended, rehearsal, rows
 
 CAUSES: dict[str, tuple[dict[str, Any], str]] = {
     "stopped server": ({"endpoint": "http://127.0.0.1:9/v1"}, "cannot be reached|nothing listens"),
@@ -42,19 +42,37 @@ async def test_a_missing_price_is_still_named_where_nothing_else_is_wrong(tmp_pa
         assert (await run.command("run")).status == 0  # the emulator tells its prices
 
 
+async def keyless(run: Rehearsal, command: str) -> Ended:
+    """Run a command with a job that names no variable of a key."""
+    source = run.source()
+    del source["model"]["api_key_env"]
+    path = run.folder / "keyless.json"
+    path.write_text(json.dumps(source))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*COMMAND, command, str(path), cwd=ROOT, stdout=pipe, stderr=pipe)
+    return await ended(process)
+
+
+@pytest.mark.parametrize("command", ["run", "estimate", "doctor"])
+async def test_no_command_asks_for_a_key_at_an_emulator_used_by_its_address(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENROUTER_API_KEY", raising=False)
+    async with rehearsal(tmp_path, sections={"budget": {"usd": "1"}}) as run:
+        run.write(rows(2))
+        done = await keyless(run, command)
+    assert done.status == 0, done.err
+    assert "API key" not in done.out + done.err
+    assert "takes the key" not in done.out
+    assert command != "run" or run.asked == 2
+
+
 async def test_doctor_does_not_say_that_a_key_is_read_which_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-not-sent-anywhere")
-    async with rehearsal(tmp_path) as run:
+    async with rehearsal(tmp_path, api_keys=("sk-or-the-only-one",)) as run:
         run.write(rows(1))
-        source = run.source()
-        del source["model"]["api_key_env"]
-        path = tmp_path / "keyless.json"
-        path.write_text(json.dumps(source))
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, "doctor", str(path), cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        done = await ended(process)
+        done = await keyless(run, "doctor")
     assert "it is read from" not in done.out
     assert "none was sent" in " ".join(done.out.split())
