@@ -15,7 +15,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.command import REPLACE, run_flow
+from flows.command import REPLACE, SAMPLE, run_flow
 from parquill.errors import ParquillError
 from parquill.job import Job, load_job
 from parquill.summary import RunSummary
@@ -29,7 +29,7 @@ from tasks.states import failed, final_state
 # the server holds them against the job's own schema when the run is created.
 @flow(name="parquill-batch", validate_parameters=False)
 async def batch(
-    job: Job | Path, overrides: Sequence[str] | Mapping[str, Any] = (), replace: bool = False
+    job: Job | Path, overrides: Sequence[str] | Mapping[str, Any] = (), replace: bool = False, sample: int | None = None
 ) -> State[RunSummary]:
     """Run a job, resume it, or add what is new: the same parameters each time.
 
@@ -37,18 +37,22 @@ async def batch(
         job: a job file's path, or what would stand in one.
         overrides: `key.path=value` texts, or a mapping from key paths to values.
         replace: accept that changed settings take answers out of the table.
+        sample: try the job on so many rows, beside its output, which stays as it is: nothing is published.
     """
     from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
 
     try:
         loaded = load_job(job, overrides)
-        await plan(loaded)
-        summary = await execute(loaded, RunOptions(replace=replace))
+        options = RunOptions(replace=replace, sample=sample)
+        if sample is None:
+            await plan(loaded)
+        summary = await execute(loaded, options)
     except ParquillError as error:
         return failed(error)
-    await publish(loaded, summary)
+    if sample is None:
+        await publish(loaded, summary)
     return final_state(summary)
 
 
 if __name__ == "__main__":
-    run_flow(batch, {"replace": REPLACE})
+    run_flow(batch, {"replace": REPLACE, "sample": SAMPLE})

@@ -28,6 +28,10 @@ REPLACE: Option = ("accept that changed settings take answers out of the table",
 """The parameter of every flow that runs a job."""
 
 
+SAMPLE: Option = ("try the job on so many rows, beside its output, which stays as it is", int)
+"""The parameter of a flow that may try a job on a few rows first."""
+
+
 def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyType({})) -> NoReturn:
     """Run a flow on the job that the command line names, and exit as the run ended.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parquill.batch import RunOptions, run_job
+from parquill.batch.order import Spread
 from parquill.estimate import Estimate, EstimateOptions, estimate_job
 from parquill.interrupts import wait_for
 from parquill.job import Job, load_job
@@ -33,7 +34,7 @@ def run(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None =
     """
     loaded = load_job(job, overrides)
     return wait_for(
-        lambda interrupt: run_job(loaded, options, attach=interrupt.attach, spread=spread_here(loaded)),
+        lambda interrupt: run_job(loaded, options, attach=interrupt.attach, spread=_spread(loaded, options)),
     )
 
 
@@ -47,7 +48,12 @@ async def run_async(job: JobLike, overrides: Overrides = (), *, options: RunOpti
             a second cancellation cuts off what is in flight.
     """
     loaded = await asyncio.to_thread(load_job, job, overrides)
-    return await run_job(loaded, options, spread=spread_here(loaded))
+    return await run_job(loaded, options, spread=_spread(loaded, options))
+
+
+def _spread(job: Job, options: RunOptions | None) -> Spread | None:
+    """What shares a run among processes of this machine; a sample is asked by this one."""
+    return None if options is not None and options.sample is not None else spread_here(job)
 
 
 def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:

@@ -80,6 +80,10 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     job: JobPath,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
     limit: Annotated[int | None, typer.Option(min=0, metavar="N", help="ask only the manifest's first N rows")] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="try the job on N rows, beside the output, which stays as it is"),
+    ] = None,
     retry: Annotated[
         str, typer.Option(metavar="KIND,…", help="ask again rows that failed with these error kinds")
     ] = "",
@@ -109,6 +113,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         loaded = _load(job, overrides)
         options = RunOptions(
             limit=limit,
+            sample=sample,
             retry=parse_kinds(retry),
             fresh_budget=fresh_budget,
             allow_shrink=allow_shrink,
@@ -120,7 +125,9 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         attach = attended(console, json_lines=progress == "json")
         asks = console is not None and not as_json
         summary = _agreed(
-            lambda given: run_alone(run_job(loaded, given, attach=attach, spread=_spread(loaded))), options, asks=asks
+            lambda given: run_alone(run_job(loaded, given, attach=attach, spread=_spread(loaded, given))),
+            options,
+            asks=asks,
         )
     if as_json:
         _print_json(summary.to_json())
@@ -251,7 +258,12 @@ def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
 
     most = _dollars(max_usd)
     assert most is not None
-    asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=options.allow_shrink)
+    allow_shrink = options.allow_shrink
+    if options.sample is not None:
+        from parquill.batch import sample_job  # noqa: PLC0415
+
+        job, allow_shrink = sample_job(job, options.sample), True
+    asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=allow_shrink)
     refuse_above(run_alone(estimate_job(job, asked)), most)
 
 
@@ -271,9 +283,9 @@ def _agreed(run: Callable[[RunOptions], RunSummary], options: RunOptions, *, ask
     return run(dataclasses.replace(options, replace=True))
 
 
-def _spread(job: Job) -> Spread | None:
+def _spread(job: Job, options: RunOptions) -> Spread | None:
     """What shares the run among processes of this machine; the usual one process loads none of it."""
-    if job.run.workers == 1:
+    if job.run.workers == 1 or options.sample is not None:
         return None
     from parquill.portions import spread_here  # noqa: PLC0415
 

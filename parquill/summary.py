@@ -199,6 +199,8 @@ class RunSummary:
     """What a row that was sent cost at most, at each of `costs.SHARES`."""
     notices: tuple[str, ...] = ()
     replaced: Mapping[str, Any] = field(default_factory=dict)  # `Replaced` as JSON values; empty where nothing was
+    sample: tuple[Mapping[str, Any], ...] = ()
+    """Of a sample: `id`, `old` and `new` answer and `status` of each row, as JSON values."""
 
     @property
     def exit_status(self) -> int:
@@ -223,6 +225,7 @@ class RunSummary:
             "seconds": round(self.seconds, 3),
             "stopped_by": self.stopped_by.value if self.stopped_by else None,
             **({"replaced": dict(self.replaced)} if self.replaced else {}),
+            **({"sample": [dict(row) for row in self.sample]} if self.sample else {}),
         }
 
 

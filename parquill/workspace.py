@@ -109,6 +109,15 @@ class Workspace:
         return self.folder / "portions"
 
     @property
+    def sample(self) -> Path:
+        """A folder with the trial of a job on a few rows (`--sample`): its manifest, its output."""
+        return self.folder / "sample"
+
+    @property
+    def sample_output(self) -> Path:
+        return self.sample / "out"
+
+    @property
     def estimate(self) -> Path:
         return self.folder / "estimate.parquet"
 

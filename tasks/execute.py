@@ -28,7 +28,7 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
 
     Raises `UsageError` before anything is sent.
     """
-    async with _crew_of(job) as crew:
+    async with _crew_of(job, options) as crew:
         return await execute_with(job, options, crew)
 
 
@@ -49,9 +49,9 @@ async def execute_with(job: Job, options: RunOptions | None, crew: Crew | None) 
 
 
 @contextlib.asynccontextmanager
-async def _crew_of(job: Job) -> AsyncIterator[Crew | None]:
+async def _crew_of(job: Job, options: RunOptions | None) -> AsyncIterator[Crew | None]:
     """The processes that the job is shared among: this machine's, or a cluster's; None where it wants one."""
-    if job.run.workers == 1:
+    if job.run.workers == 1 or (options is not None and options.sample is not None):
         yield None
     elif job.run.engine == "local":
         from parquill.portions import LocalCrew  # noqa: PLC0415 - as above

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from parquill.batch.selection import Rows, Selection
-from parquill.errors import ErrorKind
+from parquill.errors import ErrorKind, UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,18 @@ class RunOptions:
     """Unix seconds at which to stop cleanly."""
     portion: Portion | None = None
     """Ask this portion of a run that several processes share."""
+    sample: int | None = None
+    """Ask so many rows, drawn from the whole manifest, into an output of their own beside the real one."""
+
+    def __post_init__(self) -> None:
+        if self.sample is None:
+            return
+        if self.sample < 1:
+            raise UsageError(f"--sample {self.sample}: a sample has at least 1 row")
+        if self.limit is not None or self.select is not None:
+            raise UsageError(
+                "--sample draws rows from the whole manifest, --limit asks its first ones: give one of the two"
+            )
 
     @property
     def chosen(self) -> Selection:

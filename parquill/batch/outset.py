@@ -85,7 +85,9 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
     loop: asyncio.AbstractEventLoop,
 ) -> Planned:
     emulated, realm, job = place.facts.emulated, realm_of(emulated=place.facts.emulated), opened.job
-    replaced = replaced_by(planner, parts, job, place.workspace, options, emulated=emulated)
+    replaced = None
+    if options.sample is None:  # a sample's output is there to be replaced
+        replaced = replaced_by(planner, parts, job, place.workspace, options, emulated=emulated)
     if replaced is not None:
         refuse_unwanted(replaced, job, options)
     told = () if replaced is None else (replaced.after(),)

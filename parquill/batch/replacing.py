@@ -120,7 +120,7 @@ def audit_of(
     """
     if not any(changed_settings(planner.recorded, part, emulated=emulated) for part in parts.values()):
         return None
-    elsewhere = Elsewhere.open(job.output.reuse_from, emulated=emulated)
+    elsewhere = Elsewhere.open(job, emulated=emulated)
     return ReplacedAnswers(planner.recorded, shelf, elsewhere, chosen, emulated=emulated)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import datetime as dt
+import functools
 
 from parquill.batch.attach import Attach, unwatched
 from parquill.batch.endpoint import look_up
@@ -17,6 +18,7 @@ from parquill.batch.order import Spread
 from parquill.batch.place import Place
 from parquill.batch.portions import Portions
 from parquill.batch.prepare import prepare
+from parquill.batch.sample import draw_sample, sample_workspace
 from parquill.batch.session import Session
 from parquill.batch.surroundings import MACHINE, Surroundings, endpoint_of
 from parquill.clock import Clock, SystemClock
@@ -44,9 +46,42 @@ async def run_job(
     is entered while rows are asked; `disk` stands for the output's disk in tests; `spread` has
     other processes do a part of the work; `surroundings` are others where a run is simulated.
     Raises `UsageError` before anything is sent, `StorageFaultError` when the disk failed.
+
+    With `options.sample` the job's own output stays as it is; the summary tells of the sample's.
     """
     clock, options = clock or SystemClock(), options or RunOptions()
     raise_limit()
+    run = functools.partial(_run, key=key, attach=attach, clock=clock, disk=disk, surroundings=surroundings)
+    if options.sample is None:
+        return await run(job, options, spread=spread)
+    opened = await asyncio.to_thread(prepare, job, clock)
+    with sample_workspace(job).lock(clock):
+        sample = await asyncio.to_thread(draw_sample, opened, options.sample)
+        summary = await run(sample.job, dataclasses.replace(options, allow_shrink=True), spread=None)
+        compared, notices = await asyncio.to_thread(sample.compared), (*summary.notices, sample.notice)
+        return dataclasses.replace(summary, sample=compared, notices=notices)
+
+
+def sample_job(job: Job, number: int, clock: Clock | None = None) -> Job:
+    """Return the job that a sample of `number` rows is: draws them, sends nothing; raises `UsageError`."""
+    clock = clock or SystemClock()
+    opened = prepare(job, clock)
+    with sample_workspace(job).lock(clock):
+        return draw_sample(opened, number).job
+
+
+async def _run(
+    job: Job,
+    options: RunOptions,
+    *,
+    key: Secret | None,
+    attach: Attach,
+    clock: Clock,
+    disk: Disk | None,
+    spread: Spread | None,
+    surroundings: Surroundings,
+) -> RunSummary:
+    """Run one job into its output."""
     opened = await asyncio.to_thread(prepare, job, clock)
     portion = options.portion
     if portion is not None:
@@ -72,4 +107,4 @@ async def run_job(
             await asyncio.to_thread(ledger.close)
 
 
-__all__ = ["endpoint_of", "run_job"]
+__all__ = ["endpoint_of", "run_job", "sample_job"]

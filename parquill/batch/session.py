@@ -173,7 +173,7 @@ class Session:
             clock=self._clock,
             failures=job.failures,
             retry=self._failed_runs.retry,
-            elsewhere=await asyncio.to_thread(Elsewhere.open, job.output.reuse_from, emulated=self._facts.emulated),
+            elsewhere=await asyncio.to_thread(Elsewhere.open, job, emulated=self._facts.emulated),
         )
         options, cap, began = self._options, self._means.cap_pico, self._started
         loop = RunLoop(rooms, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None)

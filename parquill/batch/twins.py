@@ -16,6 +16,7 @@ from parquill.batch.index import FingerprintIndex
 from parquill.batch.plan import RunPlan
 from parquill.batch.slices import SliceWork
 from parquill.errors import OutputError
+from parquill.job import Job, state_home
 from parquill.ledger import Ledger
 from parquill.results import (
     CostSource,
@@ -28,6 +29,7 @@ from parquill.results import (
     weakest,
 )
 from parquill.storage import Storage, split_glob
+from parquill.workspace import Workspace
 
 _TABLES = 4
 
@@ -104,7 +106,7 @@ class Standing:
 
 
 class Elsewhere:
-    """Answers in the outputs that `output.reuse_from` names, found by fingerprint."""
+    """Answers in the outputs that `output.reuse_from` names and in the output's own sample, found by fingerprint."""
 
     def __init__(self, index: FingerprintIndex, parts: Sequence[tuple[Storage, PartInfo]]) -> None:
         self._index = index
@@ -112,9 +114,14 @@ class Elsewhere:
         self._reader = PartReader()
 
     @classmethod
-    def open(cls, places: Sequence[str], *, emulated: bool) -> Elsewhere | None:
-        """Index the ok answers of the run's realm; raises `OutputError` for a place without parts."""
-        parts = [part for place in places for part in _parts_at(place)]
+    def open(cls, job: Job, *, emulated: bool) -> Elsewhere | None:
+        """Index the ok answers of the run's realm; raises `OutputError` for a place of `reuse_from` without parts.
+
+        With `images.refresh` the sample is not used: whether its pictures are still the same is not looked at.
+        """
+        parts = [part for place in job.output.reuse_from for part in _parts_at(place)]
+        if not job.images.refresh:
+            parts += _parts_in(Storage.at(Workspace.of(job.output.path, state_home()).sample_output))
         if not parts:
             return None
         index = FingerprintIndex(sum(info.rows for _, info in parts))
@@ -149,15 +156,16 @@ def _parts_at(place: str) -> list[tuple[Storage, PartInfo]]:
         storages = [Storage.at(f"{root}/{folder}") for folder in folders]
     else:
         storages = [Storage.at(place)]
-    found = [
-        (storage, read_part_info(storage, entry.name))
-        for storage in storages
-        for entry in storage.files()
-        if entry.name.endswith(".parquet")
-    ]
+    found = [part for storage in storages for part in _parts_in(storage)]
     if not found and not pattern:
         raise OutputError(f"output.reuse_from: {place}: there is no output there")
     return found
+
+
+def _parts_in(storage: Storage) -> list[tuple[Storage, PartInfo]]:
+    """The parts in a folder; none where it is not there."""
+    names = [entry.name for entry in storage.files() if entry.name.endswith(".parquet")]
+    return [(storage, read_part_info(storage, name)) for name in names]
 
 
 def reused(result: ItemResult, spent: Account, *, fingerprint: bytes, now_us: int) -> ItemResult:

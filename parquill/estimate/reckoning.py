@@ -169,7 +169,7 @@ class _Desk:
             refresher = Refresher(planner, opened.images, output, shelf, wait=waiting_in(loop))
             if self._job.images.refresh:
                 plan = refresher.refreshed(plan, chosen)
-            elsewhere = Elsewhere.open(self._job.output.reuse_from, emulated=facts.emulated)
+            elsewhere = Elsewhere.open(self._job, emulated=facts.emulated)
             sorter = Sorter(opened, plan, shelf, elsewhere, chosen, retry)
             pictures = PartsOf(opened.images, check=options.check_images, wait=lambda work: _wait(loop, work))
             walk = Walk(opened, facts, lessons, sorter, pictures, by=options.by)

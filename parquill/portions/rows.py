@@ -37,7 +37,7 @@ def rows_to_ask(work: Spreading) -> tuple[SliceToAsk, ...]:
     found: dict[str, tuple[int, list[int]]] = {}
     with Glance.at(work.workspace.ledger) as glance:
         shelf = StillShelf(glance, realm)
-        elsewhere = Elsewhere.open(opened.job.output.reuse_from, emulated=work.facts.emulated)
+        elsewhere = Elsewhere.open(opened.job, emulated=work.facts.emulated)
         begun = {} if glance is None else {one.name: glance.attempted(one.id) for one in glance.slices()}
         retry = Retry(work.options.retry, opened.job.retry.max_runs)
         for rows in Sorter(opened, plan, shelf, elsewhere, work.options.chosen, retry).chunks(()):

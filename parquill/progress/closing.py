@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.box import SIMPLE
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -17,6 +22,8 @@ def render_summary(summary: RunSummary, console: Console) -> None:
     blocks: list[RenderableType] = [_headline(summary), _figures(summary)]
     if summary.errors_by_kind:
         blocks.append(_failures(summary))
+    if summary.sample:
+        blocks += [_compared(summary), *_difference(summary)]
     blocks.append(_next_steps(summary))
     console.print(Padding(Group(*(Padding(block, (0, 0, 1, 0)) for block in blocks)), (1, 1, 0, 1)))
 
@@ -112,6 +119,46 @@ def _failures(summary: RunSummary) -> Table:
         again = advice.who_asks_again(kind, number, summary.left_by_kind.get(kind, 0))
         grid.add_row(printable(kind), count(number), Text(f"{advice.what_to_do(kind)} {again}".strip()))
     return grid
+
+
+_ROWS_SHOWN = 50
+"""Rows of a sample that fit on a screen or two; `--json` gives all."""
+
+
+def _differs(row: Mapping[str, Any]) -> bool:
+    return row["old"] is not None and row["new"] is not None and bool(row["old"] != row["new"])
+
+
+def _compared(summary: RunSummary) -> Table:
+    """A sample's answers beside those of the table, where the table has any of these rows."""
+    has_old = any(row["old"] is not None for row in summary.sample)
+    grid = Table(box=SIMPLE, pad_edge=False)
+    grid.add_column("id", style="dim", overflow="fold")
+    for title in ("in the table", "in the sample") if has_old else ("in the sample",):
+        grid.add_column(title, overflow="fold", ratio=1)
+    if has_old:
+        grid.add_column("")
+    for row in summary.sample[:_ROWS_SHOWN]:
+        differs, new = _differs(row), _answer(row["new"]) if row["new"] is not None else Text(row["status"], "yellow")
+        old = (_answer(row["old"]) if row["old"] is not None else Text("")) if has_old else None
+        mark = Text("differs" if differs else "", "yellow")
+        cells = (old, new, mark) if old is not None else (new,)
+        grid.add_row(Text(printable(str(row["id"]))), *cells)
+    return grid
+
+
+def _answer(value: Any) -> Text:
+    return Text(printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)))
+
+
+def _difference(summary: RunSummary) -> list[Text]:
+    lines = []
+    if (left := len(summary.sample) - _ROWS_SHOWN) > 0:
+        lines.append(f"{count(left)} more rows are not shown; --json gives all.")
+    both = sum(row["old"] is not None and row["new"] is not None for row in summary.sample)
+    if both:
+        lines.append(f"{count(sum(map(_differs, summary.sample)))} of {count(both)} answers differ from the table's.")
+    return [Text("\n".join(lines))] if lines else []
 
 
 def _next_steps(summary: RunSummary) -> Text:

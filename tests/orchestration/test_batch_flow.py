@@ -61,6 +61,18 @@ async def test_a_changed_prompt_needs_the_parameter_replace(tmp_path: Path) -> N
     assert "prompt.system was changed" in (replaced.message or "")
 
 
+async def test_a_sample_is_asked_beside_the_table_and_nothing_is_published(tmp_path: Path) -> None:
+    job = small_job(tmp_path)
+    await end_of(batch, job)
+    job["prompt"]["system"] = "Be brief."
+    before = output_of(job)
+    tried = await end_of(batch, job, sample=2)
+    assert tried.is_completed()
+    assert len((await tried.aresult()).sample) == 2
+    assert output_of(job).equals(before)
+    assert "small-job-summary" not in await artifacts_of(tried)
+
+
 async def test_failed_rows_are_told_and_do_not_fail_the_run(tmp_path: Path) -> None:
     state = await end_of(batch, small_job(tmp_path, titles=["a", None, "c"]))
 
