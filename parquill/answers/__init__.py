@@ -26,7 +26,7 @@ from parquill.answers.parse import Answer
 from parquill.answers.probe import probe_passes, probe_request
 from parquill.answers.reask import reask_settings, reask_turns
 from parquill.answers.rungs import Rung, ladder, refuses_rung
-from parquill.answers.shape import AnswerShape, load_shape
+from parquill.answers.shape import AnswerShape, load_shape, parse_apart
 from parquill.answers.source import read_schema
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "example_turns",
     "ladder",
     "load_shape",
+    "parse_apart",
     "probe_passes",
     "probe_request",
     "read_schema",

@@ -16,13 +16,11 @@ _THOUGHTS = re.compile(r"\s*<(think|thinking|thought|thoughts|reasoning)>(.*?)</
 _UNOPENED = re.compile(r"(.*?)</(think|thinking)>", re.S | re.I)
 _UNCLOSED = re.compile(r"\s*<(think|thinking)>", re.I)
 _OPENING = re.compile(
-    r"\s*(<bos>|<s>(?!.*</s>\s*\S)|<\|begin_of_text\|>|<start_of_turn>(?:model)?|<\|im_start\|>(?:assistant)?"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<end_of_turn>|<\|im_end\|>|<\|eot_id\|>)",
-    re.S,
+    r"\s*(<bos>|<s>|<\|begin_of_text\|>|<start_of_turn>(?:model)?|<\|im_start\|>(?:assistant)?"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<end_of_turn>|<\|im_end\|>|<\|eot_id\|>)\n*"
 )
-_ENDING = "<end_of_turn>|<eos>|<\\|im_end\\|>|<\\|eot_id\\|>|<\\|end_of_text\\|>|<\\|endoftext\\|>|<\\|end\\|>"
-_TURN_ENDS = re.compile(_ENDING)
-_AT_THE_END = re.compile(rf"\s*({_ENDING}|</s>)\s*$")
+_ENDINGS = ("<end_of_turn>", "<eos>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>")
+_TURN_ENDS = re.compile("|".join(map(re.escape, _ENDINGS)))
 
 
 def without_control(text: str, *, plain: bool) -> tuple[str, tuple[str, ...]]:
@@ -36,30 +34,55 @@ def without_control(text: str, *, plain: bool) -> tuple[str, tuple[str, ...]]:
     if "<" not in text:
         return text, ()
     notes: list[str] = []
-    text = _without_thoughts(text, notes)
-    while found := _OPENING.match(text):
-        text = text[found.end() :].lstrip("\n")
-        notes.append(found[1])
-    if plain and (end := _TURN_ENDS.search(text)):
-        text = text[: end.start()]
-        notes.append(end[0])
-    while found := _AT_THE_END.search(text):
-        if found[1] == "</s>" and "<s>" in text:
-            break
-        text = text[: found.start()]
-        notes.append(found[1])
-    return text, tuple(dict.fromkeys(f"control:{note}" for note in notes))
+    start = _after_openings(text, _after_thoughts(text, notes), notes)
+    end = len(text)
+    if plain and (found := _TURN_ENDS.search(text, start)):
+        end = found.start()
+        notes.append(found[0])
+    end = _before_endings(text, start, end, notes)
+    return text[start:end], tuple(dict.fromkeys(f"control:{note}" for note in notes))
 
 
-def _without_thoughts(text: str, notes: list[str]) -> str:
-    while found := _THOUGHTS.match(text):
-        text = text[found.end() :]
+def _after_thoughts(text: str, notes: list[str]) -> int:
+    """Return where the text goes on after the thoughts at its beginning."""
+    start = 0
+    while found := _THOUGHTS.match(text, start):
+        start = found.end()
         notes.append(f"<{found[1].lower()}>")
-    if _UNCLOSED.match(text):  # only thoughts came, and they were cut
+    if _UNCLOSED.match(text, start):  # only thoughts came, and they were cut
         notes.append("<think>")
-        return ""
+        return len(text)
     # A template may open the thoughts in the prompt: the text begins inside them.
-    if (found := _UNOPENED.match(text)) and f"<{found[2]}" not in found[1]:
-        text = text[found.end() :]
+    if (found := _UNOPENED.match(text, start)) and f"<{found[2]}" not in found[1]:
+        start = found.end()
         notes.append(f"</{found[2].lower()}>")
-    return text
+    return start
+
+
+def _after_openings(text: str, start: int, notes: list[str]) -> int:
+    """Return where the text goes on after the marks that open a turn; `<s>` of a pair with text after it stays."""
+    pair = text.rfind("</s>")
+    if pair >= 0 and not text[pair + 4 :].strip():
+        pair = text.rfind("</s>", 0, pair)
+    while (found := _OPENING.match(text, start)) and not (found[1] == "<s>" and pair >= found.end(1)):
+        start = found.end()
+        notes.append(found[1])
+    return start
+
+
+def _before_endings(text: str, start: int, end: int, notes: list[str]) -> int:
+    """Return where the text ends before the marks that end a turn; `</s>` of a pair stays."""
+    opened = text.find("<s>", start, end)
+    at = _before_blanks(text, start, end)
+    while mark := next((one for one in (*_ENDINGS, "</s>") if text.endswith(one, start, at)), None):
+        if mark == "</s>" and 0 <= opened < at:
+            break
+        notes.append(mark)
+        end = at = _before_blanks(text, start, at - len(mark))
+    return end
+
+
+def _before_blanks(text: str, start: int, end: int) -> int:
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return end

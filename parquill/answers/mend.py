@@ -16,6 +16,7 @@ again. Each repair is noted as `what:where`, for instance `number:price` or `dat
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -57,14 +58,19 @@ def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[
     would turn a value into a null.
     """
     missing = [name for name in names if name not in value]
-    unknown = [key for key in value if key not in names]
+    known = frozenset(names)
+    unknown = [key for key in value if key not in known]
     if not unknown:
         return value
     renamed = {}
+    plain = {key: _plain(key) for key in unknown}
+    rivals = Counter(plain.values())
+    wanted: dict[str, list[str]] = {}
+    for name in missing:
+        wanted.setdefault(_plain(name), []).append(name)
     for key in unknown:
-        fits = [name for name in missing if _plain(name) == _plain(key)]
-        rivals = [other for other in unknown if _plain(other) == _plain(key)]
-        if len(fits) == 1 and len(rivals) == 1:
+        fits = wanted.get(plain[key], ())
+        if len(fits) == 1 and rivals[plain[key]] == 1:
             renamed[key] = fits[0]
             notes.append(f"key:{_inside(where, fits[0])}")
     dropped = set(unknown) - renamed.keys() if len(renamed) == len(missing) else set()

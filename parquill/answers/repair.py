@@ -25,7 +25,7 @@ import orjson
 
 from parquill.answers.literals import literal, parse_expression
 from parquill.answers.spelling import spells
-from parquill.answers.strict_json import RELAXED, STRICT, RepeatedKeyError, same
+from parquill.answers.strict_json import RELAXED, STRICT, RepeatedKeyError, written
 
 MAX_DAMAGED = 40_000
 MAX_GUESSED = 6_000
@@ -38,8 +38,6 @@ _MAX_OBJECTS = 50
 _INVISIBLE = "\ufeff\u200b\u2060"
 _OBJECT_START = re.compile(r"\{(?=\s*(?:[\"'“”‘’}]|//|/\*|[A-Za-z_]\w*[\"'”’]?\s*:))")
 _KEY = re.compile(r"[\"'“”‘’]\s*:")
-_SWALLOWED = re.compile(r"[\"“”']\s*[:,}\]]|[{\[,:]\s*[\"“”']")
-_BAD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\"\\/bfnrtu'])")
 _GOES_ON = re.compile(r"[,:\]}\[{\"'\d]")
 
 
@@ -127,11 +125,7 @@ def _around_notes(outside: str) -> Iterator[str]:
 
 
 def _distinct(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    kept: list[dict[str, Any]] = []
-    for value in objects:
-        if not any(same(value, other) for other in kept):
-            kept.append(value)
-    return kept
+    return list({written(value): value for value in reversed(objects)}.values())[::-1]
 
 
 def _read_damaged(text: str, before: str, notes: list[str], problem: str, *, ended: bool) -> Reading:
@@ -160,17 +154,38 @@ def _cut_prose(text: str) -> tuple[str, str]:
     return (text[:fence], text[fence:]) if fence > 0 and not text[fence + 4 :].strip() else (text, "")
 
 
-_STRING_OR_COMMENT = re.compile(
-    r'("(?:[^"\\]|\\.)*+(?:"|$))|(?<=[\s,{}\[\]])(?://[^\n"]*(?=\n|$)|/\*[^"]{0,500}?\*/)|(?<=\s)#[^\n"]*(?=\n|$)',
-    re.S,
-)
-_STRING_OR_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|$))|,(?=\s*[}\]])', re.S)
+_STRING = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
+"""A string to its end, or to that of the text: it always matches, so that no text is read again from a later mark."""
+_STRING_OR_COMMENT = re.compile(rf"({_STRING})|(?<=[\s,{{}}\[\]])(?://|/\*)|(?<=\s)#", re.S)
+_STRING_OR_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.S)
+_LONGEST_BLOCK = 500
+"""Characters between the marks of a block comment."""
 
 
 def _without_comments(text: str) -> str:
     """Take out comments and trailing commas; a comment with a quotation mark in it may be text, and stays."""
-    text = _STRING_OR_COMMENT.sub(lambda match: match[1] or " ", text)
-    return _STRING_OR_COMMA.sub(lambda match: match[1] or "", text)
+    kept: list[str] = []
+    at, line_end, quote = 0, -1, -1
+    while found := _STRING_OR_COMMENT.search(text, at):
+        start = found.start()
+        kept.append(text[at:start])
+        end = -1
+        if found[1] is None:
+            # Where the next of each stands is kept until it is passed: one look at the text for all comments.
+            line_end = _next(text, "\n", start) if line_end < start else line_end
+            quote = _next(text, '"', start) if quote < start else quote
+            block = found[0] == "/*"
+            end = text.find("*/", start + 2, start + _LONGEST_BLOCK + 4) + 2 if block else line_end
+            end = end if start + 2 * block < end <= quote else -1
+        kept.append(found[0] if end < 0 else " ")
+        at = found.end() if end < 0 else end
+    return _STRING_OR_COMMA.sub(lambda match: match[1] or "", "".join([*kept, text[at:]]))
+
+
+def _next(text: str, mark: str, start: int) -> int:
+    """Where a mark stands next; the text's end where it does not."""
+    found = text.find(mark, start)
+    return len(text) if found < 0 else found
 
 
 def _read_relaxed(text: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import keyword
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -210,3 +211,15 @@ def _functions_shape(output: OutputSettings) -> AnswerShape:
 def _no_max_chars(output: OutputSettings) -> None:
     if output.max_chars is not None:
         raise SchemaError("output.max_chars is for plain text; in a schema, give a string its maxLength")
+
+
+APART = 20_000
+"""Characters of an answer above which it is read in a thread: signals and other rows do not wait for it."""
+
+
+async def parse_apart(shape: AnswerShape, completion: ChatCompletion, rung: Rung) -> Answer:
+    """Return what `AnswerShape.parse` does; a long answer is read beside the event loop."""
+    size = len(completion.text) + sum(len(call.arguments) for call in completion.tool_calls)
+    if size <= APART:
+        return shape.parse(completion, rung)
+    return await asyncio.to_thread(shape.parse, completion, rung)

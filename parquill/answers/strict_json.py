@@ -41,7 +41,12 @@ def load_fast(text: str) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are equal, types included: 1, 1.0 and true are three values."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return written(one) == written(other)
+
+
+def written(value: Any) -> str:
+    """Return a text that two JSON values share only where they are the same, whatever their keys' order."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parquill.answers import Answer, AnswerShape, reask_settings, reask_turns, refuses_rung
+from parquill.answers import Answer, AnswerShape, parse_apart, reask_settings, reask_turns, refuses_rung
 from parquill.batch.asked import Asked
 from parquill.batch.attempts import Attempts
 from parquill.batch.bodies import Bodies
@@ -157,7 +157,7 @@ class Conversations:
             return self._without_answer(asked, verdict, talk.estimated)
         completion = self._endings.judge(verdict.completion, talk.max_tokens(rooms.job))
         self._learn(talk, asked, estimate, completion)
-        answer = rooms.shape.parse(completion, talk.rung)
+        answer = await parse_apart(rooms.shape, completion, talk.rung)
         if answer.ok:
             self._rungs.confirm()
             return self._result(asked, Status.OK, completion=completion, answer=answer, estimated=talk.estimated)

@@ -60,7 +60,9 @@ class _Joined:
         self._head: dict[str, Any] = {}
         self._choice: dict[str, Any] = {}
         self._message: dict[str, Any] = {}
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._texts: dict[str, list[str]] = {}
+        """The pieces of each text: joined once, at the end."""
+        self._calls: dict[int, dict[str, list[str]]] = {}
         self._chosen = False
 
     def add(self, event: object) -> None:
@@ -82,10 +84,10 @@ class _Joined:
                 self._choice[key] = choice[key]
         whole, delta = choice.get("message"), choice.get("delta")
         if isinstance(whole, dict):
-            self._message = dict(whole)
+            self._message, self._texts = dict(whole), {}
         for name in _TEXTS:
             if isinstance(delta, dict) and isinstance(piece := delta.get(name), str):
-                self._message[name] = f"{self._message.get(name) or ''}{piece}"
+                self._texts.setdefault(name, [f"{self._message.get(name) or ''}"]).append(piece)
         calls = delta.get("tool_calls") if isinstance(delta, dict) else None
         for call in calls if isinstance(calls, list) else ():
             self._add_call(call)
@@ -95,17 +97,21 @@ class _Joined:
         if not isinstance(piece, dict) or not isinstance(function, dict):
             return
         index = piece.get("index")
-        call = self._calls.setdefault(index if isinstance(index, int) else 0, {"name": "", "arguments": ""})
-        for name in call:
+        call = self._calls.setdefault(index if isinstance(index, int) else 0, {"name": [], "arguments": []})
+        for name, pieces in call.items():
             if isinstance(function.get(name), str):
-                call[name] += function[name]
+                pieces.append(function[name])
 
     def body(self) -> dict[str, Any]:
         """Return the completion's body; raises `ValueError` for a stream that was cut."""
         reason = self._choice.get("finish_reason") or self._choice.get("native_finish_reason")
         if not (self.ended or reason or "error" in self._head):
             raise ValueError("the event stream breaks off")
+        self._message |= {name: "".join(pieces) for name, pieces in self._texts.items()}
         if self._calls:
-            self._message["tool_calls"] = [{"function": self._calls[index]} for index in sorted(self._calls)]
+            self._message["tool_calls"] = [
+                {"function": {name: "".join(pieces) for name, pieces in call.items()}}
+                for _, call in sorted(self._calls.items())
+            ]
         choices = [{"index": 0, "finish_reason": None, **self._choice, "message": self._message}]
         return {**self._head, **({"choices": choices} if self._chosen else {})}

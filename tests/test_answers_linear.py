@@ -1,0 +1,119 @@
+"""No answer takes more than its length's worth of work: ten times the text, about ten times the time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from parquill.answers import repair
+from parquill.answers.control import without_control
+from parquill.answers.mend import mend
+from parquill.answers.nodes import Kind, Node
+from parquill.answers.rungs import Rung
+from parquill.answers.shape import APART, parse_apart
+from parquill.chat import ChatCompletion
+from parquill.replies.streams import join_events
+
+_PIECES = ["# ", "// ", "/* ", "{//", '\\"', "\\", '", ', "{", " ", "\n", ", ", '{"a":', "'", "```", "<"]
+_MARKS = ["<s>", "</s>", "</s> ", "<think>", "<think></think>", "<|im_end|>", "<|im_start|>", "< ", " "]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    best = float("inf")
+    for _ in range(3):
+        start = time.thread_time()
+        work()
+        best = min(best, time.thread_time() - start)
+    return best
+
+
+def _is_linear(work: Callable[[str], object], piece: str, before: str, after: str, size: int) -> bool:
+    """Whether ten times the text takes at most twelve times as long; what takes under 20 ms is quick enough."""
+    small, large = (before + piece * (length // len(piece)) + after for length in (size, 10 * size))
+    for _ in range(3):  # a busy machine may disturb one look
+        seconds = _seconds(lambda: work(large))
+        if seconds < 0.02 or seconds <= 12 * _seconds(lambda: work(small)):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("piece", _PIECES)
+def test_ten_times_the_damage_takes_about_ten_times_the_time_to_repair(piece: str) -> None:
+    for before, after in itertools.product(["", '{"a": '], ['"}', "\\", " }x"]):
+        assert _is_linear(lambda text: repair.read_objects(text, ended=True), piece, before, after, 3_900), before
+
+
+@pytest.mark.parametrize("piece", _MARKS)
+def test_ten_times_the_control_text_takes_about_ten_times_the_time(piece: str) -> None:
+    for before, after in itertools.product(["", '{"a": <'], ["", "x"]):
+        assert _is_linear(lambda text: without_control(text, plain=False), piece, before, after, 5_000), before
+
+
+def test_ten_times_the_unknown_keys_take_about_ten_times_the_time_to_mend() -> None:
+    node = Node(Kind.OBJECT, fields=())
+    small, large = ({f"key {number}": 1 for number in range(count)} for count in (500, 5_000))
+    assert _seconds(lambda: mend(node, large, "", [])) <= 15 * _seconds(lambda: mend(node, small, "", []))
+
+
+def test_pieces_of_a_stream_are_joined_once() -> None:
+    copied = 0
+
+    class Counting(str):
+        __slots__ = ()
+
+        def __format__(self, spec: str) -> str:
+            nonlocal copied
+            copied += len(self)
+            return super().__format__(spec)
+
+    def read(event: str) -> Any:
+        return {"choices": [{"index": 0, "delta": {"content": Counting("x" * 100)}}]} if event == "1" else {}
+
+    body = join_events("data: 1\n\n" * 1_000 + "data: [DONE]\n\n", read)
+    assert body["choices"][0]["message"]["content"] == "x" * 100_000
+    assert copied <= 100_000
+
+
+def _comments_taken_out_as_before(text: str) -> str:
+    """The expressions that took quadratic time: right, and slow."""
+    both = re.compile(
+        r'("(?:[^"\\]|\\.)*+(?:"|$))|(?<=[\s,{}\[\]])(?://[^\n"]*(?=\n|$)|/\*[^"]{0,500}?\*/)|(?<=\s)#[^\n"]*(?=\n|$)',
+        re.S,
+    )
+    comma = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|$))|,(?=\s*[}\]])', re.S)
+    return comma.sub(lambda match: match[1] or "", both.sub(lambda match: match[1] or " ", text))
+
+
+def test_comments_are_taken_out_of_random_texts_as_by_the_slow_expressions() -> None:
+    rng = random.Random(7)
+    for _ in range(20_000):
+        text = "".join(rng.choices([*'{}[]",\\/*#\n :a1', "//", "/*", "*/", " # ", '"a"'], k=rng.randrange(40)))
+        if not text.endswith("\\"):  # a string that ends so was no string to them
+            assert repair._without_comments(text) == _comments_taken_out_as_before(text), text
+
+
+def test_a_long_answer_is_read_beside_the_event_loop_and_a_short_one_in_it() -> None:
+    seen: list[threading.Thread] = []
+
+    class Shape:
+        def parse(self, completion: ChatCompletion, rung: str) -> None:
+            seen.append(threading.current_thread())
+
+    shape: Any = Shape()
+
+    async def both() -> None:
+        for text in ("x" * APART, "x" * (APART + 1)):
+            completion: Any = type("Completion", (), {"text": text, "tool_calls": ()})
+            await parse_apart(shape, completion, Rung.TEXT)
+
+    asyncio.run(both())
+    assert seen[0] is threading.main_thread()
+    assert seen[1] is not threading.main_thread()
