@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from parquill.batch.endpoint import realm_of
 from parquill.batch.failed_rows import Retry
+from parquill.batch.judging import Judge
 from parquill.batch.options import RunOptions
 from parquill.batch.place import Place
 from parquill.batch.plan import Planner, RunPlan
@@ -99,7 +100,10 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
         retry=Retry(options.retry, job.retry.max_runs),
         allow_shrink=options.allow_shrink,
     )
-    if not job.images.refresh or options.portion is not None:
+    if options.portion is not None:
+        return Planned(plan, told, replaced)
+    plan = Judge(opened, place.output, wait=waiting_in(loop)).judged(plan, planner, shelf, options.chosen)
+    if not job.images.refresh:
         return Planned(plan, told, replaced)
     refresher = Refresher(planner, opened.images, place.output, shelf, wait=waiting_in(loop))
     plan = refresher.refreshed(plan, options.chosen)

@@ -268,6 +268,11 @@ class Planner:
         return replace(plan, index=index)
 
 
+def as_open(one: Slice, number: int, info: PartInfo) -> OpenSlice:
+    """Return a slice that is complete, in this part, as one whose every row is kept."""
+    return OpenSlice(one, number, info.slice_digest, info, np.arange(one.rows, dtype=np.int32), stands=True)
+
+
 def _named(one: OpenSlice | None, row: int) -> bytes | None:
     """A row's fingerprint where its part names it otherwise."""
     return one.renamed[row] if one is not None and one.renamed is not None else None

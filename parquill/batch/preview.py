@@ -7,16 +7,20 @@ lock, and what it finds there counts.
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.failed_rows import Retry
+from parquill.batch.judging import Judge
 from parquill.batch.plan import Planner
-from parquill.batch.prepare import prepare
+from parquill.batch.prepare import Prepared, prepare
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
 from parquill.job import Job, state_home
 from parquill.ledger import Glance
+from parquill.manifest import Slice
 from parquill.storage import Storage
 from parquill.workspace import Workspace
 
@@ -52,6 +56,7 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
             emulated=emulated,
             retry=Retry(retry, job.retry.max_runs),
         )
+    left = _with_refused(opened, planner, left)
     if job.images.refresh and opened.manifest.columns.images:
         left = opened.manifest.slices  # only the hosts know which pictures changed
     return RunPreview(
@@ -65,3 +70,20 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
         open_slices=len(left),
         notices=tuple(opened.shape.notices),
     )
+
+
+def _with_refused(opened: Prepared, planner: Planner, left: tuple[Slice, ...]) -> tuple[Slice, ...]:
+    """Return the slices that are left, and those of which rows that were refused would be asked now."""
+    parts, open_parts, slices = planner.standing(), {one.part for one in left}, opened.manifest.slices
+    complete = {number: parts[one.part] for number, one in enumerate(slices) if one.part not in open_parts}
+
+    def judge() -> set[int]:
+        with asyncio.Runner() as runner:
+            try:
+                return Judge(opened, Storage.at(opened.job.output.path), wait=runner.run).would_ask(complete)
+            finally:
+                runner.run(opened.images.close())
+
+    with ThreadPoolExecutor(1) as beside:  # the caller's thread may have a loop that runs
+        numbers = beside.submit(judge).result()
+    return tuple(one for number, one in enumerate(slices) if one.part in open_parts or number in numbers)

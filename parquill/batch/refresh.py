@@ -18,12 +18,12 @@ import hashlib
 import itertools
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from parquill.batch.plan import OpenSlice, Planner, RunPlan
+from parquill.batch.plan import OpenSlice, Planner, RunPlan, as_open
 from parquill.batch.rows import PreparedRow
 from parquill.batch.selection import Selection
 from parquill.batch.shelf import Shelf, archive_entry
@@ -39,11 +39,12 @@ _AT_ONCE = 64
 
 Question = tuple[PictureValue, ImageFigures | None]
 Verdicts = list[bool | None]
-Wait = Callable[[Coroutine[Any, Any, Verdicts]], Verdicts]
+T = TypeVar("T")
+Wait = Callable[[Coroutine[Any, Any, T]], T]
 """Runs a coroutine in the event loop's thread and waits for it."""
 
 
-def waiting_in(loop: asyncio.AbstractEventLoop) -> Wait:
+def waiting_in(loop: asyncio.AbstractEventLoop) -> Wait[T]:
     """Return a `Wait` for a thread beside `loop`."""
     return lambda work: asyncio.run_coroutine_threadsafe(work, loop).result()
 
@@ -51,7 +52,9 @@ def waiting_in(loop: asyncio.AbstractEventLoop) -> Wait:
 class Refresher:
     """Goes through a plan once, on a thread of its own."""
 
-    def __init__(self, planner: Planner, images: ImageRoom, output: Storage, shelf: Shelf, *, wait: Wait) -> None:
+    def __init__(
+        self, planner: Planner, images: ImageRoom, output: Storage, shelf: Shelf, *, wait: Wait[Verdicts]
+    ) -> None:
         self._planner = planner
         self._images = images
         self._output = output
@@ -83,7 +86,7 @@ class Refresher:
         lost = 0
         for part, its in itertools.groupby(chunks, key=lambda chunk: chunk.slice.part):
             number = numbers[part]
-            one = open_slices.get(number) or _as_open(plan, number)
+            one = open_slices.get(number) or as_open(manifest.slices[number], number, plan.complete[number])
             answers = self._answers(one)
             rows = [row for chunk in its for row in self._changed_in(plan, chunk, chosen, answers)]
             if rows:
@@ -162,12 +165,6 @@ class Refresher:
         kept_at = one.kept_at.copy()
         kept_at[list(rows)] = -1
         return replace(one, kept_at=kept_at, stands=False)
-
-
-def _as_open(plan: RunPlan, number: int) -> OpenSlice:
-    """A slice that is complete, as one whose every row is kept."""
-    info, one = plan.complete[number], plan.manifest.slices[number]
-    return OpenSlice(one, number, info.slice_digest, info, np.arange(one.rows, dtype=np.int32), stands=True)
 
 
 def _questions(row: PreparedRow, result: ItemResult) -> list[Question]:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up, realm_of
 from parquill.batch.failed_rows import Retry
+from parquill.batch.judging import Judge
 from parquill.batch.lessons import Lessons
 from parquill.batch.options import RunOptions
 from parquill.batch.pictureless import pictureless_notice
@@ -166,6 +167,8 @@ class _Desk:
                 audit=audit,
             )
             replaced = audit.found(plan) if audit is not None else None
+            judge = Judge(opened, output, wait=waiting_in(loop))
+            plan = judge.judged(plan, planner, shelf, chosen, rewrites=False)
             refresher = Refresher(planner, opened.images, output, shelf, wait=waiting_in(loop))
             if self._job.images.refresh:
                 plan = refresher.refreshed(plan, chosen)

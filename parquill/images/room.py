@@ -68,6 +68,10 @@ class ImageRoom:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the worker processes and close the connections; nothing where none was started."""
         await self._pool.close()
         await self._fetcher.close()
 
