@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 
 from parquill.batch import RunOptions, sample_job
-from parquill.batch.sample import drawn
+from parquill.batch.sample import drawn, sample_workspace
 from parquill.emulator.pictures import serve_picture
 from parquill.errors import Stop, UsageError
 from parquill.verify import verify_job
@@ -221,3 +222,40 @@ async def test_a_simulated_sample_is_no_answer_for_a_real_endpoint(tmp_path: Pat
         await run.run(RunOptions(sample=3))
         real: dict[str, Any] = {"model": {"endpoint": other.base_url, "max_tokens": 64, "price": PRICE}}
         assert (await run.run(**real)).requests == 6
+
+
+async def test_with_refresh_neither_sample_nor_run_takes_over_from_the_other_and_the_notice_says_so(
+    tmp_path: Path,
+) -> None:
+    async with rehearsal(tmp_path, sections={"images": {"refresh": True}}) as run:
+        run.write(rows(6))
+        tried = await run.run(RunOptions(sample=2))
+        assert tried.notices[-1].endswith("with images.refresh a run asks these rows again.")
+        assert (await run.run()).requests == 6
+
+
+async def test_a_path_with_wildcards_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, sections={"output": {"path": str(tmp_path / "out[1]")}}) as run:
+        run.write(rows(3))
+        with pytest.raises(UsageError, match=r"needs an output\.path without"):
+            await run.run(RunOptions(sample=2))
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == []
+
+
+async def test_one_process_asks_a_sample_at_a_time(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path) as run:
+        run.write(rows(3))
+        with (
+            sample_workspace(run.job()).lock(),
+            pytest.raises(UsageError, match=r"the sample of .*: this output is in use"),
+        ):
+            await run.run(RunOptions(sample=2))
+
+
+def test_the_rows_drawn_are_the_same_on_every_machine_and_a_larger_sample_holds_a_smaller_one() -> None:
+    assert list(drawn(1000, 5)) == [259, 686, 766, 904, 905]
+    for total in (1, 2, 7, 100):
+        samples = [set(drawn(total, number)) for number in range(1, total + 2)]
+        assert [len(one) for one in samples] == [min(number, total) for number in range(1, total + 2)]
+        assert all(small <= large for small, large in itertools.pairwise(samples))
+        assert samples[-1] == set(range(total))
