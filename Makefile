@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 
-.PHONY: help demo test check bench chaos mutants simulate test-browser test-cluster test-prefect test-real format lock clean
+.PHONY: help demo test check bench fuzz chaos mutants simulate test-browser test-cluster test-prefect test-real format lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every c
 
 simulate: .venv/.dev  ## whole runs under a seed each, in simulated time; SEEDS=1000, and a broken one again with ARGS="--seed N"
 	$(BIN)/python -m tests.simulation.whole --seeds $(SEEDS) $(ARGS)
+
+fuzz: .venv/.dev  ## random and hostile URLs, pictures, replies, answers and templates for FUZZ_SECONDS (600)
+	$(BIN)/python -m pytest -n 0 --fuzz-seconds $(or $(FUZZ_SECONDS),600) tests/property/test_foreign.py
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .

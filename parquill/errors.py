@@ -147,3 +147,19 @@ class RowError(ParquillError):
         super().__init__(message)
         self.kind = kind
         self.message = message
+
+
+def unexpected(kind: ErrorKind, what: str, error: Exception) -> RowError:
+    """Return one row's error for whatever a foreign library raised over that row's value.
+
+    Args:
+        kind: what the row's error is.
+        what: what was done with which value, for the message: "the picture cannot be opened".
+        error: what was raised. Its text is not repeated: it may hold a signed address or the row's content.
+
+    Raises:
+        Exception: `error` itself where no value causes it: memory, the system, or one of Parquill's own.
+    """
+    if isinstance(error, (ParquillError, OSError, MemoryError)):
+        raise error
+    return RowError(kind, f"{what}: unexpected {type(error).__name__}")

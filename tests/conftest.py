@@ -18,6 +18,7 @@ settings.load_profile("patient")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often runs are killed: 5, in CI 50, in chaos 200")
+    parser.addoption("--fuzz-seconds", type=float, default=0, help="how long foreign data is made up; 0: a short look")
 
 
 class _Scheduling(LoadFileScheduling):

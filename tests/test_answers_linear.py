@@ -38,7 +38,7 @@ def _seconds(work: Callable[[], object]) -> float:
 def _is_linear(work: Callable[[str], object], piece: str, before: str, after: str, size: int) -> bool:
     """Whether ten times the text takes at most twelve times as long; what takes under 20 ms is quick enough."""
     small, large = (before + piece * (length // len(piece)) + after for length in (size, 10 * size))
-    for _ in range(3):  # a busy machine may disturb one look
+    for _ in range(6):  # a busy machine may disturb one look
         seconds = _seconds(lambda: work(large))
         if seconds < 0.02 or seconds <= 12 * _seconds(lambda: work(small)):
             return True

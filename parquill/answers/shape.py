@@ -115,6 +115,12 @@ class AnswerShape:
         Whatever the rung, a native call and text are both understood: models answer in the
         content where a call was forced, and some servers call where none was.
         """
+        try:
+            return self._parse(completion)
+        except Exception as error:  # a library's, for an answer that was not foreseen
+            return failed(completion.text, completion.ending, f"cannot be read: unexpected {type(error).__name__}")
+
+    def _parse(self, completion: ChatCompletion) -> Answer:
         calls, text, ending = completion.tool_calls, completion.text, completion.ending
         if self.kind == "text" or self.check is None:
             return parse_text(text, ending, self.max_chars)

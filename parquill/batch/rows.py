@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, RowError, unexpected
 from parquill.images import ImageRoom, PictureValue
 from parquill.manifest import Chunk, Columns
 from parquill.prompts import Asking, UserText
@@ -125,22 +125,28 @@ class RowReader:
             raise RowError(ErrorKind.BAD_ROW, f"the row has no picture, and images.required is true (columns: {names})")
 
     def _prepare(self, rows: list[int], columns: Mapping[str, Sequence[Any]]) -> PreparedRows:
-        fingerprint, images, opens = self._asking.fingerprint, self._images, self._images.opens
         texts = self._text.render_all(columns, len(rows))
         pictures, documents = (_cells(columns, names) for names in (self._image_columns, self._document_columns))
         made: list[tuple[Any, ...]] = []
         for text, shown, enclosed in zip(texts, pictures, documents, strict=False):
             try:
-                if isinstance(text, RowError):
-                    raise text
-                seen, read = _values(shown, images.check), _values(enclosed, images.check_document)
-                if self._pictures_required:
-                    self._require(seen or read)
-                states = map(images.identity, (*seen, *read))
-                made.append((fingerprint(text, states, are_opened=opens(seen, read)), text, seen, read, None))
+                made.append(self._prepare_one(text, shown, enclosed))
             except RowError as fault:
                 made.append((None, "", (), (), fault))
+            except Exception as error:
+                made.append((None, "", (), (), unexpected(ErrorKind.BAD_ROW, "the row cannot be prepared", error)))
         return PreparedRows(rows, *map(list, zip(*made, strict=True)))
+
+    def _prepare_one(self, text: str | RowError, shown: Sequence[Any], enclosed: Sequence[Any]) -> tuple[Any, ...]:
+        if isinstance(text, RowError):
+            raise text
+        images = self._images
+        seen, read = _values(shown, images.check), _values(enclosed, images.check_document)
+        if self._pictures_required:
+            self._require(seen or read)
+        states = map(images.identity, (*seen, *read))
+        fingerprint = self._asking.fingerprint(text, states, are_opened=images.opens(seen, read))
+        return fingerprint, text, seen, read, None
 
 
 def _cells(columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> Iterator[tuple[Any, ...]]:

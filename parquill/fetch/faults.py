@@ -55,7 +55,7 @@ def retry_after(value: str | None, now: float) -> float | None:
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
+    except Exception:  # a host wrote it, and the library raises more than it says
         return None
 
 

@@ -20,7 +20,7 @@ import aiohttp
 from yarl import URL
 
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, RowError, unexpected
 from parquill.fetch.faults import BusyError, PassingError, refused, retry_after, status_text, translated, unreachable
 from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
 from parquill.fetch.hosts import Host, Hosts
@@ -139,6 +139,8 @@ class Fetcher:
                 return await self._follow(method, url, read, headers)
             except PassingError as fault:
                 reason = str(fault)
+            except Exception as error:
+                raise unexpected(ErrorKind.IMAGE_UNREACHABLE, f"{shown(url)} cannot be fetched", error) from error
         raise unreachable(url, f"{reason}, in each of {TRIES} tries")
 
     async def _follow(
@@ -273,5 +275,5 @@ def _next_hop(answer: _Answer) -> str:
         raise unreachable(str(answer.url), "it redirects without saying where to")
     try:
         return str(answer.url.join(URL(location)))
-    except ValueError:
+    except Exception:  # a host wrote it, and the library raises more than it says
         raise unreachable(str(answer.url), "it redirects to what is no URL") from None

@@ -11,7 +11,7 @@ from typing import Any
 
 from parquill.chat import ImageFigures, ImagePart
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, RowError, unexpected
 from parquill.fetch import Fetcher, UrlRules
 from parquill.images.cache import Opened, PictureCache
 from parquill.images.memory import ByteBudget
@@ -230,7 +230,10 @@ class ImageRoom:
 
     async def _worked(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
         async with self._memory.lease() as lease:
-            data, version = await self._sources.read(value, lease)
+            try:
+                data, version = await self._sources.read(value, lease)
+            except Exception as error:
+                raise unexpected(fault, f"{named(value)} cannot be opened", error) from error
             try:
                 return Opened(await self._pool.run(op, data, fault, **options), len(data), version)
             except RowError as error:

@@ -24,7 +24,10 @@ _MAYBE_BILLED = frozenset({408, 504, 524})
 
 def classify(exchange: Exchange) -> Verdict:
     """Return what one exchange means; total over every status and body."""
-    verdict = _classify(exchange)
+    try:
+        verdict = _classify(exchange)
+    except Exception as error:  # a reply no one foresaw: it may hold a paid answer, and ends no run
+        verdict = _cut(f"the reply cannot be read: unexpected {type(error).__name__}")
     lost = verdict.lost and verdict.usage is None
     return verdict if verdict.completion is not None else replace(verdict, status=exchange.status, lost=lost)
 
