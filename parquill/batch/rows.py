@@ -69,6 +69,10 @@ class PreparedRows:
         return self.rows, self.fingerprints, self.texts, self.pictures, self.documents, self.faults
 
 
+LONGEST_TEXT = 16_000_000
+"""Characters of a row's own text, more than any model's context holds; judged before the text is copied."""
+
+
 class RowReader:
     """Prepares the rows of chunks, one after another."""
 
@@ -140,6 +144,9 @@ class RowReader:
     def _prepare_one(self, text: str | RowError, shown: Sequence[Any], enclosed: Sequence[Any]) -> tuple[Any, ...]:
         if isinstance(text, RowError):
             raise text
+        if len(text) > LONGEST_TEXT:
+            said = f"the text has {len(text)} characters, more than the {LONGEST_TEXT} that a prompt may have"
+            raise RowError(ErrorKind.CONTEXT_OVERFLOW, said)
         images = self._images
         seen, read = _values(shown, images.check), _values(enclosed, images.check_document)
         if self._pictures_required:

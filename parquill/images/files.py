@@ -13,9 +13,7 @@ from pathlib import Path
 
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import printable
-
-CAP_BYTES = 64 * 10**6
-"""A local file may be larger than a downloaded one: nobody else's line is used for it."""
+from parquill.images.values import CAP_BYTES
 
 
 class LocalRoot:

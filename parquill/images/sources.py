@@ -11,9 +11,10 @@ from typing import Any
 
 from parquill.errors import ErrorKind, RowError, UsageError
 from parquill.fetch import Fetcher, shown
-from parquill.images.files import CAP_BYTES, LocalRoot
+from parquill.images.files import LocalRoot
 from parquill.images.memory import ByteLease
 from parquill.images.values import (
+    CAP_BYTES,
     BytesPicture,
     DataPicture,
     PathPicture,

@@ -84,6 +84,7 @@ def _read_item(item: Any, rules: UrlRules, wanted: Wanted) -> PictureValue | Non
     if isinstance(item, str):
         return _read_text(item, rules)
     if isinstance(item, (bytes, bytearray, memoryview)):
+        _judge_size(len(item), "the bytes in the manifest are")
         return _read_bytes(bytes(item), wanted)
     if isinstance(item, dict) and item.keys() <= {"bytes", "path"}:
         return _read_item(item.get("bytes") if item.get("bytes") is not None else item.get("path"), rules, wanted)
@@ -91,6 +92,17 @@ def _read_item(item: Any, rules: UrlRules, wanted: Wanted) -> PictureValue | Non
         ErrorKind.BAD_ROW,
         f"a {type(item).__name__} cannot be a {wanted}: a URL, a path, bytes or a struct of bytes and path is wanted",
     )
+
+
+CAP_BYTES = 64 * 10**6
+"""Bytes of a file that a cell holds or names; a download has a smaller bound."""
+
+
+def _judge_size(size: int, what: str) -> None:
+    if size > CAP_BYTES:
+        raise RowError(
+            ErrorKind.IMAGE_REFUSED, f"{what} refused: larger than {CAP_BYTES // 10**6} MB ({size // 10**6} MB)"
+        )
 
 
 def _read_bytes(data: bytes, wanted: Wanted) -> BytesPicture:
@@ -146,6 +158,7 @@ def _read_stored(text: str) -> StoredPicture:
 
 
 def _read_data_url(text: str) -> DataPicture:
+    _judge_size(len(text) * 3 // 4, "the data: URL is")
     if _DATA_URL.match(text) is None:
         raise RowError(ErrorKind.BAD_ROW, "a data: URL is not well formed; it looks like data:image/png;base64,…")
     return DataPicture(text)

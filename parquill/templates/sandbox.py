@@ -66,13 +66,31 @@ class _Undefined(jinja2.StrictUndefined):
     __repr__ = jinja2.StrictUndefined.__str__
 
 
+_LONGEST = 16_000_000
+"""Characters or items that a multiplication may make: more than any model's context holds."""
+_LARGEST = 10_000
+"""Bits of a power."""
+
+
 class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset({"*", "**"})
+    """Judged before they are computed, also where Jinja would compute a constant beforehand."""
+
     def __init__(self) -> None:
         super().__init__(undefined=_Undefined, finalize=_printed, keep_trailing_newline=True, autoescape=False)
         self.globals.clear()
         self.tests["none"] = lambda value: value is None or isinstance(value, Null)
         self.filters = {name: _closing(name, one) for name, one in self.filters.items() if name not in _CHANGING}
         self.policies["json.dumps_function"] = _json
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if operator == "*":
+            for many, times in ((left, right), (right, left)):
+                if isinstance(many, (str, list, tuple)) and isinstance(times, int) and len(many) * times > _LONGEST:
+                    raise RowError(ErrorKind.BAD_ROW, f"prompt.user: a product is longer than {_LONGEST} characters")
+        elif isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > _LARGEST:
+            raise RowError(ErrorKind.BAD_ROW, "prompt.user: a power is too large to be computed")
+        return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         obj = opened(obj)
