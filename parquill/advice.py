@@ -13,7 +13,7 @@ from parquill.errors import PASSING_KINDS, ErrorKind, Stop
 _KINDS = {
     ErrorKind.BAD_ROW: "The row's own values do not make a prompt: mend them in the manifest.",
     ErrorKind.IMAGE_UNREACHABLE: "A picture could not be fetched: see that its address answers.",
-    ErrorKind.IMAGE_REFUSED: "A picture's address is not allowed: images.root, allow_hosts and deny_hosts decide.",
+    ErrorKind.IMAGE_REFUSED: "A safety rule refused a picture: the row's error message names the setting that decided.",
     ErrorKind.IMAGE_INVALID: "A picture cannot be read: replace it.",
     ErrorKind.DOCUMENT_INVALID: "A document cannot be read: replace it.",
     ErrorKind.CONTEXT_OVERFLOW: "The row is too long for the model: shorten the prompt, or send fewer pictures.",

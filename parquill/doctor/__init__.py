@@ -3,6 +3,7 @@
     values.py    `Finding` and `Diagnosis`, what was found
     listing.py   what an endpoint's own list of models says, in every server's words
     trial.py     the three requests: sent once each, priced, never more
+    refused.py   the manifest's pictures that a rule would refuse, counted without network
     examine.py   `examine`: from a job to a diagnosis
     show.py      the table for people
 

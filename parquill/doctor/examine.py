@@ -21,8 +21,9 @@ from parquill.chat import ChatRequest, ImagePart, Turn, Usage
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
 from parquill.doctor.listing import Listing, read_listing
+from parquill.doctor.refused import refused_pictures
 from parquill.doctor.trial import Trial
-from parquill.doctor.values import Diagnosis, Finding, Health
+from parquill.doctor.values import REFUSED_PICTURES, Diagnosis, Finding, Health
 from parquill.errors import ErrorKind, Stop
 from parquill.images.values import WebPicture
 from parquill.job import Job, Secret, read_access, read_api_key
@@ -78,6 +79,8 @@ class _Examination:
         if way := read_access(self._job).shown:
             self._note("way", Health.WORKS, way)
         pictures = await asyncio.to_thread(self._picture_forms)
+        if refused := await asyncio.to_thread(refused_pictures, self._opened):
+            self._note(REFUSED_PICTURES, Health.MIND, refused)
         if await self._answers(keep=len(pictures)):
             for form, url in pictures.items():
                 await self._picture(form, url)

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parquill.doctor.values import Diagnosis, Health
+from parquill.doctor.values import REFUSED_PICTURES, Diagnosis, Health
 from parquill.summary import dollars
 from parquill.words import printable
 
@@ -27,5 +27,11 @@ def render_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
     cost = "cost unknown" if diagnosis.cost_pico is None else dollars(diagnosis.cost_pico)
     asked = f"{diagnosis.requests} request{'' if diagnosis.requests == 1 else 's'} sent ({cost}); nothing was written"
     console.print(Text(asked, style="dim"))
-    verdict = Text("the job can run", "green") if diagnosis.can_run else Text("the job cannot run as it is", "bold red")
+    refused = diagnosis.of(REFUSED_PICTURES)
+    if not diagnosis.can_run:
+        verdict = Text("the job cannot run as it is", "bold red")
+    elif refused is not None:
+        verdict = Text(f"the job can run, but {printable(refused.text.partition(':')[0])}", "yellow")
+    else:
+        verdict = Text("the job can run", "green")
     console.print(verdict)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _REFUSED = 5
+REFUSED_PICTURES = "refused pictures"
 
 
 class Health(StrEnum):

@@ -13,6 +13,17 @@ redirect or name's answer leads to it. The tests keep a canary on loopback to ho
 """
 
 from parquill.fetch.session import CAP_BYTES, Download, Fetcher, Lease
-from parquill.fetch.urls import UrlRules, check_url, judge_url, printable, shown
+from parquill.fetch.urls import UrlRules, check_port, check_url, judge_url, printable, shown
 
-__all__ = ["CAP_BYTES", "Download", "Fetcher", "Lease", "UrlRules", "check_url", "judge_url", "printable", "shown"]
+__all__ = [
+    "CAP_BYTES",
+    "Download",
+    "Fetcher",
+    "Lease",
+    "UrlRules",
+    "check_port",
+    "check_url",
+    "judge_url",
+    "printable",
+    "shown",
+]

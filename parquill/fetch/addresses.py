@@ -65,6 +65,8 @@ NEVER: tuple[Network, ...] = tuple(
     )
 )
 
+_OPENS = " (images.allow_private opens it)"
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP, _ISATAP_BITS = 0x0000_5EFE, 0xFCFF_FFFF
 """What stands before the IPv4 address (RFC 5214, section 6.1), less the two bits that may be set."""
@@ -96,16 +98,19 @@ def _is_another_spelling(address: Address) -> bool:
 def _own_fault(address: Address, opened: Sequence[Network]) -> str | None:
     """What is wrong with an address as it is, whatever it carries."""
     if any(address in network for network in METADATA):
-        return "a link-local or cloud metadata address"
+        return "a link-local or cloud metadata address (never opened, whatever the job says)"
     if any(address in network for network in opened):
         return None
     if address.is_loopback:
-        return "an address of this machine itself"
+        return f"an address of this machine itself{_OPENS}"
     if address.is_multicast:
         return "a multicast address"
     if any(address in network for network in NEVER) or address.is_reserved or address.is_unspecified:
         return "a reserved address"
-    return None if address.is_global else "an address that is not on the public internet"
+    if address.is_global:
+        return None
+    may_open = any(address in network for network in PRIVATE)
+    return f"an address that is not on the public internet{_OPENS if may_open else ''}"
 
 
 def _hidden_ipv4(address: Address) -> Iterator[ipaddress.IPv4Address]:

@@ -142,7 +142,7 @@ def _host_fault(host: str, rules: UrlRules) -> str | None:
         if not _NAME.fullmatch(name) or len(name) > 253:
             return "its host is not a valid name"
         if not rules.local_names and ("." not in name or any(_below(name, local) for local in _LOCAL_NAMES)):
-            return f"{name} is a name inside a network, not on the public internet"
+            return f"{name} is a name inside a network, not on the public internet (images.allow_private opens it)"
     return _list_fault(host.removesuffix("."), rules)
 
 

@@ -7,6 +7,7 @@ Opening never blocks on a pipe.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -67,6 +68,13 @@ class LocalRoot:
         if len(data) > CAP_BYTES:
             raise _refused(path, f"it is larger than {CAP_BYTES // 10**6} MB")
         return data
+
+    def judge(self, path: str) -> None:
+        """Raise `RowError(image_refused)` for a path that leads out of the root; nothing is opened."""
+        if not self._is_below(path):
+            raise self._outside(path)
+        with contextlib.suppress(OSError, RuntimeError):
+            self._judge(path, (self._root / path).resolve())
 
     def _judge(self, path: str, real: Path) -> None:
         if not real.is_relative_to(self._root):

@@ -12,14 +12,14 @@ from typing import Any
 from parquill.chat import ImageFigures, ImagePart
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError, unexpected
-from parquill.fetch import Fetcher, UrlRules
+from parquill.fetch import Fetcher, UrlRules, check_port, check_url
 from parquill.images.cache import Opened, PictureCache
 from parquill.images.memory import ByteBudget
 from parquill.images.pool import DecodePool
 from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
 from parquill.images.stores import StorePlaces
-from parquill.images.values import PictureValue, WebPicture, identity, is_path, named, read_cell
+from parquill.images.values import PathPicture, PictureValue, WebPicture, identity, is_path, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
 from parquill.loops import together
 
@@ -119,6 +119,14 @@ class ImageRoom:
     def local_path(self, text: str) -> Path | None:
         """Return where the picture that a cell's text names lies on this machine; None for a URL or a bucket."""
         return self._sources.local_path(text) if is_path(text) else None
+
+    def judge_unopened(self, pictures: Sequence[PictureValue], documents: Sequence[PictureValue]) -> None:
+        """Raise `RowError` for what a rule refuses that can be judged without opening anything, nor any network."""
+        for value in (*documents, *pictures):
+            if isinstance(value, WebPicture) and (value in documents or not self.passes_urls):
+                check_port(check_url(value.url, self._rules), self._rules)
+            elif isinstance(value, PathPicture):
+                self._sources.judge_path(value.path)
 
     def judge_count(self, pictures: int) -> None:
         """Raise `RowError(bad_row)` for more pictures in a row than `images.max_per_row`."""

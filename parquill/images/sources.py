@@ -47,6 +47,11 @@ class Sources:
             raise FileNotFoundError(path)
         return self._local.stat(path)
 
+    def judge_path(self, path: str) -> None:
+        """Raise `RowError(image_refused)` for a path that leads out of a local root; nothing is opened."""
+        if self._local is not None:
+            self._local.judge(path)
+
     def is_elsewhere(self, value: PictureValue) -> bool:
         """Whether a value names what can change and keep its identity: neither bytes nor a local file."""
         return isinstance(value, (WebPicture, StoredPicture)) or (
@@ -84,7 +89,9 @@ class Sources:
             return await asyncio.to_thread(self._local.read, path)
         clean = posixpath.normpath(path)
         if clean.startswith(("/", "..")):
-            raise RowError(ErrorKind.IMAGE_REFUSED, f"the path {path} is refused: it leads out of {shown(self._root)}")
+            raise RowError(
+                ErrorKind.IMAGE_REFUSED, f"the path {path} is refused: it leads out of images.root, {shown(self._root)}"
+            )
         return await self._stored(functools.partial(self._bucket, self._root), clean, path, lease)
 
     async def _stored(self, folder: Callable[[], Storage], key: str, name: str, lease: ByteLease) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from parquill.doctor import examine
 from parquill.emulator import Emulator, EmulatorSettings
 from tests.e2e.kit import COMMAND, ROOT, Ended, Rehearsal, ended, rehearsal, rows
 
@@ -76,3 +77,49 @@ async def test_doctor_does_not_say_that_a_key_is_read_which_is_not(
         done = await keyless(run, "doctor")
     assert "it is read from" not in done.out
     assert "none was sent" in " ".join(done.out.split())
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "private address": ("http://127.0.0.1/a.png", {}, "allow_private"),
+    "name inside a network": ("http://nas.local/a.png", {}, "allow_private"),
+    "host that is not allowed": ("http://a.example/a.png", {"allow_hosts": ["b.example"]}, "allow_hosts"),
+    "host that is denied": ("http://a.example/a.png", {"deny_hosts": ["a.example"]}, "deny_hosts"),
+    "port": ("http://a.example:8080/a.png", {"send": "inline"}, "allow_ports"),
+    "path outside the root": ("../../a.png", {}, "root"),
+    "bucket": ("s3://a-bucket/a.png", {}, "allow_buckets"),
+    "metadata address": ("http://169.254.169.254/a.png", {}, ""),
+}
+SETTINGS = ("allow_private", "allow_hosts", "deny_hosts", "allow_ports", "root", "allow_buckets")
+
+
+@pytest.mark.parametrize("cause", REFUSED)
+async def test_run_and_doctor_name_the_one_setting_that_refused_a_picture(tmp_path: Path, cause: str) -> None:
+    picture, images, setting = REFUSED[cause]
+    sections = {"manifest": {"image_columns": ["picture"]}, "images": images}
+    async with rehearsal(tmp_path, sections=sections) as run:
+        run.write({**rows(3), "picture": [picture, None, picture]})
+        doctor = await run.command("doctor")
+        said = " ".join(doctor.out.split())
+        assert "the job can run, but 2 of 3 rows have a picture that would be refused" in said
+        assert (await run.command("run")).status == 3
+        message = run.column("error_message")[0]
+    named = {one for one in SETTINGS if f"images.{one}" in message}
+    assert named == ({setting} if setting else set())
+    assert not setting or f"images.{setting}" in said
+
+
+async def test_doctor_says_nothing_of_refused_pictures_where_none_would_be(tmp_path: Path) -> None:
+    async with rehearsal(tmp_path, sections={"manifest": {"image_columns": ["picture"]}}) as run:
+        run.write({**rows(2), "picture": ["https://a.example/a.png", None]})
+        done = await run.command("doctor")
+    assert "refused pictures" not in done.out
+    assert "the job can run" in done.out
+
+
+async def test_doctor_judges_a_stated_number_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parquill.doctor.refused.MOST_ROWS", 5)
+    async with rehearsal(tmp_path, sections={"manifest": {"image_columns": ["picture"]}}) as run:
+        run.write({**rows(9), "picture": ["http://127.0.0.1/a.png"] * 9})
+        found = (await examine(run.job())).of("refused pictures")
+    assert found is not None
+    assert found.text.startswith("5 of the first 5 rows have a picture that would be refused: http://127.0.0.1/a.png")
