@@ -24,7 +24,7 @@ RESERVED = frozenset(
         "answer", "answer_text", "status", "error_kind", "error_message", "attempts", "model", "provider",
         "generation_id", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd",
         "cost_source", "estimated_cost_usd", "latency_ms", "answer_repairs", "finished_at", "fingerprint",
-        "images",
+        "images", "upstream_cost_usd",
     }
 )  # fmt: skip
 """The output's own columns: `SELECT *, answer.*` and Polars' `unnest` put the top level beside them."""

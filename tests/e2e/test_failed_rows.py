@@ -72,14 +72,17 @@ async def test_another_fault_or_another_prompt_begins_the_count_anew(tmp_path: P
     async with rehearsal(tmp_path, sections=ONE_TRY) as run:
         run.write(rows(2))
         await fails_in(run, 2)
-        run.emulator.plan(Misbehaviour.ERROR_IN_200)
-        assert (await run.run()).errors_by_kind.get("bad_response") is None
-        await fails_in(run, 2)
+        run.write(rows(3))
+        run.emulator.plan(Misbehaviour.MODERATED)
+        assert (await run.run()).errors_by_kind == {"moderated": 1}
+        run.emulator.plan(BAD)
+        assert (await run.run(RunOptions(retry=frozenset({ErrorKind.MODERATED})))).errors_by_kind == {"bad_response": 1}
+        await fails_in(run, 1)
         run.emulator.plan(BAD)
         assert (await run.run()).requests == 1, "it failed alike in two runs only"
         assert (await run.run()).requests == 0
-        run.write({"id": ["r0", "r1"], "text": ["another text", words(1)]})
-        assert (await run.run()).rows.ok == 2
+        run.write({"id": ["r0", "r1", "r2"], "text": ["another text", words(1), words(2)]})
+        assert (await run.run()).rows.ok == 3
 
 
 async def test_a_row_keeps_its_count_wherever_it_stands_in_the_manifest(tmp_path: Path) -> None:
