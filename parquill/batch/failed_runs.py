@@ -27,13 +27,17 @@ class FailedRuns:
 
     async def count(self, work: SliceWork) -> list[FailureRecord]:
         """Return what is to be noted of a slice's failed rows; those not asked again say so from here on."""
-        failed = [(row, result) for row, result in enumerate(work.results) if result is not None and _counts(result)]
+        failed = [(row, result) for row, result in enumerate(work.results) if result is not None and _failed(result)]
         if not failed:
             return []
         known = await self._ledger.failures([result.fingerprint or b"" for _, result in failed], self._realm)
         noted = []
         for row, result in failed:
             before = known.get(result.fingerprint or b"")
+            if result.error_kind not in PASSING_KINDS:
+                if before is not None:  # another fault came between: the count of the one before is over
+                    noted.append(replace(self._record(result, None), runs=0))
+                continue
             record = before if before and row in work.left_failed else self._record(result, before)
             if record.runs >= self.retry.max_runs:
                 self.left[record.kind] += 1
@@ -48,6 +52,5 @@ class FailedRuns:
         return FailureRecord(result.fingerprint or b"", kind, runs, self._began, bare_message(result.error_message))
 
 
-def _counts(result: ItemResult) -> bool:
-    may_pass = result.status is Status.FAILED and result.error_kind in PASSING_KINDS
-    return may_pass and result.fingerprint is not None
+def _failed(result: ItemResult) -> bool:
+    return result.status is Status.FAILED and result.fingerprint is not None

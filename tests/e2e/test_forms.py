@@ -9,7 +9,7 @@ import jinja2
 import pytest
 from aiohttp import web
 
-from parquill.batch import run_job
+from parquill.batch import RunOptions, run_job
 from parquill.batch.forms import Form, FormChoice, first_form
 from parquill.chat import ChatRequest, ImagePart, Turn, turn_content
 from parquill.doctor import Health, examine
@@ -119,7 +119,7 @@ async def test_another_role_asks_again_and_another_name_of_the_limit_does_not(tm
         for role in ("auto", "system", "user", "developer"):
             before = len(odd.bodies)
             job = odd_job(odd, tmp_path, ["a"], prompt={"system": "Be brief."}, model={"system_role": role})
-            await run_job(job)
+            await run_job(job, RunOptions(replace=True))
             asked.append(len(odd.bodies) - before)
         for field in ("max_tokens", "max_completion_tokens"):
             model = {"system_role": "developer", "max_tokens_field": field}

@@ -37,7 +37,7 @@ def job_in(folder: Path, url: str, **more: Any) -> Path:
             "price": {"prompt": "0", "completion": "0"},
         },
         "nightly": {"notify": {"webhook": "https://hooks.example/${HOOK}"}},
-        "retry": {"max_attempts": 1},
+        "retry": {"max_attempts": 1, "give_up_seconds": 2},
         **more,
     }
     path = folder / "job.yaml"

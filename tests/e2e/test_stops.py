@@ -250,9 +250,9 @@ async def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_
         assert run.asked == 0
 
 
-async def test_a_budget_in_money_needs_a_price(tmp_path: Path) -> None:
+async def test_a_budget_in_money_for_a_model_without_a_price_names_what_is_wrong(tmp_path: Path) -> None:
     async with rehearsal(tmp_path, models=("google/gemma-3-12b-it",)) as run:
         run.write(rows(3))
-        with pytest.raises(JobError, match=r"budget\.usd"):
+        with pytest.raises(JobError, match=r"model\.name: .* does not list 'google/gemma-3-4b-it'"):
             await run.run(budget={"usd": "1"})
         assert run.asked == 0
