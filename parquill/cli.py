@@ -260,7 +260,7 @@ def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
     assert most is not None
     allow_shrink = options.allow_shrink
     if options.sample is not None:
-        from parquill.batch import sample_job  # noqa: PLC0415
+        from parquill.batch import sample_job  # noqa: PLC0415 - loaded only for a sample
 
         job, allow_shrink = sample_job(job, options.sample), True
     asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=allow_shrink)

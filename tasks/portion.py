@@ -26,7 +26,7 @@ async def portion(place: str, commission: Mapping[str, Any]) -> None:
     is not to be asked from this machine.
     """
     from parquill.batch.ask import ask_portion  # noqa: PLC0415 - the engine is loaded where it works
-    from parquill.batch.order import Commission  # noqa: PLC0415
+    from parquill.batch.order import Commission  # noqa: PLC0415 - the engine is loaded where it works
     from parquill.batch.post import Post  # noqa: PLC0415
 
     told = Commission(**commission)

@@ -102,7 +102,7 @@ def beside(turn: object) -> Attach:
 
     @contextlib.asynccontextmanager
     async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
-        async with meanwhile(turn(watch)):  # type: ignore[operator]
+        async with meanwhile(turn(watch)):  # type: ignore[operator] - the parameter is a function
             yield
 
     return attach

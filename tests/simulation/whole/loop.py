@@ -43,8 +43,8 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._turn += 1
         self._on_turn(self._turn)
         ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]  # asyncio's own
-        if not ready and not self._stopping:  # type: ignore[attr-defined]
+        if not ready and not self._stopping:  # type: ignore[attr-defined] - the loop of asyncio, not typed
             if not scheduled:
                 raise StuckError(f"nothing is left to wait for, at {self._moment:.3f} s")
             self._moment = max(self._moment, scheduled[0]._when)
-        super()._run_once()  # type: ignore[misc]
+        super()._run_once()  # type: ignore[misc] - a method of asyncio that its types leave out
