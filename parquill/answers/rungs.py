@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from parquill.answers.shape import AnswerShape
+from typing import Literal
 
 
 class Rung(StrEnum):
@@ -37,20 +34,22 @@ _NEEDS = {Rung.JSON_SCHEMA: "structured_outputs", Rung.TOOLS: "tools", Rung.JSON
 _FOR_SCHEMA = (Rung.JSON_SCHEMA, Rung.TOOLS, Rung.JSON_OBJECT, Rung.PROMPT)
 _FOR_FUNCTIONS = (Rung.TOOLS, Rung.JSON_SCHEMA, Rung.JSON_OBJECT, Rung.PROMPT)
 
+Kind = Literal["text", "schema", "functions"]
+"""What a job's answers are."""
 Mode = Literal["auto", "json_schema", "tools", "json_object", "prompt"]
 
 
-def ladder(mode: Mode, supported_parameters: frozenset[str] | None, shape: AnswerShape) -> tuple[Rung, ...]:
+def ladder(mode: Mode, supported_parameters: frozenset[str] | None, kind: Kind) -> tuple[Rung, ...]:
     """Return the rungs to try, best first; each but the last may turn out to be refused.
 
     `supported_parameters`: what the endpoint says it takes; None where it says nothing, and
     every rung has to be probed. A mode other than auto is the one rung that the job wants.
     """
-    if shape.kind == "text":
+    if kind == "text":
         return (Rung.TEXT,)
     if mode != "auto":
         return (Rung(mode),)
-    rungs = _FOR_SCHEMA if shape.kind == "schema" else _FOR_FUNCTIONS
+    rungs = _FOR_SCHEMA if kind == "schema" else _FOR_FUNCTIONS
     if supported_parameters is None:
         return rungs
     return tuple(rung for rung in rungs if _NEEDS.get(rung) is None or _NEEDS[rung] in supported_parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import keyword
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -28,7 +28,7 @@ from parquill.answers.functions import (
 from parquill.answers.nodes import Node, is_strict, request_schema
 from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json
 from parquill.answers.plain import parse_text
-from parquill.answers.rungs import Rung
+from parquill.answers.rungs import Kind, Rung
 from parquill.answers.schema import read_root
 from parquill.answers.source import read_schema
 from parquill.answers.walk import Walk
@@ -51,7 +51,7 @@ _OBJECT_WANTED = (
 class AnswerShape:
     """What every answer of a job has to be; made once by `load_shape`, the same for every row."""
 
-    kind: Literal["text", "schema", "functions"]
+    kind: Kind
     arrow_type: pa.DataType
     notices: tuple[str, ...]
     """What the user should know, said once: fields that become JSON text, formats that are not checked."""

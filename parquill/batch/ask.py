@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 from parquill.batch.attach import Attach, Stoppable, Watched
 from parquill.batch.lessons import Lessons
@@ -33,10 +33,26 @@ from parquill.summary import RunSummary
 _LOOK_SECONDS = 1.0
 
 
+class RunJob(Protocol):
+    """Runs a job, as `run_job` does; handed in, since `run_job` merges portions itself."""
+
+    async def __call__(
+        self,
+        job: Job,
+        options: RunOptions | None = ...,
+        *,
+        key: Secret | None = ...,
+        attach: Attach = ...,
+        clock: Clock | None = ...,
+        surroundings: Surroundings = ...,
+    ) -> RunSummary: ...
+
+
 async def ask_portion(
     post: Post,
     commission: Commission,
     *,
+    run_job: RunJob,
     key: Secret | None,
     clock: Clock,
     parent: int | None = None,
@@ -58,21 +74,19 @@ async def ask_portion(
     options = order.options(crowded=order.crowded or again, base_url=commission.base_url)
     attach = _on_a_lead(post, clock, parent)
     how = {"key": key, "clock": clock, "attach": attach, "surroundings": surroundings}
-    return await _run(order, post, order.settings(commission), options, **how)
+    return await _run(run_job, order, post, order.settings(commission), options, **how)
 
 
 async def close_portion(
-    order: Order, post: Post, job: Job, clock: Clock, surroundings: Surroundings = MACHINE
+    order: Order, post: Post, job: Job, clock: Clock, *, run_job: RunJob, surroundings: Surroundings = MACHINE
 ) -> RunSummary:
     """Close a portion of the run of `job` that a process died over: it sends nothing and leaves its report."""
     options = dataclasses.replace(order.options(crowded=False), deadline=0.0)
     how = {"key": Secret("unused"), "clock": clock, "surroundings": surroundings}
-    return await _run(order, post, order.settings_to_close(job), options, **how)
+    return await _run(run_job, order, post, order.settings_to_close(job), options, **how)
 
 
-async def _run(order: Order, post: Post, settings: Job, options: RunOptions, **how: Any) -> RunSummary:
-    from parquill.batch.run import run_job  # noqa: PLC0415 - which takes portions over itself
-
+async def _run(run_job: RunJob, order: Order, post: Post, settings: Job, options: RunOptions, **how: Any) -> RunSummary:
     summary = await run_job(settings, options, **how)
     await asyncio.to_thread(_report, order, post, summary)
     return summary

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import MutableMapping
 
 from parquill.batch.feed import Feed
-from parquill.batch.plan import RunPlan
-from parquill.batch.slices import Publisher
+from parquill.batch.publisher import Publisher
+from parquill.batch.run_plan import RunPlan
 from parquill.results import PartInfo, not_attempted_table
 
 

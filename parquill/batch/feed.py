@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from parquill.batch.account import Account
 from parquill.batch.asked import Asked, Place
 from parquill.batch.failed_rows import Retry
-from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.rows import PreparedRow
+from parquill.batch.run_plan import OpenSlice, RunPlan
 from parquill.batch.selection import Selection
 from parquill.batch.slices import SliceWork
 from parquill.booking import Booking

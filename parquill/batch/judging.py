@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from parquill.batch.plan import OpenSlice, Planner, RunPlan, as_open
+from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared
 from parquill.batch.refresh import Wait
 from parquill.batch.rows import PreparedRow
+from parquill.batch.run_plan import OpenSlice, RunPlan, as_open
 from parquill.batch.selection import Selection
 from parquill.batch.shelf import Shelf
 from parquill.errors import ErrorKind, RowError

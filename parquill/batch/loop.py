@@ -22,14 +22,16 @@ from parquill.batch.error_rate import ErrorRate
 from parquill.batch.failed_rows import Retry
 from parquill.batch.feed import Feed
 from parquill.batch.held import HeldRow, HeldRows
-from parquill.batch.plan import RunPlan
+from parquill.batch.other_outputs import Elsewhere
+from parquill.batch.publisher import Publisher
 from parquill.batch.refusals import HeldError
 from parquill.batch.rows import PreparedRow
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.selection import Selection
 from parquill.batch.sharing import Sharing
-from parquill.batch.slices import Publisher, SliceWork
+from parquill.batch.slices import SliceWork
 from parquill.batch.talk import figures_of
-from parquill.batch.twins import Elsewhere, Standing
+from parquill.batch.twins import Standing
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError, Stop, StorageFullError
 from parquill.job import FailureSettings

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,11 @@ from parquill.batch.endpoint import EMULATOR
 from parquill.batch.failed_rows import Counts, Retry, counts_of
 from parquill.batch.recorded import Recorded
 from parquill.batch.rows import RowReader
+from parquill.batch.run_plan import OpenSlice
 from parquill.batch.shelf import Shelf, archive_entry
 from parquill.manifest import Manifest, Slice
 from parquill.results import ItemResult, PartInfo, Status, read_part, results_in
 from parquill.storage import Storage
-
-if TYPE_CHECKING:
-    from parquill.batch.plan import OpenSlice
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from pydantic import Field
 from parquill.batch.attach import Attach
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.options import Portion, RunOptions
-from parquill.batch.plan import RunPlan
 from parquill.batch.prepare import Prepared
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.selection import Rows
 from parquill.budget import Budget
 from parquill.clock import Clock

@@ -13,11 +13,12 @@ from parquill.batch.failed_rows import Retry
 from parquill.batch.judging import Judge
 from parquill.batch.options import RunOptions
 from parquill.batch.place import Place
-from parquill.batch.plan import Planner, RunPlan
+from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared
 from parquill.batch.refresh import Refresher, waiting_in
 from parquill.batch.repair import set_aside, square
 from parquill.batch.replacing import refuse_unwanted, replaced_by
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.shelf import LedgerShelf
 from parquill.clock import Clock
 from parquill.ledger import QUARTER_US, DatedSpend, Spend

@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from parquill.batch.ask import close_portion
+from parquill.batch.ask import RunJob, close_portion
 from parquill.batch.endpoint import EMULATOR
 from parquill.batch.order import Order, Spread, Spreading, Stopped, is_portion, portion_place
-from parquill.batch.plan import RunPlan, held_in
 from parquill.batch.portion_spend import divide, of_rows, quarter_of, spent_by
 from parquill.batch.post import LEASE, PortionReport, Post
+from parquill.batch.run_plan import RunPlan, held_in
 from parquill.batch.surroundings import MACHINE, Surroundings
 from parquill.clock import Clock
 from parquill.errors import OutputError
@@ -50,8 +50,10 @@ class Portions:
         clock: Clock,
         spread: Spread | None,
         *,
+        run_job: RunJob,
         surroundings: Surroundings = MACHINE,
     ) -> None:
+        """`run_job` closes a portion whose process died."""
         self._job = job
         self._workspace = workspace
         self._folder = workspace.portions
@@ -61,6 +63,7 @@ class Portions:
         self._clock = clock
         self._spread = spread
         self._surroundings = surroundings
+        self._run_job = run_job
         self.learned: list[Mapping[str, Any]] = []
         """What the portions that were taken over learned from their receipts."""
 
@@ -140,7 +143,7 @@ class Portions:
 
     async def _close(self, order: Order, post: Post) -> None:
         """A process died over this portion: book its doubts, write its parts, send nothing."""
-        await close_portion(order, post, self._job, self._clock, self._surroundings)
+        await close_portion(order, post, self._job, self._clock, run_job=self._run_job, surroundings=self._surroundings)
 
     def _refuse_working(self, post: Post) -> None:
         """Wait for a portion on another machine that has told of itself within a minute."""

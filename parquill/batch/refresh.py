@@ -23,8 +23,9 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from parquill.batch.plan import OpenSlice, Planner, RunPlan, as_open
+from parquill.batch.plan import Planner
 from parquill.batch.rows import PreparedRow
+from parquill.batch.run_plan import OpenSlice, RunPlan, as_open
 from parquill.batch.selection import Selection
 from parquill.batch.shelf import Shelf, archive_entry
 from parquill.chat import ImageFigures

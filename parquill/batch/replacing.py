@@ -17,11 +17,12 @@ from parquill.batch.endpoint import realm_of
 from parquill.batch.failed_rows import Retry
 from parquill.batch.matching import Audit
 from parquill.batch.options import RunOptions
-from parquill.batch.plan import Planner, RunPlan
+from parquill.batch.other_outputs import Elsewhere
+from parquill.batch.plan import Planner
 from parquill.batch.recorded import Recorded
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.selection import Selection
 from parquill.batch.still import StillShelf
-from parquill.batch.twins import Elsewhere
 from parquill.errors import ReplaceNeededError
 from parquill.job import Job
 from parquill.ledger import Glance

@@ -100,7 +100,7 @@ async def _run(
                 facts = await look_up(client, base_url, job, today=today)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
-                portions = Portions(job, workspace, ledger, clock, spread, surroundings=surroundings)
+                portions = Portions(job, workspace, ledger, clock, spread, run_job=run_job, surroundings=surroundings)
                 place = Place(workspace, output, ledger, client, facts, portions, surroundings.new_random())
                 return await Session(opened, place, options, clock).run(attach)
         finally:

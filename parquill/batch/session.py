@@ -23,19 +23,20 @@ from parquill.batch.loop import LoopRooms, RunLoop
 from parquill.batch.means import Means, refuse_unpriced
 from parquill.batch.options import RunOptions
 from parquill.batch.order import Spreading, Stopped
+from parquill.batch.other_outputs import Elsewhere
 from parquill.batch.outset import plan_run
 from parquill.batch.pictureless import pictureless_notice
 from parquill.batch.place import Place
-from parquill.batch.plan import RunPlan
 from parquill.batch.prepare import Prepared
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import leave_record, price_snapshot, versions
+from parquill.batch.publisher import Publisher
 from parquill.batch.refusals import Refusals
 from parquill.batch.run_evidence import RunEvidence, accept_what_stands
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.rungs import RungChoice
-from parquill.batch.slices import Publisher
-from parquill.batch.twins import Elsewhere
-from parquill.batch.watch import Watch, sampling
+from parquill.batch.sampling import sampling
+from parquill.batch.watch import Watch
 from parquill.clock import Clock
 from parquill.costs import CostRange
 from parquill.errors import Stop
@@ -226,7 +227,7 @@ class Session:
 
     def _rungs(self) -> RungChoice:
         mode, parameters = self._job.output.mode, self._facts.parameters
-        rungs = ladder(mode, parameters, self._opened.shape)
+        rungs = ladder(mode, parameters, self._opened.shape.kind)
         return RungChoice(rungs, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
     def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts, evidence: RunEvidence) -> Rooms:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from parquill.batch.asked import Pictures
 from parquill.batch.feed import Feed
 from parquill.batch.index import FingerprintIndex
-from parquill.batch.plan import RunPlan
+from parquill.batch.other_outputs import Elsewhere
 from parquill.batch.rows import PreparedRow
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.slices import SliceWork
-from parquill.batch.twins import Elsewhere, Standing, reused
+from parquill.batch.twins import Standing, reused
 from parquill.clock import Clock
 from parquill.results import ItemResult
 

@@ -94,7 +94,7 @@ class _Examination:
     async def _answers(self, *, keep: int) -> bool:
         """Go down the ladder, leaving `keep` requests for later; False where nothing is answered at all."""
         refused: list[str] = []
-        rungs = ladder(self._job.output.mode, self._facts.parameters, self._opened.shape)
+        rungs = ladder(self._job.output.mode, self._facts.parameters, self._opened.shape.kind)
         for rung in rungs:
             if refused and self._trial.left <= keep:
                 self._refusals(refused)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from parquill.estimate.planning import TODO
+from parquill.batch.dry_plan import TODO
 from parquill.storage import Storage
 from parquill.workspace import Workspace
 

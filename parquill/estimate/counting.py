@@ -55,7 +55,7 @@ class Counting:
         self._length = lessons.length
         self._max_tokens = opened.job.model.max_tokens
         self._per_minute = opened.job.limits.tokens_per_minute
-        rung = ladder(opened.job.output.mode, facts.parameters, opened.shape)[0]
+        rung = ladder(opened.job.output.mode, facts.parameters, opened.shape.kind)[0]
         self._instruction = opened.shape.instruction_for(rung)
 
     def count(self, rows: PreparedRows, parts: Sequence[Parts]) -> Counted:

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from parquill.batch.dry_plan import Sorted
 from parquill.estimate.counting import Counted
-from parquill.estimate.planning import Sorted
 from parquill.estimate.pricing import Costs
 from parquill.manifest import Manifest
 from parquill.results import money_array

@@ -12,21 +12,23 @@ from typing import Any, TypeVar
 
 import pyarrow.compute as pc
 
+from parquill.batch.dry_plan import EQUAL, FAILING, KEPT, TODO, Sorter
 from parquill.batch.endpoint import PRICE_TABLE, EndpointFacts, look_up, realm_of
 from parquill.batch.failed_rows import Retry
 from parquill.batch.judging import Judge
 from parquill.batch.lessons import Lessons
 from parquill.batch.options import RunOptions
+from parquill.batch.other_outputs import Elsewhere
 from parquill.batch.pictureless import pictureless_notice
-from parquill.batch.plan import Planner, RunPlan
+from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import price_snapshot
 from parquill.batch.refresh import Refresher, waiting_in
 from parquill.batch.replacing import audit_of
 from parquill.batch.run import endpoint_of, run_job
+from parquill.batch.run_plan import RunPlan
 from parquill.batch.still import StillShelf
-from parquill.batch.twins import Elsewhere
 from parquill.chat import PICO
 from parquill.clock import Clock, SystemClock
 from parquill.errors import EndpointRefusedError, EstimateAboveError, JobError, Stop
@@ -34,7 +36,6 @@ from parquill.estimate.calibrate import choose_rows
 from parquill.estimate.narrowing import rows_wanted
 from parquill.estimate.opening import PartsOf
 from parquill.estimate.pace import pace
-from parquill.estimate.planning import EQUAL, FAILING, KEPT, TODO, Sorter
 from parquill.estimate.sums import Errors, GroupSums, Sums, Totals
 from parquill.estimate.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 from parquill.estimate.walk import Walk

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from parquill.batch.dry_plan import FAILING, Sorted, Sorter
 from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.lessons import Lessons
 from parquill.batch.pictureless import shown_columns
@@ -15,7 +16,6 @@ from parquill.errors import RowError
 from parquill.estimate.counting import Counted, Counting
 from parquill.estimate.lines import Figures, LineWriter
 from parquill.estimate.opening import Parts, PartsOf
-from parquill.estimate.planning import FAILING, Sorted, Sorter
 from parquill.estimate.pricing import RowPrices
 from parquill.estimate.sums import GroupSums, Sums
 from parquill.manifest import Chunk

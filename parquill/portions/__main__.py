@@ -6,6 +6,7 @@ import json
 import os
 import sys
 
+from parquill.batch import run_job
 from parquill.batch.ask import ask_portion
 from parquill.batch.order import Commission
 from parquill.batch.post import Post
@@ -22,7 +23,7 @@ def main() -> int:
     try:
         commission = Commission(**told["commission"])
         os.chdir(commission.folder)
-        run_alone(ask_portion(post, commission, key=key, clock=SystemClock(), parent=parent))
+        run_alone(ask_portion(post, commission, run_job=run_job, key=key, clock=SystemClock(), parent=parent))
     except ParquillError as error:
         sys.stderr.write(f"parquill: a portion was not asked: {error}\n")
         return 1

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from parquill.batch.dry_plan import TODO, Sorter
 from parquill.batch.endpoint import realm_of
 from parquill.batch.failed_rows import Retry
 from parquill.batch.order import Spreading
+from parquill.batch.other_outputs import Elsewhere
 from parquill.batch.selection import Rows
 from parquill.batch.still import StillShelf
-from parquill.batch.twins import Elsewhere
-from parquill.estimate.planning import TODO, Sorter
 from parquill.ledger import Glance
 
 

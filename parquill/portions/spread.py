@@ -20,8 +20,8 @@ from parquill.batch.order import (
     refuse_keys,
 )
 from parquill.batch.post import Post
+from parquill.batch.sampling import sampling
 from parquill.batch.selection import Rows
-from parquill.batch.watch import sampling
 from parquill.errors import Stop
 from parquill.job import Job
 from parquill.loops import to_its_end

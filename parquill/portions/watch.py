@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from parquill.batch.order import Spreading, Stopped
 from parquill.batch.post import BEAT, PortionProgress, Post, Word
-from parquill.batch.watch import Pace, sample_of
+from parquill.batch.sampling import Pace, sample_of
 from parquill.errors import ParquillError, Stop
 from parquill.loops import meanwhile
 from parquill.run_state import LimitUse, RunState

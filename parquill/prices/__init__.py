@@ -14,8 +14,9 @@ any provider the request may reach. The look-up over HTTP is the client's; nothi
 
 from parquill.prices.choice import choose_price, max_price, with_fallbacks
 from parquill.prices.drift import Drift
-from parquill.prices.money import ATTO_PER_PICO, Price, PriceSource, Rates, Tier
+from parquill.prices.money import ATTO_PER_PICO, Rates, Tier
 from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
+from parquill.prices.price import Price, PriceSource
 from parquill.prices.ratio import change_told, differs, ratio
 from parquill.prices.surplus import Surplus
 from parquill.prices.table import STALE_DAYS, CostRow, compare, read_table, staleness, table_price

@@ -14,8 +14,9 @@ from functools import reduce
 from typing import Any
 
 from parquill.job import PriceSettings
-from parquill.prices.money import ATTO, Price, PriceSource, Rates, Tier, mean_rates, to_atto
+from parquill.prices.money import ATTO, Rates, Tier, mean_rates, to_atto
 from parquill.prices.offers import EndpointOffer, allowed_offers
+from parquill.prices.price import Price, PriceSource
 
 
 def choose_price(

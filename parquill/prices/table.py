@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from parquill.errors import UsageError
-from parquill.prices.money import Price, PriceSource, parse_rates
+from parquill.prices.money import parse_rates
+from parquill.prices.price import Price, PriceSource
 
 STALE_DAYS = 90
 

@@ -58,7 +58,10 @@ class Here:
         yield
 
     async def work(self, posts: Sequence[Post], commission: Commission) -> None:
-        asking = [asyncio.create_task(ask_portion(post, commission, key=KEY, clock=self._clock)) for post in posts]
+        asking = [
+            asyncio.create_task(ask_portion(post, commission, run_job=run_job, key=KEY, clock=self._clock))
+            for post in posts
+        ]
         while not self._enough():
             await self._clock.sleep(0.05)
         for run in self._runs:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from parquill import load_job
+from parquill.batch import run_job
 from parquill.batch.ask import ask_portion
 from parquill.batch.order import Commission, Order, order_of
 from parquill.batch.post import LEASE, Post, Word
@@ -50,7 +51,7 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
         rows, told = {"manifest.000000.parquet": EVERY}, Commission(order_of(load_job(job)), str(tmp_path))
         post = Heard(place)
         post.open(Order("one", place, 1, order_of(load_job(job)), rows, emulated=False))
-        asking = asyncio.create_task(ask_portion(post, told, key=KEY, clock=clock))
+        asking = asyncio.create_task(ask_portion(post, told, run_job=run_job, key=KEY, clock=clock))
         while not asking.done():
             looks = post.looks
             if clock.monotonic() <= last_word:
@@ -68,4 +69,6 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
 
 async def test_a_process_that_does_not_see_the_runs_folder_asks_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="this machine does not see the run's folder"):
-        await ask_portion(Post(str(tmp_path / "unseen")), Commission({}, "/"), key=KEY, clock=ManualClock())
+        await ask_portion(
+            Post(str(tmp_path / "unseen")), Commission({}, "/"), run_job=run_job, key=KEY, clock=ManualClock()
+        )

@@ -59,7 +59,7 @@ class Crew:
         self._clock, self._surroundings = clock, surroundings
 
     async def work(self, posts: Sequence[Post], commission: Commission) -> None:
-        how: dict[str, Any] = {"key": KEY, "clock": self._clock, "surroundings": self._surroundings}
+        how: dict[str, Any] = {"run_job": run_job, "key": KEY, "clock": self._clock, "surroundings": self._surroundings}
         await asyncio.gather(*(ask_portion(post, commission, **how) for post in posts))
 
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from parquill.batch.failed_rows import Retry
-from parquill.batch.plan import OpenSlice, RunPlan
+from parquill.batch.other_outputs import Elsewhere
 from parquill.batch.prepare import Prepared
 from parquill.batch.rows import PreparedRows
+from parquill.batch.run_plan import OpenSlice, RunPlan
 from parquill.batch.selection import Selection
 from parquill.batch.still import StillShelf
-from parquill.batch.twins import Elsewhere
 from parquill.manifest import Chunk
 from parquill.results import PartInfo, read_part
 from parquill.storage import Storage
