@@ -90,9 +90,8 @@ def _probe_job(path: str) -> Job:
 
 
 def _first_rows(manifest: Manifest, names: Sequence[str]) -> dict[str, list[Any]]:
-    chunk = next(manifest.read(names))
-    rows = chunk.table.slice(0, _SAMPLE)
-    return {name: rows.column(name).to_pylist() for name in names}
+    rows = manifest.first_rows(names, _SAMPLE)
+    return {name: rows.cells(name)[0] for name in names}
 
 
 def _holds(values: Sequence[Any], pattern: re.Pattern[str], named: re.Pattern[str] | None, name: str) -> bool:
@@ -121,11 +120,11 @@ def _is_key(manifest: Manifest, name: str) -> bool:
     seen: set[int] = set()
     rows = 0
     for chunk in manifest.read((name,)):
-        column = chunk.table.column(name)
-        if column.null_count or not all(isinstance(value, (str, int)) for value in column.slice(0, 10).to_pylist()):
+        values, unfit = chunk.cells(name)
+        if unfit or None in values or not all(isinstance(value, (str, int)) for value in values[:10]):
             return False
-        seen.update(map(hash, column.to_pylist()))
-        rows += len(column)
+        seen.update(map(hash, values))
+        rows += len(values)
         if len(seen) < rows:
             return False
     return True

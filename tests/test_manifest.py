@@ -194,13 +194,6 @@ class TestReading:
         with pytest.raises(ManifestError, match=f"^{path}: cannot be read as parquet: .+"):
             rows(opened(path), "x")
 
-    def test_text_that_is_no_utf8_is_found_before_it_is_used(self, tmp_path: Path) -> None:
-        array = pa.array([b"good", b"\xff\xfe"]).view(pa.binary())
-        broken = pa.StringArray.from_buffers(2, array.buffers()[1], array.buffers()[2])
-        path = parquet(tmp_path / "m.parquet", {"x": broken})
-        with pytest.raises(ManifestError, match=r"cannot be read as parquet: .*UTF-?8"):
-            rows(opened(path), "x")
-
     @settings(max_examples=60)
     @given(
         counts=st.lists(st.integers(0, 30), min_size=1, max_size=3).filter(any),

@@ -144,7 +144,8 @@ class TestCsv:
         assert rows(opened(tmp_path, image_columns=[]), "a") == [1]
 
     @pytest.mark.parametrize(
-        ("content", "words"), [("", "Empty CSV"), ("a,b\n1\n", "Expected 2 columns"), ("a\n\udcff\n", "UTF-?8")]
+        ("content", "words"),
+        [("", "Empty CSV"), ("a,b\n1\n", "Expected 2 columns"), ("\udcff\nx\n", "name of a column")],
     )
     def test_what_is_no_csv_is_told(self, tmp_path: Path, content: str, words: str) -> None:
         path = tmp_path / "m.csv"

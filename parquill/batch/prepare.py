@@ -54,7 +54,7 @@ def prepare(job: Job, clock: Clock) -> Prepared:
     schema = output_schema(manifest.columns.key, manifest.columns.kept, shape.arrow_type)
     first = manifest.first_rows(tuple(dict.fromkeys([*manifest.columns.copied, *text.columns])), _FIRST_ROWS)
     refuse_unwritable(manifest, schema, first)
-    text.refuse_insides({name: first.table.column(name).to_pylist() for name in text.columns}, first.table.num_rows)
+    text.refuse_insides({name: first.cells(name)[0] for name in text.columns}, first.table.num_rows)
     images = ImageRoom(
         job.images,
         job.documents,

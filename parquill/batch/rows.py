@@ -113,28 +113,42 @@ class RowReader:
             return fault.kind.encode()
 
     def _blocks(self, chunk: Chunk, wanted: Collection[int] | None, size: int) -> Iterator[PreparedRows]:
-        columns = {name: chunk.table.column(name).to_pylist() for name in self.columns}
+        columns, faults = self._cells_of(chunk)
         start, count = chunk.start, chunk.table.num_rows
         rows = [row for row in range(start, start + count) if wanted is None or row in wanted]
         for first in range(0, len(rows), size):
             block = rows[first : first + size]
             if len(block) == count:
-                yield self._prepare(block, columns)
+                yield self._prepare(block, columns, faults)
             else:
-                yield self._prepare(block, {name: [of[row - start] for row in block] for name, of in columns.items()})
+                some = {name: [of[row - start] for row in block] for name, of in columns.items()}
+                yield self._prepare(block, some, faults)
+
+    def _cells_of(self, chunk: Chunk) -> tuple[Mapping[str, Sequence[Any]], Mapping[int, RowError]]:
+        """Return the values of the columns, and the fault of each row (by its place in the slice) that lacks one."""
+        columns: dict[str, Sequence[Any]] = {}
+        faults: dict[int, RowError] = {}
+        for name in self.columns:
+            columns[name], unfit = chunk.cells(name)
+            for place, why in unfit.items():
+                fault = RowError(ErrorKind.BAD_ROW, f"the column {name!r} holds {why} in this row")
+                faults.setdefault(chunk.start + place, fault)
+        return columns, faults
 
     def _require(self, pictures: Values) -> None:
         if not pictures:
             names = ", ".join((*self._image_columns, *self._document_columns))
             raise RowError(ErrorKind.BAD_ROW, f"the row has no picture, and images.required is true (columns: {names})")
 
-    def _prepare(self, rows: list[int], columns: Mapping[str, Sequence[Any]]) -> PreparedRows:
+    def _prepare(
+        self, rows: list[int], columns: Mapping[str, Sequence[Any]], faults: Mapping[int, RowError]
+    ) -> PreparedRows:
         texts = self._text.render_all(columns, len(rows))
         pictures, documents = (_cells(columns, names) for names in (self._image_columns, self._document_columns))
         made: list[tuple[Any, ...]] = []
-        for text, shown, enclosed in zip(texts, pictures, documents, strict=False):
+        for row, text, shown, enclosed in zip(rows, texts, pictures, documents, strict=False):
             try:
-                made.append(self._prepare_one(text, shown, enclosed))
+                made.append(self._prepare_one(faults.get(row, text), shown, enclosed))
             except RowError as fault:
                 made.append((None, "", (), (), fault))
             except Exception as error:

@@ -26,7 +26,15 @@ from parquill.batch.prepare import Prepared
 from parquill.errors import ManifestError, OutputError
 from parquill.job import Job, state_home
 from parquill.manifest import Manifest
-from parquill.results import RESULT_COLUMNS, ItemResult, Status, read_part, read_part_info, results_in
+from parquill.results import (
+    RESULT_COLUMNS,
+    ItemResult,
+    Status,
+    python_values,
+    read_part,
+    read_part_info,
+    results_in,
+)
 from parquill.storage import Storage, is_remote, split_glob
 from parquill.workspace import Workspace
 
@@ -89,7 +97,7 @@ def draw_sample(opened: Prepared, number: int) -> Sample:
     table, parts = _rows_at(opened, positions)
     _workspace(job).storage("sample").write_bytes(_MANIFEST, _as_parquet(table))
     key = manifest.columns.key.name
-    keys = table.column(key).to_pylist() if manifest.columns.has_id else positions
+    keys = python_values(table.column(key))[0] if manifest.columns.has_id else positions
     return Sample(_job_of(job, manifest), job, tuple(keys), key, parts)
 
 

@@ -44,6 +44,8 @@ def scan(manifest: Manifest, columns: Sequence[str], *, settings: bytes, stamp: 
         digest = RowsDigest(settings)
         for chunk in chunks:
             digest.add(chunk.table)
+            for name, faults in sorted(chunk.unfit.items()):  # none, as a rule
+                digest.mark(f"unfit:{name}", (f"{chunk.start + place}".encode() for place in sorted(faults)))
             for name in pictures:
                 digest.mark(name, map(stamp, places_in(chunk.table.column(name))))
             if ids is not None:
@@ -63,21 +65,31 @@ class _Ids:
         self._hashes = np.empty(manifest.rows, np.int64)
         self._nulls: list[int] = []
         self._null_count = 0
+        self._unfit: list[tuple[int, str]] = []
+        self._unfit_count = 0
 
     def take(self, chunk: Chunk) -> None:
         ids = chunk.table.column(self._name)
         first = chunk.slice.position + chunk.start
-        self._hashes[first : first + len(ids)] = np.fromiter(map(hash, ids.to_pylist()), np.int64, len(ids))
+        values, faults = chunk.cells(self._name)
+        self._hashes[first : first + len(ids)] = np.fromiter(map(hash, values), np.int64, len(ids))
+        if faults:
+            self._unfit_count += len(faults)
+            shown = sorted(faults.items())[: _SHOWN - len(self._unfit)]
+            self._unfit += [(first + place, why) for place, why in shown]
         if ids.null_count:
             self._null_count += ids.null_count
             places = np.flatnonzero(ids.is_null().to_numpy())[: _SHOWN - len(self._nulls)]
             self._nulls += [first + int(place) for place in places]
 
     def refuse_unfit(self) -> None:
-        """Raise `ManifestError` for ids that are null or stand more than once."""
+        """Raise `ManifestError` for ids that are null, cannot be read or stand more than once."""
         if self._nulls:
             places = "; ".join(map(self._place, self._nulls))
             raise self._fault(f"is null in {places}{_more(self._null_count - len(self._nulls))}")
+        if self._unfit:
+            places = "; ".join(f"{why} in {self._place(position)}" for position, why in self._unfit)
+            raise self._fault(f"holds {places}{_more(self._unfit_count - len(self._unfit))}")
         self._hashes.sort()
         suspects = set(self._hashes[1:][self._hashes[1:] == self._hashes[:-1]].tolist())
         repeated = {value: rows for value, rows in self._rows_of(suspects).items() if len(rows) > 1}

@@ -118,7 +118,8 @@ class Walk:
 
     def _group(self, chunk: Chunk, counted: Counted, prompts_pico: Sequence[int]) -> None:
         """Add rows to the sums of their values of a column."""
-        values = chunk.table.column(self._by).to_pylist()
+        assert self._by is not None
+        values, _ = chunk.cells(self._by)
         figures = zip(counted.tokens.expected.tolist(), counted.answers.tolist(), prompts_pico, strict=True)
         for row, (prompt_tokens, answer, pico) in zip(counted.rows.rows, figures, strict=True):
             value = values[row - chunk.start]

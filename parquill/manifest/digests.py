@@ -82,7 +82,10 @@ class RowsDigest:
             self._values(path, values)
 
     def _values(self, path: str, array: pa.Array) -> None:
-        values = [repr(value).encode() for value in array.to_pylist() if value is not None]
+        try:
+            values = [repr(value).encode() for value in array.to_pylist() if value is not None]
+        except Exception:  # one of them Python cannot hold
+            values = [_written(array, place) for place in range(len(array)) if array[place].is_valid]
         self._texts(path, pa.array(values, pa.large_binary()))
 
     def _texts(self, path: str, values: pa.Array) -> None:
@@ -91,6 +94,12 @@ class RowsDigest:
         self._feed(f"{path}#", np.diff(bounds))
         if data is not None:
             self._feed(path, data[int(bounds[0]) : int(bounds[-1])])
+
+
+def _written(array: pa.Array, place: int) -> bytes:
+    """One value as Arrow writes it to a file."""
+    batch = pa.record_batch([array.slice(place, 1)], ["value"])
+    return bytes(batch.serialize())
 
 
 def _memory(values: pa.Array) -> Any:

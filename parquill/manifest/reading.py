@@ -9,7 +9,7 @@ JSON lines and CSV have no index (see `text.py`): they are streamed from the sta
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,15 +17,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from parquill.errors import ManifestError
+from parquill.errors import ManifestError, ParquillError
 from parquill.job import Job
 from parquill.manifest.columns import Columns, choose_columns, require, unify
 from parquill.manifest.files import Slice, SourceFile, cut, find_files
 from parquill.manifest.text import text_batches, text_shape
+from parquill.manifest.unfit import with_fit_values
+from parquill.results import python_values
 
 _CHUNK_BYTES = 16 * 2**20
 _CHUNK_ROWS = 8192
 _SAMPLE_ROWS = 64
+
+
+Unfit = Mapping[str, Mapping[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,13 @@ class Chunk:
     slice: Slice
     start: int
     table: pa.Table
+    unfit: Unfit = field(default_factory=dict)
+    """What does not fit its column's type, by column and place; in `table` it is replaced (`unfit.py`)."""
+
+    def cells(self, name: str) -> tuple[list[Any], Mapping[int, str]]:
+        """Return a column's values for Python, and by place what is wrong with those that cannot be used."""
+        values, faults = python_values(self.table.column(name))
+        return values, {**faults, **self.unfit.get(name, {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ class Manifest:
     def first_rows(self, columns: Sequence[str], count: int) -> Chunk:
         """Return `count` rows at most, the first; raises `ManifestError` where they cannot be read."""
         first = next(self.read(columns, {self.slices[0].part}))
-        return replace(first, table=first.table.slice(0, count))
+        return replace(first, table=first.table.slice(0, count), unfit=_between(first.unfit, 0, count))
 
     def read(self, columns: Sequence[str], wanted: Collection[str] | None = None) -> Iterator[Chunk]:
         """Yield the rows of the slices whose part is `wanted` (all without it), in order.
@@ -117,7 +129,9 @@ def _shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, int]:
                 schema, rows = file.schema_arrow, file.metadata.num_rows
         else:
             schema, rows = text_shape(source, id_column)
-    except (pa.ArrowException, OSError) as error:
+    except ParquillError:
+        raise
+    except Exception as error:  # a file may hold anything: names that are no text, types that no reader knows
         raise _unreadable(source, error) from None
     for name in source.partitions:
         if name not in schema.names:
@@ -126,29 +140,41 @@ def _shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, int]:
 
 
 def _unreadable(source: SourceFile, error: Exception) -> ManifestError:
-    why = (str(error) or type(error).__name__).splitlines()[0][:200]
+    told = str(error).splitlines() if isinstance(error, (pa.ArrowException, OSError)) else []
+    if isinstance(error, UnicodeError):
+        told = ["the name of a column is not UTF-8"]
+    why = next(iter(told), f"unexpected {type(error).__name__}")[:200]
     return ManifestError(f"{source.label}: cannot be read as {source.suffix[1:]}: {why}")
 
 
 def _read_source(
     source: SourceFile, schema: pa.Schema, columns: Sequence[str], slices: Sequence[Slice]
-) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield (first row, rows) of one file, at least where its slices need them."""
+) -> Iterator[_Rows]:
+    """Yield the rows of one file, at least where its slices need them."""
     try:
         batches = (
             _parquet_batches(source, columns, slices)
             if source.suffix == ".parquet"
             else _numbered(0, text_batches(source, schema, columns))
         )
-        for start, batch in batches:
-            yield start, _as_schema(batch, source, schema, columns)
-    except (pa.ArrowException, OSError) as error:
+        for rows in batches:
+            yield _as_schema(rows, source, schema, columns)
+    except ParquillError:
+        raise
+    except Exception as error:
         raise _unreadable(source, error) from None
 
 
-def _parquet_batches(
-    source: SourceFile, columns: Sequence[str], slices: Sequence[Slice]
-) -> Iterator[tuple[int, pa.RecordBatch]]:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Neighbouring rows of a file, the first of them at `start`."""
+
+    start: int
+    batch: pa.RecordBatch
+    unfit: Unfit
+
+
+def _parquet_batches(source: SourceFile, columns: Sequence[str], slices: Sequence[Slice]) -> Iterator[_Rows]:
     """Row groups that no wanted slice touches are not read."""
     ranges = [(one.start, one.start + one.rows) for one in slices]
     with source.storage.open(source.name) as raw:
@@ -159,7 +185,8 @@ def _parquet_batches(
             rows = file.metadata.row_group(group).num_rows
             if rows and any(first < start + rows and last > start for first, last in ranges):
                 size = _rows_at_once(file, group, present)
-                yield from _numbered(start, file.iter_batches(size, row_groups=[group], columns=present))
+                batches = file.iter_batches(size, row_groups=[group], columns=present)
+                yield from _numbered(start, ((batch, {}) for batch in batches))
             start += rows
 
 
@@ -182,26 +209,29 @@ def _fitting(size: int, rows: int) -> int:
     return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES * rows // max(1, size)))
 
 
-def _numbered(start: int, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    for batch in batches:
-        yield start, batch
+def _numbered(start: int, batches: Iterator[tuple[pa.RecordBatch, Unfit]]) -> Iterator[_Rows]:
+    for batch, unfit in batches:
+        yield _Rows(start, batch, unfit)
         start += batch.num_rows
 
 
-def _as_schema(batch: pa.RecordBatch, source: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> pa.RecordBatch:
-    """Give a file's batch the manifest's columns: partitions by folder, nulls where a file has none."""
+def _as_schema(rows: _Rows, source: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> _Rows:
+    """Give a file's rows the manifest's columns: partitions by folder, nulls where a file has none."""
     arrays: list[Any] = []
+    batch, unfit = rows.batch, dict(rows.unfit)
     for name in columns:
         kind = schema.field(name).type
         if name in batch.schema.names:
-            array = batch.column(name)
-            array.validate(full=True)  # broken UTF-8 would else surface in the middle of the run
+            array, faults = with_fit_values(batch.column(name))  # they would else surface in the middle of the run
+            if faults:
+                unfit[name] = {**faults, **unfit.get(name, {})}
             arrays.append(array if array.type.equals(kind) else array.cast(kind))
         elif name in source.partitions:
             arrays.append(pa.repeat(pa.scalar(source.partitions[name], kind), batch.num_rows))
         else:
             arrays.append(_nulls(batch.num_rows, kind))
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([schema.field(name) for name in columns]))
+    made = pa.RecordBatch.from_arrays(arrays, schema=pa.schema([schema.field(name) for name in columns]))
+    return _Rows(rows.start, made, unfit)
 
 
 def _nulls(count: int, kind: pa.DataType) -> pa.Array:
@@ -209,18 +239,29 @@ def _nulls(count: int, kind: pa.DataType) -> pa.Array:
     return pa.array([None] * count, kind) if pt.is_nested(kind) else pa.nulls(count, kind)
 
 
-def _chunks_of_slices(slices: Sequence[Slice], batches: Iterator[tuple[int, pa.RecordBatch]]) -> Iterator[Chunk]:
+def _chunks_of_slices(slices: Sequence[Slice], batches: Iterator[_Rows]) -> Iterator[Chunk]:
     """Cut a file's batches at the bounds of its wanted slices."""
     waiting = list(reversed(slices))
-    for start, batch in batches:
+    for rows in batches:
         if not waiting:
             return
-        end = start + batch.num_rows
+        start, end = rows.start, rows.start + rows.batch.num_rows
         while waiting and waiting[-1].start < end:
             one = waiting[-1]
             first, last = max(start, one.start), min(end, one.start + one.rows)
             if first < last:
-                yield Chunk(one, first - one.start, pa.Table.from_batches([batch.slice(first - start, last - first)]))
+                table = pa.Table.from_batches([rows.batch.slice(first - start, last - first)])
+                yield Chunk(one, first - one.start, table, _between(rows.unfit, first - start, last - start))
             if one.start + one.rows > end:
                 break
             waiting.pop()
+
+
+def _between(unfit: Unfit, first: int, last: int) -> Unfit:
+    """Return what is told of some of the rows, their places counted from the first of them."""
+    if not unfit:
+        return unfit
+    return {
+        name: {place - first: why for place, why in faults.items() if first <= place < last}
+        for name, faults in unfit.items()
+    }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow.csv
 
 from parquill.errors import ManifestError
 from parquill.manifest.files import SourceFile
+from parquill.manifest.unfit import NOT_UTF8
 
 _CHUNK_BYTES = 8 * 2**20
 _CHUNK_ROWS = 4096
@@ -38,14 +40,22 @@ def text_shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, in
     return _csv_shape(source, id_column) if source.suffix == ".csv" else _json_shape(source)
 
 
-def text_batches(source: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+Unfit = dict[str, dict[int, str]]
+"""What is wrong with values that were replaced, by column and by place among the rows."""
+
+
+def text_batches(
+    source: SourceFile, schema: pa.Schema, columns: Sequence[str]
+) -> Iterator[tuple[pa.RecordBatch, Unfit]]:
     """Yield a file's rows in order: those of `columns` that it has, as `schema` types them."""
-    return _csv_batches(source, schema, columns) if source.suffix == ".csv" else _json_batches(source, schema, columns)
+    if source.suffix == ".csv":
+        return ((batch, {}) for batch in _csv_batches(source, schema, columns))
+    return _json_batches(source, schema, columns)
 
 
 def _json_shape(source: SourceFile) -> tuple[pa.Schema, int]:
     schema, total = pa.schema([]), 0
-    for rows in _json_rows(source):
+    for rows, _ in _json_rows(source):
         total += len(rows)
         names = dict.fromkeys(name for row in rows for name in row)
         found = pa.schema([(name, _json_array(source, rows, name, None).type) for name in names])
@@ -56,38 +66,61 @@ def _json_shape(source: SourceFile) -> tuple[pa.Schema, int]:
     return schema, total
 
 
-def _json_batches(source: SourceFile, schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    for rows in _json_rows(source):
+def _json_batches(
+    source: SourceFile, schema: pa.Schema, columns: Sequence[str]
+) -> Iterator[tuple[pa.RecordBatch, Unfit]]:
+    for rows, unfit in _json_rows(source):
         names = [name for name in columns if any(name in row for row in rows)]
         arrays = [_json_array(source, rows, name, schema.field(name).type) for name in names]
         bare = pa.array([{}] * len(rows), pa.struct([]))  # counts the rows where no column is asked for
-        yield pa.RecordBatch.from_arrays(arrays, names) if names else pa.RecordBatch.from_struct_array(bare)
+        batch = pa.RecordBatch.from_arrays(arrays, names) if names else pa.RecordBatch.from_struct_array(bare)
+        yield batch, unfit
 
 
-def _json_rows(source: SourceFile) -> Iterator[list[dict[str, Any]]]:
+def _json_rows(source: SourceFile) -> Iterator[tuple[list[dict[str, Any]], Unfit]]:
     rows: list[dict[str, Any]] = []
+    unfit: Unfit = {}
     size = 0
     with source.storage.open(source.name) as raw:
         for number, line in enumerate(io.BufferedReader(raw), start=1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
             if text:
-                rows.append(_json_object(source, number, text))
+                row, names = _json_object(source, number, text)
+                for name in names:
+                    unfit.setdefault(name, {})[len(rows)] = NOT_UTF8
+                rows.append(row)
                 size += len(line)
             if len(rows) == _CHUNK_ROWS or size > _CHUNK_BYTES:
-                yield rows
-                rows, size = [], 0
+                yield rows, unfit
+                rows, unfit, size = [], {}, 0
     if rows:
-        yield rows
+        yield rows, unfit
 
 
-def _json_object(source: SourceFile, number: int, text: bytes) -> dict[str, Any]:
+def _json_object(source: SourceFile, number: int, text: bytes) -> tuple[dict[str, Any], Sequence[str]]:
+    """Return a line's object, and the names of its values that held what is no UTF-8: U+FFFD stands for that."""
+    names: Sequence[str] = ()
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise ManifestError(f"{source.label}:{number}:{error.colno}: not valid JSON: {error.msg}") from None
+        try:
+            row = orjson.loads(_LONE.sub(_replaced, text.decode("utf-8", "replace")))
+        except orjson.JSONDecodeError:
+            said = f"{source.label}:{number}:{error.colno}: not valid JSON: {error.msg}"
+            raise ManifestError(said) from None
+        names = [name for name, value in row.items() if "\ufffd" in str(value)] if isinstance(row, dict) else ()
     if not isinstance(row, dict):
         raise ManifestError(f'{source.label}:{number}: each line is one JSON object, like {{"id": 1}}')
-    return row
+    return row, names
+
+
+_HEX = "[0-9a-fA-F]"
+_LONE = re.compile(rf"(\\\\|\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})|\\u[dD][89a-fA-F]{_HEX}{{2}}")
+"""Half of a surrogate pair; what may not be taken for one (a pair, an escaped backslash) is the group."""
+
+
+def _replaced(found: re.Match[str]) -> str:
+    return found[1] or "\ufffd"
 
 
 def _json_array(source: SourceFile, rows: Sequence[Mapping[str, Any]], name: str, kind: pa.DataType | None) -> pa.Array:
@@ -134,6 +167,7 @@ def _csv_reader(
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
+        check_utf8=False,  # one row's broken text is that row's error: `unfit.py`
     )
     with (
         source.storage.open(source.name) as raw,

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from parquill.results import row_values
+
 _LONGEST_TEXT = 4_000
 _MOST_ITEMS = 200
 
@@ -39,7 +41,7 @@ class BatchRows:
         fresh = [int(place) for place in places if int(place) not in self._made]
         if fresh:
             for place in fresh:  # not taken together: pyarrow cannot take from every type
-                (values,) = self.batch.slice(place, 1).to_pylist()
+                values = row_values(self.batch, place)
                 self._made[place] = SampledRow(self.first + place, {key: cut(value) for key, value in values.items()})
         return [self._made[int(place)] for place in places]
 

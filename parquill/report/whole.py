@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from parquill.report.sampling import Cut, SampledRow
+from parquill.results import row_values
 from parquill.storage import Storage
 
 _MOST_BYTES = 200_000_000
@@ -66,7 +67,7 @@ def _cells(
     for batch in part.iter_batches(batch_size=_BATCH_ROWS, row_groups=[group], columns=list(columns)):
         while waiting and waiting[0] < start + batch.num_rows:
             place = waiting.pop(0)
-            yield place, batch.slice(place - start, 1).to_pylist()[0]
+            yield place, row_values(batch, place - start)
         if not waiting:
             return
         start += batch.num_rows

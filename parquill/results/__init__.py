@@ -1,5 +1,6 @@
 """Results: what a row ends as, and the parts that hold the output.
 
+`cells.py`    values of any column for Python, those that it cannot hold found one by one.
 `item.py`     `ItemResult`, a row's outcome, and its compact form for ledger and archive.
 `table.py`    the output's schema; tables built from results, column by column.
 `readback.py` rows of a part as results again.
@@ -15,6 +16,7 @@ pico-USD and the table's decimals as the same integers; no float touches it.
 Trade-off: a part's table is built in memory; `output.rows_per_part` bounds it.
 """
 
+from parquill.results.cells import python_values, row_values
 from parquill.results.item import CostSource, ItemResult, Status, weakest
 from parquill.results.listing import read_manifest, write_manifest
 from parquill.results.names import part_key, part_name
@@ -51,6 +53,7 @@ __all__ = [
     "part_name",
     "pico_values",
     "plain_values",
+    "python_values",
     "read_manifest",
     "read_part",
     "read_part_info",
@@ -58,6 +61,7 @@ __all__ = [
     "result_table",
     "results_in",
     "results_of",
+    "row_values",
     "try_part",
     "weakest",
     "with_fingerprints",
