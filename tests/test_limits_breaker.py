@@ -79,6 +79,19 @@ def test_answers_to_what_was_sent_before_an_outage_do_not_hide_it() -> None:
     assert faults == IN_A_ROW
 
 
+def test_a_fault_keeps_its_slot_until_something_sent_later_is_answered() -> None:
+    breaker = Breaker()
+    before = sent(breaker, 0.0)
+    for number in range(3):
+        reply(breaker, sent(breaker, 1.0 + number), 1.5 + number, failed=True)
+    later = sent(breaker, 4.0)
+    assert breaker.suspects == 3
+    reply(breaker, before, 4.5, failed=False)
+    assert breaker.suspects == 3, "it was sent before them"
+    reply(breaker, later, 5.0, failed=False)
+    assert breaker.suspects == 0
+
+
 def test_faults_that_come_faster_than_answers_are_no_outage() -> None:
     breaker = Breaker()
     for second in range(6):

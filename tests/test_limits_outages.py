@@ -23,7 +23,7 @@ def goals(one: Seen, length: float) -> None:
     if one.looks:
         assert one.found is not None
         assert one.found <= (5.0 if length <= 120 else 0.05 * length)
-    assert one.most_after <= one.most_before + 2
+        assert one.most_after <= one.most_before
 
 
 @pytest.mark.parametrize("length", [1.0, 20.0, 90.0, 120.0, 600.0, 3600.0])

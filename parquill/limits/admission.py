@@ -98,10 +98,9 @@ def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket], fl
 def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] | None:
     """Say which limit holds `ticket` back, and when to look again; None when it may leave."""
     throttle = state.throttle
-    pause, slots = throttle.pause, throttle.slots.value
-    if state.in_flight >= (slots if pause.ramp_from is None else pause.slots_at(now, slots)):
-        return pause.next_step(now, slots), Binding.IN_FLIGHT
-    if pause.until is not None:
+    if _slots_are_taken(state, now):
+        return throttle.pause.next_step(now, throttle.slots.value), Binding.IN_FLIGHT
+    if throttle.pause.until is not None:
         until = throttle.opens_at(now)
         if until > now:
             return until, Binding.PAUSE
@@ -124,6 +123,19 @@ def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] |
         if until > now:
             return until, Binding.TOKENS
     return None
+
+
+def _slots_are_taken(state: State, now: float) -> bool:
+    """Say whether no slot in flight is free."""
+    in_flight, breaker, throttle = state.in_flight, state.breaker, state.throttle
+    if breaker.until is not None:
+        return in_flight >= throttle.slots.ceiling  # one goes at a time, though requests that hang take all slots
+    usable = throttle.slots.value
+    if throttle.pause.ramp_from is not None:
+        usable = throttle.pause.slots_at(now, usable)
+    # A fault keeps its slot until something sent later is answered: an endpoint that fails fast would else be
+    # sent more, and faster, than one that answers.
+    return in_flight >= usable or (in_flight > 0 and in_flight + breaker.suspects >= usable)
 
 
 def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:

@@ -16,7 +16,7 @@ IN_A_ROW = 6
 """Faults with no answer in between, in the order of replies or of sending, that show an outage."""
 OUTLIVED = 2.0
 """A request that is under way for so many times as long as the slowest fault took has not met the outage."""
-OVERTAKEN = 4
+OVERTAKEN = 2
 """Faults more that it takes for each such request: one may have arrived just before an outage began."""
 WATCHED = 30.0
 """Seconds of replies the breaker looks back on."""
@@ -70,7 +70,9 @@ class Breaker:
         "_sends",
         "_total",
         "_unsent",
+        "level",
         "looks",
+        "suspects",
         "trips",
         "until",
     )
@@ -85,7 +87,10 @@ class Breaker:
         self._began = self._look_at = self._looked_at = self._blind_at = self._next_at = 0.0
         self._closed_at = -math.inf
         self._looking = self._found = False
-        self.trips = 0
+        self.trips = self.level = 0
+        """How often it opened, and how many slots there were when the first fault of the latest outage came."""
+        self.suspects = 0
+        """Faults of requests that were sent after the latest one to be answered."""
         self.until: float | None = None
         """When it opened; None while it is closed."""
 
@@ -159,13 +164,16 @@ class Breaker:
             self._in_a_row = 0
             sends = self._sends
             while sends and sends[0].sent_at <= ticket.sent_at:
-                sends.popleft()
+                if not math.isnan(sends.popleft().failed_after):
+                    self.suspects -= 1
             return
         self._in_a_row += 1
         ticket.failed_after = now - ticket.sent_at
+        if self._sends and ticket.sent_at >= self._sends[0].sent_at:
+            self.suspects += 1
         half = self._total >= FEWEST and self._failed >= SHARE * self._total
         if half or self._in_a_row >= IN_A_ROW or self._all_failed(now):
-            self._open(now, ticket.sent_at, wait)
+            self._open(now, ticket, wait)
 
     def _all_failed(self, now: float) -> bool:
         """Whether all that was sent since the latest answered request has failed, but for what is too young."""
@@ -192,13 +200,15 @@ class Breaker:
             seconds[-1][2] += 1
             self._failed += 1
 
-    def _open(self, now: float, since: float, wait: float) -> None:
+    def _open(self, now: float, last: Ticket, wait: float) -> None:
         self.until = now
+        faults = [one for one in self._sends if not math.isnan(one.failed_after)]
+        self.level = min(faults, key=lambda one: one.sent_at + one.failed_after, default=last).level
         self.trips += 1
         self._generation += 1
-        self._unsent = self._out = 0
+        self._unsent = self._out = self.suspects = 0
         self._found = False
-        self._began, self._failed_probes, self._next_at = since, 0, now
+        self._began, self._failed_probes, self._next_at = last.sent_at, 0, now
         self._blind_at = now + BLIND_AFTER
         self._flaps = self._flaps + 1 if now - self._closed_at < AGAIN_WITHIN else 0
         self._look_at = now + max(wait, min(LOOK_EVERY, FIRST_LOOK * 2.0**self._flaps))

@@ -29,7 +29,7 @@ DEEPEST = 4
 FIRST_REGROW = 15.0
 LAST_REGROW = 600.0
 AFTER_OUTAGE = 120.0
-"""Seconds after an outage before a search that it broke off goes on."""
+"""Seconds after an outage in which the search does not go on."""
 FAR = 1.25
 """Seconds until more is tried again: doubling, unless the last try got a quarter further."""
 
@@ -57,6 +57,7 @@ class SlotSearch:
         "_low",
         "_odd",
         "_regrow_at",
+        "_resume_at",
         "_round_size",
         "_rounds",
         "_since",
@@ -70,7 +71,7 @@ class SlotSearch:
         self.ceiling = ceiling
         self._answers = 0
         self._interval = FIRST_REGROW
-        self._regrow_at = now
+        self._regrow_at = self._resume_at = now
         self.stage = Stage.FREE
         self.restore(start, now)
 
@@ -93,6 +94,9 @@ class SlotSearch:
 
     def answered(self, now: float, sent_at: float, *, waiting: bool) -> None:
         """Count an answer; `waiting` when more rows would be in flight if they might."""
+        if now < self._resume_at:
+            self._begin(now)
+            return
         if self.stage is Stage.FREE or self.stage is Stage.HOLD:
             if not waiting:
                 self._begin(now)
@@ -121,14 +125,19 @@ class SlotSearch:
         self._high = level
         self.value = max(self._low, min(level - 1, math.ceil(level * (1 - self._cut))))
         self._rounds = 0
+        self._resume_at = now
         self._begin(now)
 
-    def hold(self, now: float) -> None:
-        """Stay at what was found before an outage: answers in it, and on the ramp after it, measure nothing."""
-        if self.stage is Stage.FREE or self.stage is Stage.HOLD:
-            wait = AFTER_OUTAGE if self.stage is Stage.FREE else LAST_REGROW
+    def hold(self, now: float, value: int) -> None:
+        """Stay at what was found before an outage: answers in it, and on the ramp after it, measure nothing.
+
+        `value`: what it was then. A search that was broken off goes on after two minutes, from there.
+        """
+        self.value = min(self.value, value)
+        if self.stage is Stage.FREE:
             self._hold(now, self.value)
-            self._regrow_at = now + wait
+        self._regrow_at = max(self._regrow_at, now + AFTER_OUTAGE)
+        self._resume_at = now + AFTER_OUTAGE
         self._begin(now)
 
     def _grow(self) -> None:

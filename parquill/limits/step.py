@@ -96,9 +96,13 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
     else:
         failed = outcome is not OK and outcome in FAULTS
         was_open = state.breaker.until is not None
+        if failed:
+            ticket.level = state.throttle.slots.value
         state.breaker.record(now, ticket, failed=failed, wait=reply.wait or 0.0)
         if failed:
             state.unanswered.failed(ticket.sent_at, reply.words, asked_to_wait=reply.wait is not None)
+            if not was_open and state.breaker.until is not None:
+                state.throttle.broke_off(now, state.breaker.level)
         else:
             state.unanswered.answered(now)
             if was_open and state.breaker.until is None:

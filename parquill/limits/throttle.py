@@ -159,9 +159,13 @@ class Throttle:
         elif self.pause.is_trial(sent_at):
             self._end(now)
 
+    def broke_off(self, now: float, level: int) -> None:
+        """Go back to `level` slots: an outage has begun, and what was found since its first fault means nothing."""
+        self.slots.hold(now, level)
+
     def recovered(self, now: float) -> None:
         """Let the rest follow on a ramp: the endpoint is back after an outage, at whose end all rows wait."""
-        self.slots.hold(now)
+        self.slots.hold(now, self.slots.value)
         if self._episode is None:
             self.pause.ramp(now, self._latency)
 

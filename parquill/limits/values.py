@@ -99,6 +99,7 @@ class Ticket:
         "budget_day",
         "day",
         "failed_after",
+        "level",
         "need",
         "phase",
         "probe",
@@ -120,6 +121,7 @@ class Ticket:
         self.budget_day: float | None = None
         self.probe = 0
         self.failed_after = math.nan
+        self.level = 0
         self.blocked_since: float | None = None
         self.request_bin: Bin | None = None
         self.token_bin: Bin | None = None

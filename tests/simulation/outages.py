@@ -25,7 +25,11 @@ WATCHED = 60.0
 
 @dataclass
 class Seen:
-    """What came of an outage. `found`: seconds from its end to the first request that is taken."""
+    """What came of an outage. `found`: seconds from its end to the first request that is taken.
+
+    `most_before`: the most in flight until its first fault was seen (what grows until then, nothing can stop);
+    `most_after`: the most in flight whenever a request left after its end.
+    """
 
     into: int = 0
     looks: int = 0
@@ -40,7 +44,7 @@ class OutageWorld(World):
     def __init__(self, kind: str, begin: float, length: float, *, seed: int, server: Server | None = None) -> None:
         self.kind, self.begin, self.end = kind, begin, begin + length
         self.seen = Seen()
-        self._looking = False
+        self._noticed = False
         traffic = Traffic(latency=1.0, waiting=400)
         super().__init__(LimitSettings(), server or Queueing(8), seed=seed, traffic=traffic)
         self.state.breaker.looks = True
@@ -57,14 +61,17 @@ class OutageWorld(World):
             if ticket.admitted:
                 self._leave(ticket)
         self._wake(decisions)
+        self._measure(left=any(ticket.admitted for ticket in decisions.decided))
         if decisions.look:
             self.seen.looks += 1
             found = not self.away or self.kind == "slow"
             self._at(self.now + (LOOK_SECONDS if not found and self.kind == "silent" else 0.05), self._looked, found)
+
+    def _measure(self, *, left: bool) -> None:
         level = self.state.in_flight
-        if self.now < self.begin:
+        if not self._noticed:
             self.seen.most_before = max(self.seen.most_before, level)
-        elif self.end <= self.now < self.end + (self.seen.found or 0.0) + WATCHED:
+        elif left and self.end <= self.now < self.end + (self.seen.found or 0.0) + WATCHED:
             self.seen.most_after = max(self.seen.most_after, level)
 
     def _drop(self) -> None:
@@ -113,5 +120,6 @@ class OutageWorld(World):
     def _failed(self, ticket: Ticket, outcome: Outcome) -> None:
         if self._truth.pop(ticket, None) is None:
             return
+        self._noticed = True
         self._step(Settle(ticket, 0, None, Reply(outcome)))
         self._at(self.now + self.random.uniform(0.0, 1.0), self._new_row, True)
