@@ -133,6 +133,19 @@ class TestHead:
                 assert server.header("host") == server.url.removeprefix("http://").removesuffix("/v1")
                 assert "gzip" in (server.header("accept-encoding") or "")
 
+    async def test_long_and_many_headers_of_a_reply_are_read(self) -> None:
+        """Gateways pass on cookies and policies; aiohttp alone stops at 8,190 bytes and at 128 headers."""
+        more = {f"X_Trace_{number}": "v" for number in range(300)}
+        async with serving(reply(Set_Cookie="c" * 40_000, **more)) as server, Client(server.url, None) as client:
+            exchange = await client.complete(BODY, seconds=5, on_id=print)
+            assert (exchange.status, len(exchange.headers["Set-Cookie"])) == (200, 40_000)
+            assert await client.get_json("/models") == (200, {})
+
+    async def test_a_header_without_an_end_is_a_fault(self) -> None:
+        async with serving(reply(X="x" * 10**6)) as server, Client(server.url, None) as client:
+            assert await post(client) == 0
+            assert await client.get_json("/models") == (0, None)
+
     async def test_a_key_with_a_line_break_makes_no_second_header(self) -> None:
         with pytest.raises(JobError, match="line break") as fault:
             async with Client("http://127.0.0.1:1/v1", Secret("key\r\nX-Other: 1")):

@@ -110,6 +110,11 @@ async def test_a_picture_that_comes_at_the_second_try_is_taken(web: Web, eager: 
     assert await eager.get("/a") == b"fine"
 
 
+async def test_a_host_with_long_headers_is_read(web: Web, eager: Asking) -> None:
+    web.answers["/a"] = reply(200, b"fine", Content_Security_Policy="p" * 40_000)
+    assert await eager.get("/a") == b"fine"
+
+
 @pytest.mark.parametrize("form", ["seconds", "date"])
 async def test_retry_after_pauses_the_whole_host(web: Web, eager: Asking, form: str) -> None:
     until = eager.clock.wall() + 20

@@ -18,6 +18,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from parquill.client.errors import ForeignReplyError, NotReceivedError
+from parquill.client.opening import LONGEST_HEADER, MOST_HEADERS
 from parquill.client.tcp import SocketView, notice_when_gone
 from parquill.clock import Clock
 
@@ -127,7 +128,12 @@ class KeptConnection(asyncio.Protocol):
         self._received, self._tail = 0, b""
         self._asked = True
         self.used += 1
-        self._reader.set_response_params(read_until_eof=True)
+        self._reader.set_response_params(
+            read_until_eof=True,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
+        )
         request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
         self._length = len(request)
         self._sent_at = self._clock.monotonic()

@@ -27,6 +27,9 @@ _HEADERS = {
     "X-Title": "Parquill",
     "User-Agent": "Parquill",
 }
+LONGEST_HEADER = 64 * 2**10
+"""Bytes of a reply's header: gateways pass on cookies and policies that are longer than the usual 8 KB."""
+MOST_HEADERS = 1_000
 _NAME_SECONDS = 30
 """How long the endpoint's address is kept for its name: as DNS servers of clouds say for names that move."""
 _CONNECT_SECONDS = 15.0
@@ -48,6 +51,9 @@ def open_session(base_url: str, access: Access, key: Secret | None) -> aiohttp.C
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         raise_for_status=False,
+        max_line_size=LONGEST_HEADER,
+        max_field_size=LONGEST_HEADER,
+        max_headers=MOST_HEADERS,
     )
 
 

@@ -47,6 +47,8 @@ _TOO_LARGE = f"it is larger than {CAP_BYTES // 10**6} MB"
 _BUSY = frozenset({408, 425, 429})
 _NO_HEAD = frozenset({403, 405, 501})
 _UNCHANGED = 304
+_LONGEST_HEADER = 64 * 2**10
+"""Bytes; delivery networks send policies and cookies that are longer than the usual 8 KB."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -205,6 +207,8 @@ class Fetcher:
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
                 auto_decompress=False,
                 trust_env=False,
+                max_line_size=_LONGEST_HEADER,
+                max_field_size=_LONGEST_HEADER,
             )
         return self._session
 
