@@ -268,3 +268,16 @@ async def test_a_proxy_that_does_not_lead_there_is_named_and_shows_no_password(
     assert "through the proxy 127.0.0.1:9 (network.proxy)" in said
     assert "network.proxy: none" in said
     assert "pass-word-of-the-proxy" not in said
+
+
+async def test_an_address_that_ends_too_early_is_told_the_one_that_answers(emulator: Emulator, manifest: Path) -> None:
+    """The emulator answers below `/v1`; `http://host:port` is what people write."""
+    origin = emulator.base_url.removesuffix("/api/v1")
+    diagnosis = await examine(job_at(origin, manifest))
+    found = diagnosis.of("endpoint")
+    assert found is not None
+    assert found.health is Health.FAILS
+    assert f"{origin} has no list of models, {origin}/v1 has: name that one" in found.text
+    assert not diagnosis.can_run
+    again = await examine(job_at(f"{origin}/v1", manifest))
+    assert again.can_run

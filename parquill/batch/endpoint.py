@@ -1,7 +1,8 @@
 """What the endpoint says of itself before the first row is sent: price, limits, abilities.
 
 OpenRouter's `/models/{name}/endpoints` answers it all; other servers know at best `/models`,
-and many nothing: then the price is unknown and the abilities are found while running.
+and many nothing: then the price is unknown and the abilities are found while running. All that is
+looked up delays a start by at most `PATIENCE_SECONDS`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from parquill.batch.lookups import PATIENCE_SECONDS, Lookups, answering_below, lists_models
 from parquill.client import Transport
+from parquill.clock import Clock
 from parquill.job import Job
 from parquill.prices import (
     EndpointOffer,
@@ -49,6 +52,8 @@ class EndpointFacts:
     openrouter: bool = False
     """It speaks OpenRouter's dialect: `provider`, `models` and `require_parameters` are understood."""
     notices: tuple[str, ...] = ()
+    address_advice: str = ""
+    """Which base URL is meant, where this one has no list of models and one near it has."""
     why_unpriced: str = ""
     """What must be put right before a price can be asked for; empty where there is a price, or simply none."""
 
@@ -75,16 +80,18 @@ class EndpointFacts:
         return None
 
 
-async def look_up(client: Transport, base_url: str, job: Job, *, today: dt.date) -> EndpointFacts:
+async def look_up(client: Transport, base_url: str, job: Job, clock: Clock) -> EndpointFacts:
     """Ask the endpoint for its offers; in the contract's order: job, endpoint, table, unknown."""
-    model = job.model
-    status, body = await client.get_json(_offers_path(model.name))
+    model, lookups = job.model, Lookups(client, clock)
+    status, body = await lookups.get(_offers_path(model.name))
     offers = parse_endpoints(body) if status == 200 else []
     entry: EndpointOffer | None = None
-    listed = body
-    if not offers and status:
-        status, listed = await client.get_json("/models")
+    listed, advice = body, ""
+    if not offers:
+        status, listed = await lookups.get("/models")
         entry = parse_models(listed, model.name) if status == 200 else None
+        if not lists_models(listed) and status not in _UNTOLD:
+            advice = _address_advice(base_url, await answering_below(lookups, base_url))
     openrouter = model.endpoint == "openrouter"
     price = choose_price(
         model.price,
@@ -96,8 +103,10 @@ async def look_up(client: Transport, base_url: str, job: Job, *, today: dt.date)
     )
     if price is not None and model.fallback_models and model.price is None:
         price = with_fallbacks(
-            price, [other for name in model.fallback_models if (other := await _price_of(client, name, model.provider))]
+            price,
+            [other for name in model.fallback_models if (other := await _price_of(lookups, name, model.provider))],
         )
+    today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
     old = staleness(price, today) if price is not None else None
     return EndpointFacts(
         base_url=base_url,
@@ -107,14 +116,26 @@ async def look_up(client: Transport, base_url: str, job: Job, *, today: dt.date)
         reachable=status != 0,
         openrouter=openrouter or bool(offers),
         notices=(old,) if old else (),
-        why_unpriced=_why_unpriced(status, listed, base_url, model.name) if price is None else "",
+        address_advice=advice,
+        why_unpriced=(advice or _why_unpriced(status, listed, base_url, model.name)) if price is None else "",
     )
+
+
+_UNTOLD = frozenset({0, 401, 403})
+"""Of such a reply nothing is known of the address: there was none, or only a key is wanted."""
+
+
+def _address_advice(base_url: str, other: str) -> str:
+    return f"model.endpoint: {base_url} has no list of models, {other} has: name that one" if other else ""
 
 
 def _why_unpriced(status: int, listed: Any, base_url: str, name: str) -> str:
     """Say what is wrong before it comes to prices; `status` and `listed` are the last reply's."""
     if not status:
-        return f"model.endpoint: {base_url} cannot be reached: is the server running, and is this its address and port?"
+        return (
+            f"model.endpoint: {base_url} cannot be reached, or does not say within {PATIENCE_SECONDS:g} s what it "
+            "offers: is the server running, and is this its address and port?"
+        )
     if status in (401, 403):
         return f"model.api_key_env: {base_url} refuses the key, or wants one (status {status})"
     data = listed.get("data") if isinstance(listed, dict) else None
@@ -135,8 +156,8 @@ def _offers_path(name: str) -> str:
     return f"/models/{quote(name, safe='/:@+')}/endpoints"
 
 
-async def _price_of(client: Transport, name: str, provider: Mapping[str, Any]) -> Price | None:
-    status, body = await client.get_json(_offers_path(name))
+async def _price_of(lookups: Lookups, name: str, provider: Mapping[str, Any]) -> Price | None:
+    status, body = await lookups.get(_offers_path(name))
     offers = parse_endpoints(body) if status == 200 else []
     return choose_price(None, offers, None, None, endpoint_is_openrouter=False, provider=provider)
 

@@ -82,10 +82,11 @@ class Refusals:
         clock: Clock,
         stop: Callable[[str], object],
         *,
+        advice: str = "",
         answered_here: bool = False,
         answered_before: bool = False,
     ) -> None:
-        """`address`: the endpoint's. `stop` ends the run with a message.
+        """`address`: the endpoint's. `stop` ends the run with a message, and with `advice` where there is some.
 
         `answered_here`: other processes of this command had answers with the same key; `answered_before`: an
         earlier command had some in this run, perhaps with another key.
@@ -93,6 +94,7 @@ class Refusals:
         self._address = address
         self._clock = clock
         self._stop = stop
+        self._advice = f". {advice}" if advice else ""
         self._answered = answered_here
         self._answered_before = answered_before
         self._last_answer = -math.inf
@@ -105,12 +107,13 @@ class Refusals:
         self._waiting: list[asyncio.Future[None]] = []
 
     @classmethod
-    def of_run(cls, gate: Gate, address: str, clock: Clock, *, before: Spend, now: Spend) -> Refusals:
+    def of_run(cls, gate: Gate, address: str, clock: Clock, *, before: Spend, now: Spend, advice: str = "") -> Refusals:
         """Weigh the refusals of a run; `before`: what it had booked when this command began, `now`: by now."""
         return cls(
             address,
             clock,
             functools.partial(gate.close, Stop.REFUSED),
+            advice=advice,
             answered_here=now.completion_tokens > before.completion_tokens,
             answered_before=before.completion_tokens > 0,
         )
@@ -230,4 +233,6 @@ class Refusals:
 
     def _refuse(self, refusal: Refusal, rows: int) -> None:
         alike = f"{rows} rows in a row were refused alike" if rows > 1 else "its only row was refused"
-        self._stop(f"{refusal.of_run} (by {self._address}: {alike}, and no row is marked as failed for it)")
+        self._stop(
+            f"{refusal.of_run} (by {self._address}: {alike}, and no row is marked as failed for it){self._advice}"
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import datetime as dt
 import functools
 
 from parquill.batch.attach import Attach, unwatched
@@ -96,8 +95,7 @@ async def _run(
         try:
             where = portion.base_url if portion is not None else None
             async with surroundings.connect(job, key, workspace.emulator_log, where) as (client, base_url):
-                today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-                facts = await look_up(client, base_url, job, today=today)
+                facts = await look_up(client, base_url, job, clock)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
                 portions = Portions(job, workspace, ledger, clock, spread, run_job=run_job, surroundings=surroundings)

@@ -73,7 +73,8 @@ class Session:
         self._realm = EMULATOR if place.facts.emulated else ""
         self._promised: CostRange | None = None
         self._replaced: Replaced | None = None
-        self._notices: list[str] = [*opened.shape.notices, *place.facts.notices]
+        told = (*opened.shape.notices, *place.facts.notices, place.facts.address_advice)
+        self._notices: list[str] = [one for one in told if one]
         self._started = clock.monotonic()
         self._started_at = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
         retry = Retry(options.retry, self._job.retry.max_runs)
@@ -159,7 +160,8 @@ class Session:
             keep_attempts=job.output.keep_attempts,
             on_fault=lambda fault: loop.fail(fault, cut_off=False),
         )
-        refusals = Refusals.of_run(gate, self._facts.base_url, self._clock, before=before, now=shared)
+        address, advice = self._facts.base_url, self._facts.address_advice
+        refusals = Refusals.of_run(gate, address, self._clock, before=before, now=shared, advice=advice)
         attempts = self._attempts(gate, run, evidence, refusals)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
         rooms = LoopRooms(

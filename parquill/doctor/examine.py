@@ -7,13 +7,13 @@ they are sent in (data: URL, http URL); what is left of the three goes to lower 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from parquill.answers import Rung, ladder, probe_passes, probe_request, refuses_rung
 from parquill.batch.bodies import request_settings
 from parquill.batch.endpoint import EndpointFacts, look_up
 from parquill.batch.forms import FormChoice
+from parquill.batch.lookups import PATIENCE_SECONDS
 from parquill.batch.means import refuse_unpriced
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.run import endpoint_of
@@ -53,11 +53,10 @@ async def examine(job: Job, *, key: Secret | None = None, clock: Clock | None = 
     opened = await asyncio.to_thread(prepare, job, clock)
     key = key or read_api_key(job.model)
     async with endpoint_of(job, key, None) as (client, base_url):
-        today = dt.datetime.fromtimestamp(clock.wall(), dt.UTC).date()
-        facts = await look_up(client, base_url, job, today=today)
+        facts = await look_up(client, base_url, job, clock)
         if not facts.why_unpriced:  # else the cause is found below
             refuse_unpriced(job, facts)
-        _, body = await client.get_json("/models")
+        _, body = await client.get_json("/models", seconds=PATIENCE_SECONDS)
         return await _Examination(opened, client, facts, read_listing(body, job.model.name)).whole()
 
 
@@ -149,7 +148,9 @@ class _Examination:
         """Note why the endpoint gave no answer; False, for nothing more is asked of it."""
         subject, advice = "endpoint", ""
         refused = verdict.stop is Stop.REFUSED or verdict.kind is ErrorKind.REFUSED
-        if refused and verdict.status == 401:
+        if self._facts.address_advice and not verdict.throttled:
+            advice = f". {self._facts.address_advice}"
+        elif refused and verdict.status == 401:
             subject, advice = "key", self._key_advice()
         elif refused:
             subject, advice = "model", self._offered()

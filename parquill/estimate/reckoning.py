@@ -140,9 +140,8 @@ class _Desk:
 
     async def _facts(self, key: Secret | None) -> EndpointFacts:
         """What the endpoint says; a price needs no key."""
-        today = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC).date()
         async with endpoint_of(self._job, key or _key(self._job), None) as (client, base_url):
-            return await look_up(client, base_url, self._job, today=today)
+            return await look_up(client, base_url, self._job, self._clock)
 
     def _reckon(self, opened: Prepared, facts: EndpointFacts, loop: asyncio.AbstractEventLoop) -> Estimate:
         """Plan, walk and add up; on a thread of its own."""
@@ -290,6 +289,8 @@ def _price_line(price: Price | None) -> str:
 def _notices(job: Job, facts: EndpointFacts, estimate: Estimate) -> list[str]:
     """What a person must know before believing the figures."""
     said = list(facts.notices)
+    if facts.address_advice and facts.price is not None:
+        said.append(facts.address_advice)
     if not facts.reachable and not facts.why_unpriced:
         said.append(f"{facts.base_url} could not be reached: what it asks now and what it can do are not known")
     if facts.price is None:

@@ -133,7 +133,7 @@ class ModelSettings(Section):
     def _endpoint(cls, value: str) -> str:
         scheme, mark, place = value.rstrip("/").partition("://")
         value = f"{scheme.lower()}{mark}{place}" if mark else scheme
-        if value.endswith("/chat/completions"):
+        if re.search(r"/chat/completions(?=$|[/?#])", value):
             raise ValueError("the base URL without /chat/completions, which is added to it")
         if value in ("openrouter", "emulator") or is_base_url(value):
             return "openrouter" if value == OPENROUTER_URL else value
