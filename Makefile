@@ -78,7 +78,7 @@ test-cluster: .venv/.dev  ## runs shared among the workers of real Dask and Ray 
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/cluster.lock
 	$(BIN)/python -m pytest -m cluster tests/orchestration
 
-test-real: .venv/.dev  ## a real Gemma 3 on llama.cpp, LiteLLM, OpenRouter's SDK, stores, pictures and PDFs of others; some 2.5 GB go to ~/.cache/parquill
+test-real: .venv/.dev  ## a real Gemma 3 on llama.cpp, transformers, LiteLLM, Portkey, LLMock, OpenRouter's SDK, stores, files of others; some 4 GB go to ~/.cache/parquill
 	$(BIN)/python -m pytest -m real -rs -n 0 --durations=10
 
 lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
@@ -87,6 +87,8 @@ lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	printf 'playwright\naxe-playwright-python\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header -c requirements/dev.lock - -o requirements/browser.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --extra prefect --extra dask --extra ray -c requirements/dev.lock pyproject.toml -o requirements/cluster.lock
 	echo pytest-cov | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header -c requirements/dev.lock - -o requirements/mutants.lock
+	echo llmock | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/llmock.lock
+	printf 'transformers[serving]\npillow\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header --override <(echo "torch; python_version < '3'") - -o requirements/transformers.lock
 	printf 'openai[aiohttp]\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-openai.lock
 	printf 'litellm\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-litellm.lock
 	printf 'async-batch-llm\nopenai\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-async-batch-llm.lock

