@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
 from parquill.garbage import seldom_collected
+from parquill.store_calls import left_when_interrupted
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def run_alone(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as this process's only business: on uvloop where it is there, garbage collected seldom."""
-    with seldom_collected(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with seldom_collected(), asyncio.Runner(loop_factory=_loop_factory()) as runner, left_when_interrupted():
         return runner.run(work)
 
 

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch import CAP_BYTES, Fetcher
+from parquill.fetch import Fetcher, UrlRules
 from parquill.fetch.hosts import AT_ONCE, CONNECTIONS, FAILURES
 from parquill.fetch.versions import version_in
 from parquill.images.memory import ByteBudget
 from tests.clock import ManualClock
 from tests.web import SERVER, EagerClock, Web, reply, web_server
+
+MOST = UrlRules().download_bytes
 
 
 class Asking:
@@ -22,7 +24,7 @@ class Asking:
 
     def __init__(self, web: Web, clock: ManualClock) -> None:
         self.web, self.clock = web, clock
-        self.memory = ByteBudget(10 * CAP_BYTES)
+        self.memory = ByteBudget(10 * MOST)
         self.fetcher = Fetcher(web.rules(), clock, contact="mailto:anna@example.org")
 
     async def get(self, path: str) -> bytes:
@@ -226,7 +228,7 @@ async def test_three_redirects_are_followed_and_a_fourth_is_not(web: Web, eager:
 
 
 async def test_more_than_the_cap_is_refused_whether_it_is_said_or_not(web: Web, eager: Asking) -> None:
-    web.answers["/said"] = f"HTTP/1.1 200 OK\r\nContent-Length: {CAP_BYTES + 1}\r\n\r\n".encode()
+    web.answers["/said"] = f"HTTP/1.1 200 OK\r\nContent-Length: {MOST + 1}\r\n\r\n".encode()
     sent = 0
 
     async def endless(writer: asyncio.StreamWriter) -> None:
@@ -242,7 +244,7 @@ async def test_more_than_the_cap_is_refused_whether_it_is_said_or_not(web: Web, 
         fault = await eager.fault(path)
         assert fault.kind is ErrorKind.IMAGE_REFUSED
         assert "20 MB" in fault.message
-    assert sent < 2 * CAP_BYTES
+    assert sent < 2 * MOST
     assert eager.memory.held == 0
 
 

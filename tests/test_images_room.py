@@ -376,7 +376,7 @@ def test_a_path_that_leads_out_by_its_text_is_not_asked_for(tmp_path: Path) -> N
 
     sys.addaudithook(hook)
     for folder in ("root", "named"):
-        local = LocalRoot(str(tmp_path / folder))
+        local = LocalRoot(str(tmp_path / folder), 10**6)
         for path in ("../outside/a.jpg", str(tmp_path / "outside" / "a.jpg"), "x/../../outside/a.jpg"):
             with pytest.raises(FileNotFoundError, match="^" + re.escape(path)):
                 local.stat(path)

@@ -8,6 +8,7 @@ from parquill.batch import rows
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import UrlRules
 from parquill.images import values
+from parquill.job import ImageSettings
 from parquill.templates import compile_template
 
 
@@ -27,11 +28,10 @@ def test_a_small_product_or_power_is_computed() -> None:
 
 
 @pytest.mark.parametrize("cell", [b"\xff\xd8\xff" + b"x" * 100, "data:image/jpeg;base64," + "A" * 200])
-def test_a_cell_larger_than_a_file_may_be_is_refused(cell: str | bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_larger_than_a_file_may_be_is_refused(cell: str | bytes) -> None:
     assert values.read_cell(cell, UrlRules())
-    monkeypatch.setattr(values, "CAP_BYTES", 100)
-    with pytest.raises(RowError, match="refused: larger than") as caught:
-        values.read_cell(cell, UrlRules())
+    with pytest.raises(RowError, match=r"refused: it is larger than 100 bytes \(images\.max_bytes\)") as caught:
+        values.read_cell(cell, UrlRules.of(ImageSettings(max_bytes=100)))
     assert caught.value.kind is ErrorKind.IMAGE_REFUSED
 
 

@@ -15,6 +15,7 @@ from parquill.batch.endpoint import EndpointFacts
 from parquill.batch.evidence import DriftEvidence, EvidenceFile
 from parquill.batch.forms import FormChoice
 from parquill.batch.lessons import Lessons
+from parquill.batch.opening import Opening
 from parquill.batch.pictureless import shown_columns
 from parquill.batch.refusals import HeldError, Refusal
 from parquill.batch.rows import PreparedRow
@@ -66,6 +67,7 @@ class Conversations:
         self._rungs = rungs
         self._alarm = alarm
         self._endings = Endings(alarm)
+        self.opening = Opening(rooms.images, rooms.gate)
         self._shows = bool(shown_columns(rooms.job.manifest))
         forms = self._forms = FormChoice(rooms.job.model, rooms.facts.parameters, alarm)
         self._bodies = Bodies(rooms.job, rooms.facts, rooms.shape, forms)
@@ -87,15 +89,8 @@ class Conversations:
         return self._result(asked, Status.NOT_ATTEMPTED, message=message)
 
     async def parts(self, prepared: PreparedRow) -> Parts:
-        """Open a row's pictures and documents; raises `RowError` for those that cannot be sent."""
-        images = self._rooms.images
-        parts: Parts = ()
-        if prepared.pictures:
-            now = images.parts_now(prepared.pictures)
-            parts = now if now is not None else await images.parts(prepared.pictures)
-        if prepared.documents:
-            parts = (*parts, *await images.document_parts(prepared.documents))
-        return parts
+        """Open a row's pictures and documents; raises as `Opening.parts` does."""
+        return await self.opening.parts(prepared.pictures, prepared.documents)
 
     def content(self, prepared: PreparedRow, parts: Parts) -> bytes | None:
         """Name what is asked by the pictures' content: the same photo at ten addresses is one question.

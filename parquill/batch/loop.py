@@ -171,6 +171,7 @@ class RunLoop:
     def _wind_up(self, stop: Stop) -> None:
         """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
         self._rooms.attempts.hurry()
+        self._rooms.conversations.opening.leave()
         self._rooms.attempts.refusals.release()
         if stop in (Stop.REFUSED, Stop.UNREACHABLE) and not self._is_winding_up:
             self._rooms.clock.call_later(GRACE_SECONDS, self._cut_off)

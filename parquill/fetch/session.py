@@ -8,7 +8,6 @@ bytes, in the next hop, in `RowError`, or in `PassingError`: what is tried again
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,13 +20,13 @@ from yarl import URL
 
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError, unexpected
+from parquill.fetch.deadlines import within
 from parquill.fetch.faults import BusyError, PassingError, refused, retry_after, status_text, translated, unreachable
 from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
 from parquill.fetch.hosts import Host, Hosts
-from parquill.fetch.urls import UrlRules, check_port, check_url, shown
+from parquill.fetch.urls import UrlRules, check_port, check_url, shown, too_large
 from parquill.fetch.versions import asking_for_change, version_in
 
-CAP_BYTES = 20 * 10**6
 REDIRECTS = 3
 TRIES = 3
 CONNECT_SECONDS = 5.0
@@ -43,7 +42,6 @@ PATIENCE_SECONDS = 2.0
 T = TypeVar("T")
 
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
-_TOO_LARGE = f"it is larger than {CAP_BYTES // 10**6} MB"
 _BUSY = frozenset({408, 425, 429})
 _NO_HEAD = frozenset({403, 405, 501})
 _UNCHANGED = 304
@@ -93,7 +91,7 @@ class Fetcher:
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, lease: Lease) -> Download:
-        """Return the body of `url`, at most `CAP_BYTES`, while `lease` holds its size.
+        """Return the body of `url`, at most as large as the rules allow, while `lease` holds its size.
 
         Raises `RowError`: `image_refused` (a safety rule) or `image_unreachable` (with the HTTP
         status or the reason).
@@ -101,7 +99,7 @@ class Fetcher:
 
         async def read(answer: _Answer) -> Download:
             lease.trim(0)
-            await lease.hold(_expected_size(answer))
+            await lease.hold(_expected_size(answer, self._rules.download_bytes))
             body = await self._body(answer)
             lease.trim(len(body))
             return Download(body, version_in(answer.response.headers))
@@ -171,7 +169,7 @@ class Fetcher:
         async with self._hosts.exchange(url.raw_host or "") as host:
             start = self._clock.monotonic()
             try:
-                async with _within(self._clock, CONNECT_SECONDS + IDLE_SECONDS, "no answer came"):
+                async with within(self._clock, CONNECT_SECONDS + IDLE_SECONDS, "no answer came"):
                     response = await self._open().request(method, url, headers=headers, allow_redirects=False)
                 try:
                     self._judge(method, url, host, response, conditional=bool(headers))
@@ -231,46 +229,31 @@ class Fetcher:
 
     async def _body(self, answer: _Answer) -> bytearray:
         body, start = bytearray(), self._clock.monotonic()
-        async with _within(self._clock, answer.seconds_left, "the body took too long"):
+        async with within(self._clock, answer.seconds_left, "the body took too long"):
             while chunk := await self._chunk(answer):
                 body += chunk
-                if len(body) > CAP_BYTES:
-                    raise refused(answer.url, _TOO_LARGE)
+                if len(body) > self._rules.download_bytes:
+                    raise refused(answer.url, too_large(self._rules.download_bytes))
                 elapsed = self._clock.monotonic() - start
                 if elapsed > GRACE_SECONDS and len(body) < elapsed * SLOWEST:
                     raise unreachable(str(answer.url), f"it sends less than {SLOWEST // 1000} kB a second")
         return body
 
     async def _chunk(self, answer: _Answer) -> bytes:
-        async with _within(self._clock, IDLE_SECONDS, "the body stalled"):
+        async with within(self._clock, IDLE_SECONDS, "the body stalled"):
             return await answer.response.content.readany()
 
 
-@asynccontextmanager
-async def _within(clock: Clock, seconds: float, what: str) -> AsyncIterator[None]:
-    """`asyncio.timeout` by the clock that was handed in; raises `PassingError`."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(None) as scope:
-            timer = clock.call_later(seconds, lambda: scope.reschedule(loop.time()))
-            try:
-                yield
-            finally:
-                timer.cancel()
-    except TimeoutError as error:
-        raise PassingError(f"{what} within {seconds:.0f} s") from error
-
-
-def _expected_size(answer: _Answer) -> int:
-    """Return the body's size, the cap where it is not said; raise for what is refused unread."""
+def _expected_size(answer: _Answer, most: int) -> int:
+    """Return the body's size, `most` where it is not said; raise for what is refused unread."""
     encoding = answer.response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         sent = ascii(encoding)[1:21]
         raise refused(answer.url, f"its body is compressed ({sent})")
     size = answer.response.content_length
-    if size is not None and size > CAP_BYTES:
-        raise refused(answer.url, _TOO_LARGE)
-    return CAP_BYTES if size is None else size
+    if size is not None and size > most:
+        raise refused(answer.url, too_large(most))
+    return most if size is None else size
 
 
 def _next_hop(answer: _Answer) -> str:

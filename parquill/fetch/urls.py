@@ -24,6 +24,9 @@ from parquill.job import ImageSettings
 LONGEST_URL = 8000
 """Characters; servers commonly refuse request lines above 8 kB."""
 
+FILE_BYTES = 64 * 10**6
+DOWNLOAD_BYTES = 20 * 10**6
+
 # What one parser takes for the host and another for something else; a bracket holds an IPv6 address only.
 _CONFUSING = re.compile(r"[\x00-\x1f\x7f\\\ufeff\u200b-\u200f\u2028-\u202e]|^[^/]*//[^/?#]*[ ]|^[^/]*//\[[^0-9a-fA-F:]")
 _USER_INFO = re.compile(r"[^/]*//[^/?#]*@")
@@ -45,6 +48,10 @@ class UrlRules:
     """Networks opened beyond the public internet."""
     local_names: bool = False
     """Whether names may be looked up that only mean something inside a network."""
+    file_bytes: int = FILE_BYTES
+    """The largest file that a cell may hold or name."""
+    download_bytes: int = DOWNLOAD_BYTES
+    """The largest file that is fetched."""
 
     @staticmethod
     def of(settings: ImageSettings) -> UrlRules:
@@ -55,6 +62,11 @@ class UrlRules:
             ports=frozenset(settings.allow_ports),
             opened=_opened(settings.allow_private),
             local_names=bool(settings.allow_private),
+            **(
+                {}
+                if settings.max_bytes is None
+                else dict.fromkeys(("file_bytes", "download_bytes"), settings.max_bytes)
+            ),
         )
 
 
@@ -62,6 +74,12 @@ def _opened(allowed: bool | Sequence[str]) -> tuple[Network, ...]:
     if isinstance(allowed, bool):
         return PRIVATE if allowed else ()
     return tuple(ipaddress.ip_network(text) for text in allowed)
+
+
+def too_large(most: int) -> str:
+    """Say that a file has more than `most` bytes, and which setting bounds it."""
+    size = f"{most / 10**6:g} MB" if most >= 10**4 else f"{most} bytes"
+    return f"it is larger than {size} (images.max_bytes)"
 
 
 def shown(url: str) -> str:

@@ -3,6 +3,7 @@
 * `values` — cells as typed values, and what stands for them in a fingerprint: pure.
 * `kinds` — what a file is, by its first bytes: pure.
 * `sources`, `files` — where the bytes come from: web, disk, bucket, the manifest itself.
+* `objects` — files in stores: time-outs, and a breaker for each store.
 * `memory` — how many bytes of files all rows hold together.
 * `pool`, `sandbox` — worker processes that decode; the only code that reads hostile pixels.
 * `room` — `ImageRoom`, which joins them.

@@ -13,16 +13,17 @@ import stat
 from pathlib import Path
 
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch import printable
-from parquill.images.values import CAP_BYTES
+from parquill.fetch import printable, too_large
 
 
 class LocalRoot:
     """The folder that local paths must stay in."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, most_bytes: int) -> None:
+        """`most_bytes`: a larger file is refused."""
         self._named = Path(folder.removeprefix("file://")).expanduser().absolute()
         self._root = self._named.resolve()
+        self._most = most_bytes
 
     def path(self, path: str) -> Path:
         """Return where `path` would lie; it may lead out of the root."""
@@ -38,7 +39,7 @@ class LocalRoot:
     def expected_size(self, path: str) -> int:
         """Return about how many bytes `read` will hold."""
         try:
-            return min(self.stat(path)[0], CAP_BYTES)
+            return min(self.stat(path)[0], self._most)
         except (OSError, ValueError):
             return 0
 
@@ -60,13 +61,13 @@ class LocalRoot:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _refused(path, "it is not a regular file")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(CAP_BYTES + 1)
+                data = file.read(self._most + 1)
         except OSError as error:
             raise _absent(path, error) from None
         finally:
             os.close(descriptor)
-        if len(data) > CAP_BYTES:
-            raise _refused(path, f"it is larger than {CAP_BYTES // 10**6} MB")
+        if len(data) > self._most:
+            raise _refused(path, too_large(self._most))
         return data
 
     def judge(self, path: str) -> None:

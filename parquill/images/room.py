@@ -15,6 +15,7 @@ from parquill.errors import ErrorKind, RowError, unexpected
 from parquill.fetch import Fetcher, UrlRules, check_port, check_url
 from parquill.images.cache import Opened, PictureCache
 from parquill.images.memory import ByteBudget
+from parquill.images.objects import StoredObjects
 from parquill.images.pool import DecodePool
 from parquill.images.sandbox.frames import Piece
 from parquill.images.sources import Sources
@@ -57,7 +58,10 @@ class ImageRoom:
         self._rules = UrlRules.of(settings)
         self._places = StorePlaces.of(settings.allow_buckets, settings.root, manifest_folder)
         self._fetcher = Fetcher(self._rules, clock, contact=settings.contact)
-        self._sources = Sources(settings.root or manifest_folder, self._fetcher, settings.allow_buckets)
+        most = self._rules.file_bytes
+        objects = StoredObjects(clock, most)
+        root = settings.root or manifest_folder
+        self._sources = Sources(root, self._fetcher, objects, most, settings.allow_buckets)
         self._memory = ByteBudget(BYTES_AT_ONCE)
         self._pool = DecodePool()
         self._cache = PictureCache(settings.cache, settings.cache_mb) if settings.cache else None

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from parquill.errors import ErrorKind, RowError, UsageError
-from parquill.fetch import Fetcher, shown
+from parquill.fetch import IDLE_SECONDS, Fetcher, shown
 from parquill.images.files import LocalRoot
 from parquill.images.memory import ByteLease
+from parquill.images.objects import StoredObjects
 from parquill.images.values import (
-    CAP_BYTES,
     BytesPicture,
     DataPicture,
     PathPicture,
@@ -29,11 +28,17 @@ from parquill.storage import Storage, identity, is_remote
 class Sources:
     """Reads the bytes of picture values. `root` is a local folder or a place in an object store."""
 
-    def __init__(self, root: str, fetcher: Fetcher, allowed: Sequence[str] = ()) -> None:
-        """`allowed`: places in stores that the job names beside its root; their options hold for their buckets."""
-        self._fetcher = fetcher
+    def __init__(
+        self, root: str, fetcher: Fetcher, objects: StoredObjects, most_bytes: int, allowed: Sequence[str] = ()
+    ) -> None:
+        """Take a root, and how to read what lies elsewhere.
+
+        `most_bytes` of a local file. `allowed`: places in stores that the job names beside its root; their options
+        hold for their buckets.
+        """
+        self._fetcher, self._objects = fetcher, objects
         self._named = [place for place in (*allowed, root) if "?" in place and is_remote(place)]
-        self._local = None if is_remote(root) else LocalRoot(root)
+        self._local = None if is_remote(root) else LocalRoot(root, most_bytes)
         self._root = root
         self._bucket = functools.lru_cache(maxsize=64)(self._open_bucket)
 
@@ -79,7 +84,7 @@ class Sources:
             case StoredPicture(uri):
                 scheme, _, rest = uri.partition("://")
                 bucket, _, key = rest.partition("/")
-                return await self._stored(functools.partial(self._bucket, f"{scheme}://{bucket}"), key, uri, lease)
+                return await self._stored(f"{scheme}://{bucket}", key, uri, lease)
             case PathPicture(path):
                 return await self._path(path, lease)
 
@@ -92,37 +97,20 @@ class Sources:
             raise RowError(
                 ErrorKind.IMAGE_REFUSED, f"the path {path} is refused: it leads out of images.root, {shown(self._root)}"
             )
-        return await self._stored(functools.partial(self._bucket, self._root), clean, path, lease)
+        return await self._stored(self._root, clean, path, lease)
 
-    async def _stored(self, folder: Callable[[], Storage], key: str, name: str, lease: ByteLease) -> bytes:
-        try:
-            file, size = await asyncio.to_thread(_open_stored, folder, key)
-        except (UsageError, OSError) as error:
-            raise RowError(ErrorKind.IMAGE_UNREACHABLE, f"{shown(name)}: {error}") from None
-        with file:
-            if size > CAP_BYTES:
-                raise RowError(
-                    ErrorKind.IMAGE_REFUSED, f"{shown(name)} is refused: it is larger than {CAP_BYTES // 10**6} MB"
-                )
-            await lease.hold(size)
-            try:
-                return await asyncio.to_thread(lambda: bytes(file.read(size)))
-            except OSError as error:
-                raise RowError(ErrorKind.IMAGE_UNREACHABLE, f"{shown(name)}: {error}") from None
+    async def _stored(self, place: str, key: str, name: str, lease: ByteLease) -> bytes:
+        store = "/".join(identity(place).partition("?")[0].split("/")[:3])
+        return await self._objects.read(store, lambda: self._bucket(place).open_whole(key), name, lease)
 
     def _open_bucket(self, place: str) -> Storage:
         """Options that the job wrote at a place (an endpoint, a region) hold for its bucket, then for its scheme."""
         scheme = place.partition("://")[0]
         same = [one for one in self._named if one.partition("://")[0] == scheme]
         options = next((one.partition("?")[2] for one in (*_in_bucket(same, place), *same)), "")
-        return Storage.at(f"{place}?{options}" if options and "?" not in place else place, fault=UsageError)
+        whole = f"{place}?{options}" if options and "?" not in place else place
+        return Storage.at(whole, fault=UsageError, silence=IDLE_SECONDS)
 
 
 def _in_bucket(places: Sequence[str], bucket: str) -> list[str]:
     return [place for place in places if f"{identity(place).partition('?')[0]}/".startswith(f"{bucket}/")]
-
-
-def _open_stored(folder: Callable[[], Storage], key: str) -> tuple[Any, int]:
-    storage = folder()
-    file = storage.open(key)
-    return file, storage.size(key, file)

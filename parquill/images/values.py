@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch import UrlRules, judge_url, printable, shown
+from parquill.fetch import UrlRules, judge_url, printable, shown, too_large
 from parquill.images.kinds import is_pdf, looks_like, picture_kind
 
 Wanted = Literal["picture", "document"]
@@ -84,7 +84,7 @@ def _read_item(item: Any, rules: UrlRules, wanted: Wanted) -> PictureValue | Non
     if isinstance(item, str):
         return _read_text(item, rules)
     if isinstance(item, (bytes, bytearray, memoryview)):
-        _judge_size(len(item), "the bytes in the manifest are")
+        _judge_size(len(item), rules.file_bytes, "the bytes in the manifest are")
         return _read_bytes(bytes(item), wanted)
     if isinstance(item, dict) and item.keys() <= {"bytes", "path"}:
         return _read_item(item.get("bytes") if item.get("bytes") is not None else item.get("path"), rules, wanted)
@@ -94,15 +94,9 @@ def _read_item(item: Any, rules: UrlRules, wanted: Wanted) -> PictureValue | Non
     )
 
 
-CAP_BYTES = 64 * 10**6
-"""Bytes of a file that a cell holds or names; a download has a smaller bound."""
-
-
-def _judge_size(size: int, what: str) -> None:
-    if size > CAP_BYTES:
-        raise RowError(
-            ErrorKind.IMAGE_REFUSED, f"{what} refused: larger than {CAP_BYTES // 10**6} MB ({size // 10**6} MB)"
-        )
+def _judge_size(size: int, most: int, what: str) -> None:
+    if size > most:
+        raise RowError(ErrorKind.IMAGE_REFUSED, f"{what} refused: {too_large(most)}")
 
 
 def _read_bytes(data: bytes, wanted: Wanted) -> BytesPicture:
@@ -134,7 +128,7 @@ def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
         judge_url(text, rules)
         return WebPicture(text)
     if name == "data":
-        return _read_data_url(text)
+        return _read_data_url(text, rules)
     if name in ("s3", "gs", "az"):
         return _read_stored(text)
     raise RowError(
@@ -157,8 +151,8 @@ def _read_stored(text: str) -> StoredPicture:
     return StoredPicture(text)
 
 
-def _read_data_url(text: str) -> DataPicture:
-    _judge_size(len(text) * 3 // 4, "the data: URL is")
+def _read_data_url(text: str, rules: UrlRules) -> DataPicture:
+    _judge_size(len(text) * 3 // 4, rules.file_bytes, "the data: URL is")
     if _DATA_URL.match(text) is None:
         raise RowError(ErrorKind.BAD_ROW, "a data: URL is not well formed; it looks like data:image/png;base64,…")
     return DataPicture(text)

@@ -140,6 +140,10 @@ class ModelSettings(Section):
         raise ValueError("'openrouter', 'emulator' or a base URL like http://127.0.0.1:8000/v1")
 
 
+MOST_BYTES = 512 * 10**6
+"""Of one file: a process that decodes has 1 GiB."""
+
+
 class ImageSettings(Section):
     required: Annotated[bool, Role.ROW] = False
     send: Annotated[Literal["url", "inline", "auto"], Role.NEITHER] = "url"
@@ -152,6 +156,8 @@ class ImageSettings(Section):
     deny_hosts: Annotated[tuple[str, ...], Role.ROW] = ()
     allow_ports: Annotated[tuple[Annotated[Integer, Field(ge=1, le=65535)], ...], Role.ROW] = (80, 443)
     allow_private: Annotated[bool | tuple[PrivateNetwork, ...], Role.ROW] = False
+    max_bytes: Annotated[Annotated[Integer, Field(ge=1, le=MOST_BYTES)] | None, Role.ROW] = None
+    """Bytes of a picture's or document's file; where it is not given, 64 MB, and 20 MB for one that is fetched."""
     allow_buckets: Annotated[tuple[StorePlace, ...], Role.ROW] = ()
     """Places in stores whose objects cells may name; read with the operator's own access."""
     cache: Annotated[str | None, Role.NEITHER] = None

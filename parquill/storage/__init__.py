@@ -8,6 +8,8 @@
 `private.py`  a folder of ours alone: made so, and looked at before anything in it is believed.
 `folder.py`   `Storage`, the folder itself: list, glob, open, write whole, remove.
 
+Every call to an object store runs on a thread of its own and has a time limit (`parquill/store_calls.py`).
+
 What holds: under its final name a file is whole or absent. Locally it is written under a
 hidden name in the same folder, synced, read back, renamed, and the folder synced; on an
 object store it is one put. Foreign errors leave with the path in their message: wrong usage
@@ -20,16 +22,18 @@ one remote output are not kept apart.
 """
 
 from parquill.storage.disk import Disk
-from parquill.storage.folder import ByteSink, FileEntry, Storage, Written
+from parquill.storage.folder import Storage
 from parquill.storage.location import beside, identity, is_remote, shown
 from parquill.storage.patterns import split_glob
 from parquill.storage.private import check_private, private_mode
+from parquill.storage.values import ByteSink, FileEntry, StoredFile, Written
 
 __all__ = [
     "ByteSink",
     "Disk",
     "FileEntry",
     "Storage",
+    "StoredFile",
     "Written",
     "beside",
     "check_private",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
+import io
 import os
 import shutil
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from parquill.errors import ParquillError, StorageFaultError, StorageFullError
 from parquill.storage.private import private_mode
@@ -88,6 +90,29 @@ class Disk:
         while not path.exists():
             path = path.parent
         return shutil.disk_usage(path).free
+
+
+class Sink(io.RawIOBase):
+    """Counts and digests what goes to a new file."""
+
+    def __init__(self, disk: Disk, raw: BinaryIO) -> None:
+        self._disk = disk
+        self._raw = raw
+        self.bytes = 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.bytes
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self._disk.write(self._raw, piece)
+        self.digest.update(piece)
+        self.bytes += len(piece)
+        return len(piece)
 
 
 def storage_fault(error: OSError, path: object, doing: str) -> ParquillError:

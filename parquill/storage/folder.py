@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 
 from parquill.errors import OutputError, StorageFaultError, UsageError
-from parquill.storage.disk import Disk, storage_fault
+from parquill.storage.disk import Disk, Sink, storage_fault
 from parquill.storage.location import is_remote, local_path, open_remote, shown
 from parquill.storage.patterns import glob_regex
 from parquill.storage.private import private_mode
+from parquill.storage.values import ByteSink, FileEntry, StoredFile, Written
+from parquill.store_calls import wait_for_call
+
+T = TypeVar("T")
 
 Check = Callable[[Any], object]
 """Reads a `pyarrow.NativeFile` back and raises when it is not what was meant."""
@@ -27,33 +31,16 @@ Check = Callable[[Any], object]
 _PUTS = 2
 _WHOLE_BYTES = 2**20
 """Objects up to this size are fetched whole."""
+SILENCE_SECONDS = 20.0
+"""Without a byte from a store: for manifests and outputs, which are not given up lightly."""
+CALL_SECONDS = 60.0
+"""For one call to a store, its library's own tries included."""
+_LISTING_SECONDS = 600.0
+_SLOWEST = 100_000
+"""Bytes a second of what is put into a store, or read from it whole."""
 _UNSURE_SECONDS = 24 * 3600.0
 """Age after which a leftover is removed of which no lock tells whether it is still written."""
 _LEFTOVER = re.compile(r"^\.part-[0-9a-f]{32}\.tmp$")
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A file in a folder: its name relative to the folder, with `/` between the steps."""
-
-    name: str
-    size: int
-    modified_us: int | None
-    """Microseconds since 1970 UTC; None where the store does not say."""
-
-
-class ByteSink(Protocol):
-    """What a file is written to."""
-
-    def write(self, data: Any, /) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a whole write left: the file's length and the SHA-256 of its content, in hex."""
-
-    bytes: int
-    sha256: str
 
 
 def is_leftover(name: str) -> bool:
@@ -85,18 +72,20 @@ class Storage:
         disk: Disk | None = None,
         fault: type[UsageError] = OutputError,
         private: bool = False,
+        silence: float = SILENCE_SECONDS,
     ) -> Storage:
         """Return the folder at a local path, s3://, gs:// or az:// URI; it need not exist yet.
 
         `disk` stands for the local disk in tests. `private`: files and folders are made for their owner
-        alone, where the local folder above them is (`private.py`). Raises `fault` for a place that cannot be.
+        alone, where the local folder above them is (`private.py`). `silence`: seconds after which a store that sends
+        nothing is given up, as far as its library can be told. Raises `fault` for a place that cannot be.
         """
         if not is_remote(str(location)):
             path = local_path(str(location))
             here = cls(str(path), fs.LocalFileSystem(), str(path.absolute()), disk or Disk(), fault)
             here._private = private
             return here
-        filesystem, root = open_remote(str(location), fault)
+        filesystem, root = open_remote(str(location), fault, silence)
         return cls(shown(str(location)).partition("?")[0].rstrip("/"), filesystem, root, None, fault)
 
     @property
@@ -127,7 +116,7 @@ class Storage:
 
     def exists(self, name: str) -> bool:
         with self._reading(name):
-            return bool(self._filesystem.get_file_info(self._path(name)).type == fs.FileType.File)
+            return bool(self._wait(lambda: self._info(name)).type == fs.FileType.File)
 
     def open(self, name: str) -> Any:
         """Open a file for reading at any place: a `pyarrow.NativeFile`, to be closed.
@@ -136,18 +125,30 @@ class Storage:
         pyarrow gives up on a busy store's answer that is longer than the few bytes it asked for.
         """
         with self._reading(name):
-            if self._is_google and (size := self._length(name)) <= _WHOLE_BYTES:
-                with self._filesystem.open_input_stream(self._path(name), compression=None) as stream:
-                    return pa.BufferReader(stream.read_buffer(size))
+            return self._wait(lambda: self._open(name))
+
+    def _open(self, name: str) -> Any:
+        if self._is_google and (size := self._length(name)) <= _WHOLE_BYTES:
+            with self._filesystem.open_input_stream(self._path(name), compression=None) as stream:
+                return pa.BufferReader(stream.read_buffer(size))
+        file = self._filesystem.open_input_file(self._path(name))
+        if self._disk is not None or self._is_google or (size := file.size()) > _WHOLE_BYTES:
+            return file
+        with file:
+            return pa.BufferReader(file.read_buffer(size))
+
+    def open_whole(self, name: str) -> StoredFile:
+        """Open a file that is read once, from its beginning to its end; blocks for as long as the store does."""
+        with self._reading(name):
+            if self._is_google:
+                stream = functools.partial(self._filesystem.open_input_stream, self._path(name), compression=None)
+                return StoredFile(self._length(name), stream)
             file = self._filesystem.open_input_file(self._path(name))
-            if self._disk is not None or self._is_google or (size := file.size()) > _WHOLE_BYTES:
-                return file
-            with file:
-                return pa.BufferReader(file.read_buffer(size))
+            return StoredFile(int(file.size()), lambda: file)
 
     def size(self, name: str, file: Any) -> int:
         """The length of a file that `open` returned."""
-        return self._length(name) if self._is_google else int(file.size())
+        return self._wait(lambda: self._length(name)) if self._is_google else int(file.size())
 
     @property
     def _is_google(self) -> bool:
@@ -158,21 +159,29 @@ class Storage:
         """
         return bool(self._filesystem.type_name == "gcs")
 
+    def _info(self, name: str) -> Any:
+        return self._filesystem.get_file_info(self._path(name))
+
     def _length(self, name: str) -> int:
-        info = self._filesystem.get_file_info(self._path(name))
+        info = self._info(name)
         if info.size is None:
             raise FileNotFoundError(name)
         return int(info.size)
 
     def read_bytes(self, name: str) -> bytes:
-        with self._reading(name), self._filesystem.open_input_file(self._path(name)) as file:
-            return bytes(file.read())
+        def read() -> bytes:
+            with self._filesystem.open_input_file(self._path(name)) as file:
+                return bytes(file.read())
+
+        with self._reading(name):
+            return self._wait(read, _LISTING_SECONDS)
 
     def checksum(self, name: str) -> str:
         """SHA-256 of a file's content, in hex, read piece by piece."""
         digest = hashlib.sha256()
-        with self._reading(name), self._filesystem.open_input_stream(self._path(name)) as file:
-            while piece := file.read(1 << 20):
+        path = self._path(name)
+        with self._reading(name), self._wait(lambda: self._filesystem.open_input_stream(path)) as file:
+            while piece := self._wait(lambda: file.read(1 << 20)):
                 digest.update(piece)
         return digest.hexdigest()
 
@@ -195,9 +204,8 @@ class Storage:
             self._disk.create(Path(probe)).close()
             self._disk.remove(Path(probe))
         else:
-            with self._filesystem.open_output_stream(probe) as stream:
-                stream.write(b"")
-            self._filesystem.delete_file(probe)
+            self._wait(lambda: self._put(probe, memoryview(b"")))
+            self._wait(lambda: self._filesystem.delete_file(probe))
 
     def remove_leftovers(self, before: float) -> int:
         """Remove what interrupted writes left; returns how many files went.
@@ -223,7 +231,7 @@ class Storage:
                 self._disk.remove(Path(self._path(name)))
                 self._disk.sync_folder(Path(self._path(name)).parent)
             elif self.exists(name):
-                self._filesystem.delete_file(self._path(name))
+                self._wait(lambda: self._filesystem.delete_file(self._path(name)))
 
     def write_whole(self, name: str, write: Callable[[ByteSink], object], check: Check | None = None) -> Written:
         """Write a file that appears under its name only when whole and durable.
@@ -246,7 +254,7 @@ class Storage:
             with disk.create(temporary) as raw:
                 if self._private:
                     temporary.chmod(private_mode(temporary.parent, 0o666) & temporary.stat().st_mode)
-                sink = _Sink(disk, raw)
+                sink = Sink(disk, raw)
                 write(sink)
                 disk.sync(raw)
             if check:
@@ -265,9 +273,8 @@ class Storage:
         data = buffer.getbuffer()
         # An upload that the store refused on its way may end well and leave nothing: it is put once more.
         for _ in range(_PUTS):
-            with self._filesystem.open_output_stream(self._path(name)) as stream:
-                stream.write(data)
-            if (stands := self._length(name)) == len(data):
+            self._wait(lambda: self._put(self._path(name), data), CALL_SECONDS + len(data) / _SLOWEST)
+            if (stands := self._wait(lambda: self._length(name))) == len(data):
                 break
         else:
             raise StorageFaultError(f"{self.where(name)}: {len(data)} bytes were put, {stands} stand there")
@@ -276,13 +283,21 @@ class Storage:
                 check(file)
         return Written(len(data), hashlib.sha256(data).hexdigest())
 
+    def _put(self, path: str, data: memoryview) -> None:
+        with self._filesystem.open_output_stream(path) as stream:
+            stream.write(data)
+
+    def _wait(self, call: Callable[[], T], seconds: float | None = None) -> T:
+        """Call what may wait for a store, at most so long; a local disk is asked at once."""
+        return call() if self._disk is not None else wait_for_call(self.label, call, seconds or CALL_SECONDS)
+
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
     def _entries(self, *, recursive: bool) -> list[FileEntry]:
         selector = fs.FileSelector(self._root, allow_not_found=True, recursive=recursive)
         with self._reading(""):
-            infos = self._filesystem.get_file_info(selector)
+            infos = self._wait(lambda: self._filesystem.get_file_info(selector), _LISTING_SECONDS)
         cut = len(self._root) + 1
         return sorted(
             (_entry(info, cut) for info in infos if info.type == fs.FileType.File), key=lambda entry: entry.name
@@ -307,29 +322,6 @@ class Storage:
             raise storage_fault(error, self.where(name), doing) from error
         except pa.ArrowException as error:
             raise StorageFaultError(f"{self.where(name)}: {doing} failed: {shown(str(error))}") from error
-
-
-class _Sink(io.RawIOBase):
-    """Counts and digests what goes to a new file."""
-
-    def __init__(self, disk: Disk, raw: BinaryIO) -> None:
-        self._disk = disk
-        self._raw = raw
-        self.bytes = 0
-        self.digest = hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.bytes
-
-    def write(self, data: Any) -> int:
-        piece = bytes(data)
-        self._disk.write(self._raw, piece)
-        self.digest.update(piece)
-        self.bytes += len(piece)
-        return len(piece)
 
 
 def _temporary_name() -> str:

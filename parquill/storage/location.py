@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -11,6 +13,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from parquill.errors import UsageError
+from parquill.store_calls import wait_for_call
 
 _URI = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _REMOTE = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "abfs", "abfs": "abfs", "abfss": "abfss"}
@@ -18,7 +21,21 @@ _USERINFO = re.compile(r"(?<=://)([^/@:?\s]*):([^@\s]*)@")
 """A name and a key before a bucket. Keys are base64: half of them hold a `/`."""
 _SIGNED = re.compile(r"^([^/@:]*)(?::[^@]*)?@")
 _SERVERS = ("endpoint_override=", "blob_storage_authority=")
+CONNECT_SECONDS = 5.0
+_OPENING_SECONDS = 60.0
+"""For what a library asks before anything is read: a bucket's region, an identity."""
+_MOST_OPEN = 256
 _SECRET_OPTION = re.compile(r"(?<=[?&])([^=&\s]*(?:key|secret|token|sig|password)[^=&\s]*)=[^&\s]*", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Place:
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    opened: tuple[Any, str] | None = None
+
+
+_lock = threading.Lock()
+_open: dict[tuple[str, float], _Place] = {}
 
 
 def is_remote(location: str) -> bool:
@@ -52,8 +69,10 @@ def beside(location: str, name: str) -> str:
     return f"{path.rstrip('/')}{name}{mark}{options}"
 
 
-def open_remote(location: str, fault: type[UsageError]) -> tuple[Any, str]:
+def open_remote(location: str, fault: type[UsageError], silence: float) -> tuple[Any, str]:
     """Return the filesystem of a remote place, and the path in it.
+
+    `silence`: seconds after which a server that sends nothing is given up, as far as the store's library can be told.
 
     s3:// takes its key, region and endpoint from the URI (`?region=…&endpoint_override=…`) or
     from the usual AWS variables; az:// names the account, and its key where no other way to sign
@@ -67,21 +86,43 @@ def open_remote(location: str, fault: type[UsageError]) -> tuple[Any, str]:
     if scheme == "az" and "@" not in location:
         raise fault(f"{shown(location)}: the storage account is missing; write az://ACCOUNT@CONTAINER/path")
     try:
-        filesystem, path = _opened(_REMOTE[scheme] + location[len(scheme) :])
+        uri = _REMOTE[scheme] + location[len(scheme) :]
+        filesystem, path = wait_for_call(identity(location), lambda: _opened_once(uri, silence), _OPENING_SECONDS)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise fault(f"{shown(location)}: cannot be used as a place: {shown(str(error))}") from None
     return filesystem, path.strip("/")
 
 
-def _opened(uri: str) -> tuple[Any, str]:
+def _opened_once(uri: str, silence: float) -> tuple[Any, str]:
+    """Open a place, or return it as it was opened before in this process.
+
+    pyarrow opens no place in S3 while any request to S3 is under way in the process, and one that was left alone may
+    be under way for ever: so what was opened is kept, and of several threads one opens a place for all.
+    """
+    with _lock:
+        if len(_open) > _MOST_OPEN:
+            _open.clear()
+        place = _open.setdefault((uri, silence), _Place())
+    with place.lock:
+        if place.opened is None:
+            place.opened = _opened(uri, silence)
+        return place.opened
+
+
+def _opened(uri: str, silence: float) -> tuple[Any, str]:
     """Open a place as pyarrow does, with a key as the store shows it: not percent-encoded."""
     named = _USERINFO.search(uri)
     if uri.startswith("abfs"):
         return _azure(uri, named)
     if named:
         uri = f"{uri[: named.start(2)]}{quote(unquote(named[2]), safe='')}{uri[named.end(2) :]}"
-    opened: tuple[Any, str] = fs.FileSystem.from_uri(uri)
-    return opened
+    if uri.startswith("gs") and "retry_limit_seconds=" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={silence:.0f}"
+    filesystem, path = fs.FileSystem.from_uri(uri)
+    if filesystem.type_name == "s3" and "tls_verify_certificates=" not in uri:  # which a copy would lose
+        build, (options,) = filesystem.__reduce__()  # as pyarrow copies one, credentials and server included
+        filesystem = build({**options, "connect_timeout": CONNECT_SECONDS, "request_timeout": silence})
+    return filesystem, path
 
 
 def _azure(uri: str, named: re.Match[str] | None) -> tuple[Any, str]:

@@ -56,6 +56,7 @@ GIVEN: dict[str, Any] = {
     "images.allow_private": ["10.1.0.0/16"],
     "images.cache": "cache",
     "images.allow_buckets": ["s3://pictures"],
+    "images.max_bytes": 1_000_000,
     "documents.pages": "1",
     "budget.timezone": "Europe/Berlin",
     "nightly.timezone": "Europe/Berlin",
@@ -75,6 +76,7 @@ CONCERNED = {
     "images.allow_ports": set(),
     "images.allow_buckets": set(),
     "images.allow_private": set(),
+    "images.max_bytes": set(),
 }
 """Rows whose own text, pictures or documents another value makes others."""
 
