@@ -111,4 +111,4 @@ def stalling_store(mode: str) -> Iterator[StallingStore]:
     thread.join()
     end = time.monotonic() + 20
     while any(name.startswith("s3:") for name in [*store_calls._running]) and time.monotonic() < end:
-        threading.Event().wait(0.01)  # their connections are closed, so they return; until then no place in S3 is opened
+        threading.Event().wait(0.01)  # they return, being cut off; until then pyarrow opens no place in S3
