@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+from collections.abc import Callable
 
 import orjson
 import pytest
@@ -174,3 +176,56 @@ def test_a_ratio_far_from_what_was_thought_possible_is_believed_when_all_receipt
 
 def test_an_estimate_is_a_value() -> None:
     assert TokenEstimate(10, 20, 10.2) == TokenEstimate(10, 20, 10.2)
+
+
+def _calls(work: Callable[[], object]) -> int:
+    """How many functions, Python's and C's, are called by some work: the same on any machine."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def test_a_reply_costs_the_same_however_many_names_its_providers_have() -> None:
+    few, many = Receipts(), Receipts()
+    of_few = [_calls(lambda at=at: few.add(50.0, 1, 3.0, f"provider {at % 64}")) for at in range(200)]
+    of_many = [_calls(lambda at=at: many.add(50.0, 1, 3.0, f"provider {at}")) for at in range(200)]
+    assert max(of_many) <= 1.1 * max(of_few)
+    assert max(of_many[128:]) < 3 * max(of_many[:64])
+
+
+def test_receipts_under_ever_new_names_are_kept_in_a_bounded_space_and_all_count() -> None:
+    receipts = Receipts()
+    for number in range(1000):
+        receipts.add(50.0, 1, 9.0, f"provider {number}" + "x" * 10_000)
+    size = len(orjson.dumps(receipts.dump()))
+    assert size < 30_000
+    again = Receipts.load(receipts.dump())
+    again.merge(receipts)
+    for kept, count in ((receipts, 1000), (again, 2000)):
+        assert kept.count == count
+        assert kept.correction.apply(50.0, 1) == pytest.approx(9, abs=2)
+        assert kept.for_provider("(others)").apply(50.0, 1) == pytest.approx(9, abs=0.5)
+    assert len(orjson.dumps(again.dump())) < 1.1 * size
+
+
+def test_a_record_of_more_providers_than_are_kept_is_read_and_those_that_answered_most_keep_their_names() -> None:
+    """Earlier versions kept each name."""
+    one = Receipts()
+    one.add(50.0, 0, 4.0, "Rare")
+    sums = one.dump()["providers"]["Rare"]
+    often = {"count": 200, "xx": [200 * x for x in sums["xx"]], "xy": [200 * x for x in sums["xy"]], "yy": 3200.0}
+    kept = Receipts.load({"upper_factor": 1.5, "providers": {**{f"P{n}": sums for n in range(800)}, "Often": often}})
+    assert kept.count == 1000
+    assert kept.upper_factor == 1.5
+    assert len(kept.dump()["providers"]) == 65
+    assert kept.for_provider("Often").apply(50.0, 0) == pytest.approx(4, abs=0.2)
