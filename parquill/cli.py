@@ -22,6 +22,7 @@ import typer
 from parquill.defaults import load_beside
 from parquill.errors import EndpointRefusedError, ParquillError, ReplaceNeededError, StorageFullError, UsageError
 from parquill.loops import run_alone
+from parquill.signals import ending_soon
 from parquill.store_calls import exit_beside_calls
 
 if TYPE_CHECKING:
@@ -241,15 +242,12 @@ def emulator(  # noqa: PLR0917 - typer makes options of parameters
 
 def main() -> None:
     """Run the command line, in a process that `parquill.__main__` has made ready."""
-    status: object = 130
     try:
-        app()
-    except KeyboardInterrupt:
-        pass
+        with ending_soon():
+            app()
     except SystemExit as end:
-        status = end.code
-    exit_beside_calls(status if isinstance(status, int) else 0 if status is None else 1)
-    sys.exit(status)  # type: ignore[arg-type]  # what the command line gave it
+        exit_beside_calls(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
+        raise
 
 
 def _load(job: Path, overrides: list[str]) -> Job:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from parquill.batch import Stoppable, Watched
 from parquill.errors import Stop
+from parquill.loops import run_in
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ def wait_for(work: Callable[[Interrupt], Coroutine[Any, Any, T]]) -> T:
     def run() -> None:
         try:
             with asyncio.Runner() as runner:
-                result = runner.run(interrupt.guard(work(interrupt)))
+                result = run_in(runner, interrupt.guard(work(interrupt)))
         except BaseException as fault:  # it is the caller's
             ended.set_exception(fault)
         else:

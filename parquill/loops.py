@@ -6,6 +6,7 @@ Every task has an owner who hears of the exception that ends it: none is started
     Tasks          a set of tasks; a fault in one is told to the owner's function
     meanwhile      tasks beside a body; a fault in one cancels the body and is raised in its place
     together       a list of jobs; the first fault in their order is raised
+    run_in         a coroutine in a runner, whose end waits for no thread where it is cancelled
     to_its_end     one task that outlives the cancellation of its caller
 """
 
@@ -15,6 +16,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from parquill.garbage import seldom_collected
@@ -28,7 +30,21 @@ _log = logging.getLogger(__name__)
 def run_alone(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as this process's only business: on uvloop where it is there, garbage collected seldom."""
     with seldom_collected(), asyncio.Runner(loop_factory=_loop_factory()) as runner, left_when_interrupted():
+        return run_in(runner, work)
+
+
+def run_in(runner: asyncio.Runner, work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end; one that is cancelled waits for no thread of its loop.
+
+    Raises:
+        What `work` raised; `KeyboardInterrupt` or `CancelledError` where it was cancelled.
+    """
+    try:
         return runner.run(work)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        # Closing the loop joins the threads of its executor, and one of them may be stuck in a read.
+        runner.get_loop().set_default_executor(ThreadPoolExecutor(1))
+        raise
 
 
 class Tasks(Generic[T]):

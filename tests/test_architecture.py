@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "costs errors clock open_files days defaults finish garbage store_calls timeline",
+        "costs errors clock open_files days defaults finish garbage signals store_calls threads timeline",
         "job",
         "advice chat identity loops nights storage templates words",
         "answers budget prices prompts redaction replaced replies tokens",

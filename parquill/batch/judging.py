@@ -16,7 +16,6 @@ from dataclasses import replace
 
 from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared
-from parquill.batch.refresh import Wait
 from parquill.batch.rows import PreparedRow
 from parquill.batch.run_plan import OpenSlice, RunPlan, as_open
 from parquill.batch.selection import Selection
@@ -24,6 +23,7 @@ from parquill.batch.shelf import Shelf
 from parquill.errors import ErrorKind, RowError
 from parquill.results import PartInfo, read_part
 from parquill.storage import Storage
+from parquill.threads import Wait
 
 JUDGED_HERE = frozenset(
     {ErrorKind.BAD_ROW, ErrorKind.IMAGE_REFUSED, ErrorKind.IMAGE_INVALID, ErrorKind.DOCUMENT_INVALID}

@@ -15,7 +15,7 @@ from parquill.batch.options import RunOptions
 from parquill.batch.place import Place
 from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared
-from parquill.batch.refresh import Refresher, waiting_in
+from parquill.batch.refresh import Refresher
 from parquill.batch.repair import set_aside, square
 from parquill.batch.replacing import refuse_unwanted, replaced_by
 from parquill.batch.run_plan import RunPlan
@@ -25,6 +25,7 @@ from parquill.ledger import QUARTER_US, DatedSpend, Spend
 from parquill.replaced import Replaced
 from parquill.results import PartInfo, read_part, results_in
 from parquill.storage import Storage
+from parquill.threads import in_thread, wait_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +45,24 @@ async def plan_run(opened: Prepared, place: Place, options: RunOptions, clock: C
     setting would take answers out of the table and no one agreed.
     """
     planner = Planner(opened, place.output)
-    parts = await asyncio.to_thread(planner.standing)
+    parts = await in_thread(planner.standing)
     said: tuple[str, ...] = ()
     if options.repair:
-        digests = await asyncio.to_thread(planner.digests)
-        parts, said = await asyncio.to_thread(set_aside, opened, place, parts, digests)
+        digests = await in_thread(planner.digests)
+        parts, said = await in_thread(set_aside, opened, place, parts, digests)
     await _recover(place, parts, clock)
     await place.portions.take_over()
     if options.repair:
         said += await square(place, parts)
     loop = asyncio.get_running_loop()
-    planned = await asyncio.to_thread(_planned, planner, parts, opened, place, options, loop)
+    planned = await in_thread(_planned, planner, parts, opened, place, options, loop)
     return dataclasses.replace(planned, notices=(*said, *planned.notices))
 
 
 async def _recover(place: Place, parts: Mapping[str, PartInfo], clock: Clock) -> None:
     """Put right what a dead process left."""
     if parts and not await place.ledger.runs():
-        await place.ledger.open_books(await asyncio.to_thread(_spent_on, parts, place.output, clock.wall()))
+        await place.ledger.open_books(await in_thread(_spent_on, parts, place.output, clock.wall()))
     await place.ledger.recover({name: info.part_id for name, info in parts.items()})
 
 
@@ -103,9 +104,9 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
     )
     if options.portion is not None:
         return Planned(plan, told, replaced)
-    plan = Judge(opened, place.output, wait=waiting_in(loop)).judged(plan, planner, shelf, options.chosen)
+    plan = Judge(opened, place.output, wait=wait_in(loop)).judged(plan, planner, shelf, options.chosen)
     if not job.images.refresh:
         return Planned(plan, told, replaced)
-    refresher = Refresher(planner, opened.images, place.output, shelf, wait=waiting_in(loop))
+    refresher = Refresher(planner, opened.images, place.output, shelf, wait=wait_in(loop))
     plan = refresher.refreshed(plan, options.chosen)
     return Planned(plan, (*told, *refresher.notices), replaced)

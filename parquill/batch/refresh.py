@@ -16,9 +16,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +32,7 @@ from parquill.images import ImageRoom, PictureValue
 from parquill.manifest import Chunk
 from parquill.results import RESULT_COLUMNS, ItemResult, Status, read_part, results_in
 from parquill.storage import Storage
+from parquill.threads import Wait
 from parquill.words import counted
 
 _AT_ONCE = 64
@@ -40,14 +40,6 @@ _AT_ONCE = 64
 
 Question = tuple[PictureValue, ImageFigures | None]
 Verdicts = list[bool | None]
-T = TypeVar("T")
-Wait = Callable[[Coroutine[Any, Any, T]], T]
-"""Runs a coroutine in the event loop's thread and waits for it."""
-
-
-def waiting_in(loop: asyncio.AbstractEventLoop) -> Wait[T]:
-    """Return a `Wait` for a thread beside `loop`."""
-    return lambda work: asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 class Refresher:

@@ -25,6 +25,7 @@ from parquill.job import Job, Secret, read_api_key, state_home
 from parquill.open_files import raise_limit
 from parquill.storage import Disk, Storage
 from parquill.summary import RunSummary
+from parquill.threads import in_thread
 from parquill.workspace import Workspace
 
 
@@ -53,11 +54,11 @@ async def run_job(
     run = functools.partial(_run, key=key, attach=attach, clock=clock, disk=disk, surroundings=surroundings)
     if options.sample is None:
         return await run(job, options, spread=spread)
-    opened = await asyncio.to_thread(prepare, job, clock)
+    opened = await in_thread(prepare, job, clock)
     with sample_workspace(job).lock(clock):
-        sample = await asyncio.to_thread(draw_sample, opened, options.sample)
+        sample = await in_thread(draw_sample, opened, options.sample)
         summary = await run(sample.job, dataclasses.replace(options, allow_shrink=True), spread=None)
-        compared, notices = await asyncio.to_thread(sample.compared), (*summary.notices, sample.notice)
+        compared, notices = await in_thread(sample.compared), (*summary.notices, sample.notice)
         return dataclasses.replace(summary, sample=compared, notices=notices)
 
 
@@ -81,7 +82,7 @@ async def _run(
     surroundings: Surroundings,
 ) -> RunSummary:
     """Run one job into its output."""
-    opened = await asyncio.to_thread(prepare, job, clock)
+    opened = await in_thread(prepare, job, clock)
     portion = options.portion
     if portion is not None:
         opened = dataclasses.replace(opened, manifest=opened.manifest.only(portion.rows.keys()))

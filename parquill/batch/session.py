@@ -48,6 +48,7 @@ from parquill.replaced import Replaced
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
 from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts
+from parquill.threads import in_thread
 from parquill.timeline import Timeline
 
 _BYTES_PER_ROW = 2_000
@@ -176,7 +177,7 @@ class Session:
             clock=self._clock,
             failures=job.failures,
             retry=self._failed_runs.retry,
-            elsewhere=await asyncio.to_thread(Elsewhere.open, job, emulated=self._facts.emulated),
+            elsewhere=await in_thread(Elsewhere.open, job, emulated=self._facts.emulated),
         )
         options, cap, began = self._options, self._means.cap_pico, self._started
         loop = RunLoop(rooms, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None)

@@ -6,7 +6,6 @@ they are sent in (data: URL, http URL); what is left of the three goes to lower 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 
 from parquill.answers import Rung, ladder, probe_passes, probe_request, refuses_rung
@@ -29,6 +28,7 @@ from parquill.images.values import WebPicture
 from parquill.job import Job, Secret, read_access, read_api_key
 from parquill.prices import Price
 from parquill.replies import Verdict
+from parquill.threads import in_thread
 from parquill.tokens import TokenCounter
 
 _ANSWER_TOKENS = 256
@@ -50,7 +50,7 @@ async def examine(job: Job, *, key: Secret | None = None, clock: Clock | None = 
     Raises `UsageError` for a job that cannot run anywhere, as `run` would.
     """
     clock = clock or SystemClock()
-    opened = await asyncio.to_thread(prepare, job, clock)
+    opened = await in_thread(prepare, job, clock)
     key = key or read_api_key(job.model)
     async with endpoint_of(job, key, None) as (client, base_url):
         facts = await look_up(client, base_url, job, clock)
@@ -77,8 +77,8 @@ class _Examination:
         """Look at everything, as far as the endpoint lets us."""
         if way := read_access(self._job).shown:
             self._note("way", Health.WORKS, way)
-        pictures = await asyncio.to_thread(self._picture_forms)
-        if refused := await asyncio.to_thread(refused_pictures, self._opened):
+        pictures = await in_thread(self._picture_forms)
+        if refused := await in_thread(refused_pictures, self._opened):
             self._note(REFUSED_PICTURES, Health.MIND, refused)
         if await self._answers(keep=len(pictures)):
             for form, url in pictures.items():

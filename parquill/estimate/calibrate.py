@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from parquill.batch.dry_plan import TODO
 from parquill.storage import Storage
+from parquill.threads import stop_point
 from parquill.workspace import Workspace
 
 
@@ -27,6 +28,7 @@ def choose_rows(workspace: Workspace, wanted: int) -> frozenset[int]:
     with Storage.at(workspace.folder).open(workspace.estimate.name) as raw:
         file = pq.ParquetFile(raw, pre_buffer=False, read_dictionary=["writing"])
         for batch in file.iter_batches(columns=["position", "state", "images", "writing", "prompt_tokens"]):
+            stop_point()
             todo = batch.filter(pc.equal(batch.column("state"), TODO))
             numbers = [todo.column(name).to_numpy() for name in ("position", "images", "prompt_tokens")]
             pieces.append([*numbers, _coded(todo.column("writing"), languages)])

@@ -7,17 +7,13 @@ A picture costs the same whatever it shows, so it is opened only to see whether 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from parquill.batch.rows import PreparedRow, PreparedRows
 from parquill.chat import ImagePart
 from parquill.errors import RowError
 from parquill.images import ImageRoom
-
-T = TypeVar("T")
-Wait = Callable[[Coroutine[Any, Any, T]], T]
-"""Runs a coroutine in the event loop's thread and waits for it."""
+from parquill.threads import Wait
 
 Parts = tuple[str | None, ...]
 """A document's texts as they are, and None for each picture or page: rows whose parts are equal cost the same."""

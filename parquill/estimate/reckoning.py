@@ -6,9 +6,8 @@ import asyncio
 import dataclasses
 import datetime as dt
 import itertools
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
 
 import pyarrow.compute as pc
 
@@ -24,7 +23,7 @@ from parquill.batch.plan import Planner
 from parquill.batch.prepare import Prepared, prepare
 from parquill.batch.promise import Promise
 from parquill.batch.provenance import price_snapshot
-from parquill.batch.refresh import Refresher, waiting_in
+from parquill.batch.refresh import Refresher
 from parquill.batch.replacing import audit_of
 from parquill.batch.run import endpoint_of, run_job
 from parquill.batch.run_plan import RunPlan
@@ -45,10 +44,9 @@ from parquill.prices import ATTO_PER_PICO, CostRow, Price, PriceSource, compare,
 from parquill.results import PartInfo, Status, read_part
 from parquill.storage import Storage
 from parquill.summary import dollars
+from parquill.threads import in_thread, wait_in
 from parquill.tokens import LengthEstimate
 from parquill.workspace import Workspace
-
-T = TypeVar("T")
 
 _PARTS_READ = 64
 """Parts that answers' lengths are learned from, where the run left no record of them."""
@@ -67,7 +65,7 @@ async def estimate_job(
     found = await _Desk(job, options, clock).estimate(key)
     if not options.calibrate or not found.rows.todo:
         return found
-    chosen = await asyncio.to_thread(choose_rows, _workspace(job), options.calibrate)
+    chosen = await in_thread(choose_rows, _workspace(job), options.calibrate)
     if options.max_usd is not None:
         _refuse_calibration(found, len(chosen), options.max_usd)
     summary = await run_job(
@@ -126,11 +124,11 @@ class _Desk:
         self._workspace = _workspace(job)
 
     async def estimate(self, key: Secret | None) -> Estimate:
-        opened = await asyncio.to_thread(prepare, self._job, self._clock)
+        opened = await in_thread(prepare, self._job, self._clock)
         self._check_column(opened)
         facts = await self._facts(key)
         async with opened.images:
-            return await asyncio.to_thread(self._reckon, opened, facts, asyncio.get_running_loop())
+            return await in_thread(self._reckon, opened, facts, asyncio.get_running_loop())
 
     def _check_column(self, opened: Prepared) -> None:
         by = self._options.by
@@ -167,14 +165,14 @@ class _Desk:
                 audit=audit,
             )
             replaced = audit.found(plan) if audit is not None else None
-            judge = Judge(opened, output, wait=waiting_in(loop))
+            judge = Judge(opened, output, wait=wait_in(loop))
             plan = judge.judged(plan, planner, shelf, chosen, rewrites=False)
-            refresher = Refresher(planner, opened.images, output, shelf, wait=waiting_in(loop))
+            refresher = Refresher(planner, opened.images, output, shelf, wait=wait_in(loop))
             if self._job.images.refresh:
                 plan = refresher.refreshed(plan, chosen)
             elsewhere = Elsewhere.open(self._job, emulated=facts.emulated)
             sorter = Sorter(opened, plan, shelf, elsewhere, chosen, retry)
-            pictures = PartsOf(opened.images, check=options.check_images, wait=lambda work: _wait(loop, work))
+            pictures = PartsOf(opened.images, check=options.check_images, wait=wait_in(loop))
             walk = Walk(opened, facts, lessons, sorter, pictures, by=options.by)
             self._workspace.make_ready()
             self._workspace.storage().write_whole(self._workspace.estimate.name, walk.write)
@@ -232,10 +230,6 @@ def _key(job: Job) -> Secret | None:
         return read_api_key(job.model)
     except JobError:
         return None
-
-
-def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 def _learn_lengths(lessons: Lessons, opened: Prepared, parts: Sequence[PartInfo], *, emulated: bool) -> None:

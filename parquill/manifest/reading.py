@@ -24,6 +24,7 @@ from parquill.manifest.files import Slice, SourceFile, cut, find_files
 from parquill.manifest.text import text_batches, text_shape
 from parquill.manifest.unfit import with_fit_values
 from parquill.results import python_values
+from parquill.threads import stop_point
 
 _CHUNK_BYTES = 16 * 2**20
 _CHUNK_ROWS = 8192
@@ -97,7 +98,9 @@ class Manifest:
         for one in slices:
             by_source.setdefault(one.source, []).append(one)
         for source, its in by_source.items():
-            yield from _chunks_of_slices(its, _read_source(source, self.columns.schema, columns, its))
+            for chunk in _chunks_of_slices(its, _read_source(source, self.columns.schema, columns, its)):
+                stop_point()
+                yield chunk
 
 
 def open_manifest(job: Job) -> Manifest:
@@ -122,6 +125,7 @@ def open_manifest(job: Job) -> Manifest:
 
 def _shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, int]:
     """Return a file's schema (with its partition columns) and its number of rows."""
+    stop_point()
     try:
         if source.suffix == ".parquet":
             with source.storage.open(source.name) as raw:
@@ -158,6 +162,7 @@ def _read_source(
             else _numbered(0, text_batches(source, schema, columns))
         )
         for rows in batches:
+            stop_point()
             yield _as_schema(rows, source, schema, columns)
     except ParquillError:
         raise

@@ -22,6 +22,7 @@ import pyarrow.csv
 from parquill.errors import ManifestError
 from parquill.manifest.files import SourceFile
 from parquill.manifest.unfit import NOT_UTF8
+from parquill.threads import stop_point
 
 _CHUNK_BYTES = 8 * 2**20
 _CHUNK_ROWS = 4096
@@ -56,6 +57,7 @@ def text_batches(
 def _json_shape(source: SourceFile) -> tuple[pa.Schema, int]:
     schema, total = pa.schema([]), 0
     for rows, _ in _json_rows(source):
+        stop_point()
         total += len(rows)
         names = dict.fromkeys(name for row in rows for name in row)
         found = pa.schema([(name, _json_array(source, rows, name, None).type) for name in names])
@@ -139,6 +141,7 @@ def _csv_shape(source: SourceFile, id_column: str | None) -> tuple[pa.Schema, in
     total = 0
     with _csv_reader(source, dict.fromkeys(names, pa.string())) as reader:
         for batch in reader:
+            stop_point()
             total += batch.num_rows
             for name, values in zip(names, batch.columns, strict=True):
                 fits[name] = [(kind, form) for kind, form in fits[name] if _all_match(values, form)]

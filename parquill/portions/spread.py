@@ -29,6 +29,7 @@ from parquill.portions.rows import divide, rows_to_ask
 from parquill.portions.shares import Free, Share, most_shares, share_out
 from parquill.portions.watch import SharedRun
 from parquill.storage import beside
+from parquill.threads import in_thread
 
 ROUNDS = 2
 """How often a portion is given to a process: whoever dies over it leaves it to another."""
@@ -53,7 +54,7 @@ def spread_over(job: Job, crew: Crew) -> Spread:
     workers = job.run.workers
 
     async def spread(work: Spreading) -> Asked | None:
-        slices, free = await asyncio.to_thread(rows_to_ask, work), _free(work)
+        slices, free = await in_thread(rows_to_ask, work), _free(work)
         count = min(most_shares(free, workers), sum(one.todo for one in slices))
         if count < workers:
             work.notice(f"run.workers: {workers} processes were wanted; limits, budget and rows are enough for {count}")

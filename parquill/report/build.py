@@ -7,7 +7,6 @@ escaping; what is marked safe is made in this room from elements (`charts.py`) o
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import re
@@ -32,6 +31,7 @@ from parquill.report.table import table
 from parquill.report.thumbnails import PicturesFor, Thumbnail, make_thumbnails
 from parquill.report.whole import whole_cells
 from parquill.storage import Storage
+from parquill.threads import in_thread
 from parquill.words import count, counted
 
 MOST_BYTES = 5_000_000
@@ -62,17 +62,17 @@ async def build_report(
     `OutputError` where there is no output, or where a part is damaged.
     """
     asked = asked or Asked()
-    collected = await asyncio.to_thread(collect, output)
-    nights = await asyncio.to_thread(read_nights, workspace, run_id)
+    collected = await in_thread(collect, output)
+    nights = await in_thread(read_nights, workspace, run_id)
     thumbnails = await _thumbnails(output, collected, asked)
-    return await asyncio.to_thread(_page, job_name, collected, nights, thumbnails, asked.prompt_for)
+    return await in_thread(_page, job_name, collected, nights, thumbnails, asked.prompt_for)
 
 
 async def _thumbnails(output: Storage, collected: Collected, asked: Asked) -> Mapping[int, tuple[Thumbnail, ...]]:
     if asked.pictures_for is None:
         return {}
     rows = [card.row for card in collected.samples.cards()]
-    whole = await asyncio.to_thread(whole_cells, output, rows, collected.bulky_columns)
+    whole = await in_thread(whole_cells, output, rows, collected.bulky_columns)
     values = {row.number: {**row.values, **whole.get(row.number, {})} for row in rows}
     return await make_thumbnails(values, asked.pictures_for, asked.room, fetch=asked.fetch, most_bytes=_PICTURE_BYTES)
 

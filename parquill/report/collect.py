@@ -18,6 +18,7 @@ from parquill.report.samples import Samples, may_be_stratum
 from parquill.report.sampling import BatchRows
 from parquill.results import LATE_COLUMNS, RESULT_COLUMNS
 from parquill.storage import Storage
+from parquill.threads import stop_point
 
 _BATCH_ROWS = 8_192
 
@@ -56,7 +57,9 @@ def _batches(output: Storage, names: list[str], columns: list[str]) -> Iterator[
         with output.open(name) as file:
             part = _opened(output, name, file)
             try:
-                yield from part.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+                for batch in part.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+                    stop_point()
+                    yield batch
             except (OSError, pa.ArrowException) as error:
                 raise OutputError(f"{output.where(name)}: this part cannot be read: {error}") from error
 

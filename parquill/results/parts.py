@@ -18,6 +18,7 @@ from parquill.errors import OutputError, StorageFaultError
 from parquill.results.item import CostSource, Status
 from parquill.results.table import pico_values
 from parquill.storage import ByteSink, Storage
+from parquill.threads import stop_point
 
 FOOTER_KEY = b"parquill"
 
@@ -116,6 +117,7 @@ def read_part_info(storage: Storage, name: str) -> PartInfo:
 
     Raises `OutputError` when the file is no part of ours, or too damaged to tell.
     """
+    stop_point()
     with storage.open(name) as file:
         metadata = _opened(storage, name, file).metadata
         footer = (metadata.metadata or {}).get(FOOTER_KEY)
@@ -134,6 +136,7 @@ def read_part_info(storage: Storage, name: str) -> PartInfo:
 
 def read_part(storage: Storage, name: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a part's rows, or some of its columns; raises `OutputError` when it is damaged."""
+    stop_point()
     with storage.open(name) as file:
         try:
             return _opened(storage, name, file).read(columns=list(columns) if columns is not None else None)

@@ -22,6 +22,7 @@ from parquill.storage.patterns import glob_regex
 from parquill.storage.private import private_mode
 from parquill.storage.values import ByteSink, FileEntry, StoredFile, Written
 from parquill.store_calls import wait_for_call
+from parquill.threads import StoppedError
 
 T = TypeVar("T")
 
@@ -261,7 +262,7 @@ class Storage:
                 with self._filesystem.open_input_file(str(temporary)) as file:
                     check(file)
             disk.rename(temporary, target)
-        except Exception:
+        except (Exception, StoppedError):
             _remove_quietly(disk, temporary)
             raise
         disk.sync_folder(target.parent)
