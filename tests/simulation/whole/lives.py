@@ -32,8 +32,8 @@ from tests.simulation.whole.machine import JumpingClock, Log, MortalDisk, Reaper
 from tests.simulation.whole.plans import DAY, MAX_TOKENS, Life, Plan
 
 KEY = Secret("sk-simulated-0123456789")
-MOST_LIVES = 10
-MOST_TURNS = 8_000
+MOST_LIVES = 6
+MOST_TURNS = 1_500
 """Of the loop, after which a process is killed: it waits for another day (`limits.wait`)."""
 SECONDS = 60
 """Of real time, that one life may take."""
@@ -92,6 +92,8 @@ def live_through(plan: Plan, folder: Path) -> list[Ended]:
             break
     for days in (2, 3):  # what failed for good in a run that was killed is asked again by the next one only
         ended.append(_fork(plan, folder, len(ended), Life(), wall + days * DAY, log, well=True))
+        if _stands_still(ended, daily=True):
+            break
     return ended
 
 

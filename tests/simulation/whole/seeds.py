@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import warnings
 from pathlib import Path
@@ -27,3 +28,4 @@ def warm_up() -> None:
     """What every life needs is loaded once, before the first fork."""
     warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads: none of ours is alive then
     simulate(0)
+    gc.freeze()  # what is loaded is not looked at in each forked process, nor copied for it
