@@ -18,6 +18,7 @@ from parquill.booking import Booking, Reason, Request, book
 from parquill.emulator import Misbehaviour
 from parquill.prices import Price, PriceSource, Rates, choose_price, parse_endpoints, parse_models
 from parquill.replies import Exchange, classify
+from parquill.results import CostSource
 from tests.emulator_calls import MODEL, TYPED, calling
 
 TABLE = Path(__file__).parents[1] / "docs" / "booking.md"
@@ -186,3 +187,9 @@ async def test_no_reply_of_the_emulator_is_booked_below_its_bill_and_none_otherw
             assert booking.cost_pico >= billed, kind
             if booking.reason is Reason.TOLD:
                 assert booking.cost_pico == billed, kind
+
+
+@pytest.mark.parametrize("counts", [(None, 5), (20, None), (None, None)])
+def test_tokens_of_which_a_part_is_unknown_are_unknown_in_all(counts: tuple[int | None, int | None]) -> None:
+    assert Booking(0, CostSource.ENDPOINT, *counts).tokens is None
+    assert Booking(0, CostSource.ENDPOINT, 20, 5).tokens == 25

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 _COMPARED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -35,11 +36,14 @@ class Mutant:
     end: int
     before: str
     after: str
+    number: int = 1
+    """Which one, of several alike in a function."""
 
     @property
     def name(self) -> str:
         """Say where and what, the same for every run: `parquill/budget.py Budget.reserve: a < b -> a <= b`."""
-        return f"{self.path} {self.function}: {' '.join(self.before.split())} -> {' '.join(self.after.split())}"
+        which = f" #{self.number}" if self.number > 1 else ""
+        return f"{self.path} {self.function}: {' '.join(self.before.split())} -> {' '.join(self.after.split())}{which}"
 
     def applied(self, source: str) -> str:
         """Return the file's text with the change."""
@@ -48,7 +52,12 @@ class Mutant:
 
 def mutants_of(path: str, source: str) -> list[Mutant]:
     """Return every change of a file that the operators know, in the order of the text."""
-    return list(_Finder(path, source).found())
+    alike: Counter[str] = Counter()
+    found: list[Mutant] = []
+    for one in _Finder(path, source).found():
+        alike[one.name] += 1
+        found.append(dataclasses.replace(one, number=alike[one.name]))
+    return found
 
 
 class _Finder:

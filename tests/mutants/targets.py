@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 GUARDS = (
+    "parquill/booking.py",
     "parquill/budget.py",
+    "parquill/days.py",
+    "parquill/finish.py",
     "parquill/limits",
     "parquill/ledger",
     "parquill/prices",
@@ -32,9 +35,12 @@ JUDGES = (
     "tests/portions",
     "tests/property",
     "tests/test_answers*.py",
+    "tests/test_booking*.py",
     "tests/test_budget*.py",
     "tests/test_client*.py",
+    "tests/test_days*.py",
     "tests/test_fetch*.py",
+    "tests/test_finish*.py",
     "tests/test_ledger*.py",
     "tests/test_limits*.py",
     "tests/test_prices*.py",
