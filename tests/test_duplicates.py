@@ -17,11 +17,13 @@ import pytest
 from parquill.batch.account import Account
 from parquill.batch.feed import Feed
 from parquill.batch.index import FingerprintIndex
+from parquill.batch.other_outputs import Elsewhere
+from parquill.batch.part_reader import PartReader
 from parquill.batch.plan import OpenSlice, RunPlan
 from parquill.batch.rows import PreparedRow
 from parquill.batch.sharing import Sharing
 from parquill.batch.slices import SliceWork
-from parquill.batch.twins import Elsewhere, PartReader, Standing, reused
+from parquill.batch.twins import Standing, reused
 from parquill.booking import Booking
 from parquill.ledger import Ledger
 from parquill.manifest import Slice

@@ -170,26 +170,40 @@ def test_what_is_forgotten_begins_anew_with_small_cuts_and_without_a_bound() -> 
     assert one.search.value == 1024, "an old refusal is no bound"
 
 
-def test_after_an_outage_a_number_that_grew_is_held_for_two_minutes_and_a_found_one_for_ten() -> None:
+def test_after_an_outage_the_number_of_before_is_kept_for_two_minutes() -> None:
     one = Searching(64)
-    one.search.hold(one.now)
-    assert (one.search.value, one.search.stage) == (64, Stage.HOLD)
+    one.search.hold(one.now, 48)
+    assert (one.search.value, one.search.stage) == (48, Stage.HOLD)
     start = one.now
     one.next_value()
     assert 120 <= one.now - start <= 130
+    one = Searching(64)
+    one.search.hold(one.now, 100)
+    assert one.search.value == 64, "an outage gives no slots"
+
+
+def test_a_found_number_is_not_tried_to_exceed_sooner_after_an_outage() -> None:
     one = Searching()
     one.settle(100)
-    one.search.hold(one.now)
+    found = one.search.value
+    for _ in range(6):
+        one.next_value()
+        one.refused(found + 1, found)
+        one.settle(found)
     start = one.now
+    one.search.hold(one.now, found)
     one.next_value()
-    assert 600 <= one.now - start <= 610
+    assert one.now - start > 500
 
 
-def test_an_outage_leaves_a_check_as_it_is() -> None:
+def test_a_check_goes_on_two_minutes_after_an_outage_where_it_was() -> None:
     one = Searching(100)
     value = one.refused()
-    one.search.hold(one.now)
+    one.search.hold(one.now, 100)
     assert (one.search.value, one.search.stage) == (value, Stage.CHECK)
+    start = one.now
+    assert one.next_value() > value
+    assert 120 <= one.now - start <= 125
 
 
 def test_refusals_at_much_the_same_number_raise_no_doubt() -> None:

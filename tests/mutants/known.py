@@ -13,6 +13,7 @@ from tests.mutants.coverage import Tests
 from tests.mutants.operators import Mutant
 
 BUDGET, PLAN, TWINS = "parquill/budget.py", "parquill/batch/plan.py", "parquill/batch/twins.py"
+ELSEWHERE, READER = "parquill/batch/other_outputs.py", "parquill/batch/part_reader.py"
 TAKEOVER, MEND, ADMISSION = "parquill/ledger/takeover.py", "parquill/answers/mend.py", "parquill/limits/admission.py"
 
 
@@ -100,7 +101,7 @@ KNOWN = (
     ),
     Known(
         "answers of the emulator in another output are given to a real endpoint's rows",
-        TWINS,
+        ELSEWHERE,
         "and (provider == EMULATOR) == emulated",
         "",
         ("tests/e2e/test_realms.py",),
@@ -135,7 +136,7 @@ KNOWN = (
     ),
     Known(
         "a part kept in memory stands for another of its name",
-        TWINS,
+        READER,
         "key = (storage, info.name, info.part_id)",
         'key = (storage, info.name, "")',
         ("tests/test_duplicates.py",),
@@ -149,7 +150,7 @@ KNOWN = (
     ),
     Known(
         "64 bits of a fingerprint are taken for all of it, in another output",
-        TWINS,
+        ELSEWHERE,
         "return result if result is not None and result.fingerprint == fingerprint else None",
         "return result",
         ("tests/test_duplicates.py",),
@@ -184,7 +185,7 @@ KNOWN = (
     ),
     Known(
         "the steps of the provider that answered are not used",
-        "parquill/prices/money.py",
+        "parquill/prices/price.py",
         "rates=offer.rates, tiers=offer.tiers,",
         "rates=offer.rates,",
         ("tests/test_prices.py", "tests/test_booking.py"),
