@@ -18,10 +18,10 @@ import contextlib
 import gc
 import json
 import os
+import select
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
@@ -141,16 +141,13 @@ def _make_temporary(config: pytest.Config) -> None:
 
 
 def _verdict_of(child: int, seconds: float) -> dict[str, Any]:
-    end, status = time.monotonic() + seconds, None
-    while status is None and time.monotonic() < end:
-        done, code = os.waitpid(child, os.WNOHANG)
-        status = os.waitstatus_to_exitcode(code) if done else None
-        if status is None:
-            time.sleep(0.02)
+    process = os.pidfd_open(child)
+    ended, _, _ = select.select([process], [], [], seconds)
+    os.close(process)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    if status is None:
-        os.waitpid(child, 0)
+    _, code = os.waitpid(child, 0)
+    status = os.waitstatus_to_exitcode(code) if ended else None
     if _TOLD.exists():
         told: dict[str, Any] = json.loads(_TOLD.read_text())
         return told
