@@ -11,6 +11,7 @@ from typing import Any, NoReturn, cast
 from prefect import Flow
 from prefect.client.schemas.objects import State
 
+from parquill.defaults import open_standard_files
 from parquill.errors import EndpointRefusedError, UsageError
 from parquill.job import load_job
 from parquill.loops import run_alone
@@ -37,6 +38,7 @@ def run_flow(flow: Flow[..., Any], options: Mapping[str, Option] = MappingProxyT
 
     `options` are parameters of the flow that may be given too.
     """
+    open_standard_files()
     parser = argparse.ArgumentParser(
         prog=f"python -m flows.{flow.fn.__name__}", description=(flow.fn.__doc__ or "").partition("\n")[0]
     )

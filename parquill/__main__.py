@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from parquill.defaults import set_environment_defaults
+from parquill.defaults import open_standard_files, set_environment_defaults
 from parquill.garbage import load_undisturbed
 
 
 def main() -> None:
     """Run the command line; what the script `parquill` calls."""
+    open_standard_files()
     load_undisturbed()
     # Pydantic reads every installed package's metadata for plugins: a tenth of a run's start, and nothing here has one.
     set_environment_defaults({"PYDANTIC_DISABLE_PLUGINS": "__all__"})
