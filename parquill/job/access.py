@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from parquill.errors import JobError
-from parquill.job.environment import Secret
+from parquill.job.environment import Secret, without_quotes
 from parquill.job.gateways import UNIX, is_proxy_url
 from parquill.job.settings import OPENROUTER_URL, Job
 
@@ -125,7 +125,7 @@ def _find_proxy(setting: str, url: str, env: Mapping[str, str]) -> tuple[str | N
         return None, ""
     for name in (f"{parts.scheme}_proxy", "all_proxy"):
         for variable in (name, name.upper()):
-            if not (value := env.get(variable, "").strip()):
+            if not (value := _variable(env, variable)):
                 continue
             outside = env.get("no_proxy") or env.get("NO_PROXY") or ""
             if _goes_direct(host, parts.port, outside):
@@ -170,13 +170,17 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _find_bundle(setting: str | None, env: Mapping[str, str]) -> tuple[str | None, str]:
-    named = [("network.ca_bundle", setting or "")] + [(name, env.get(name, "").strip()) for name in _BUNDLES]
+    named = [("network.ca_bundle", setting or "")] + [(name, _variable(env, name)) for name in _BUNDLES]
     for origin, path in named:
         if path:
             if not Path(path).exists():
                 raise JobError(f"{origin}: there is no file or folder {path}: it should hold certificates (PEM)")
             return path, origin
     return None, ""
+
+
+def _variable(env: Mapping[str, str], name: str) -> str:
+    return without_quotes(env.get(name, "").strip(), f"the environment variable {name}")
 
 
 def _server(url: str) -> str:

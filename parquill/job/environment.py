@@ -6,6 +6,8 @@ one and what was written there; messages about these keys, and whatever tells of
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +16,9 @@ from typing import Any, Literal
 
 from parquill.errors import JobError
 from parquill.job.settings import ModelSettings
-from parquill.job.written import Written
+from parquill.job.written import Written, is_address
+
+_log = logging.getLogger(__name__)
 
 
 class Secret:
@@ -71,8 +75,25 @@ def find_api_key(model: ModelSettings, environ: Mapping[str, str] | None = None)
     return None
 
 
+def without_quotes(text: str, origin: str) -> str:
+    """Return a value without the quotation marks around it, and log once that they are left out.
+
+    `docker run --env-file`, systemd's and Kubernetes' files pass on the marks that a shell takes away.
+    """
+    if len(text) < 2 or text[0] != text[-1] or text[0] not in "\"'":
+        return text
+    _say_quoted(origin)
+    return text[1:-1].strip()
+
+
+@functools.cache
+def _say_quoted(origin: str) -> None:
+    _log.warning("%s holds a value in quotation marks: they are left out", origin)
+
+
 def api_key(text: str, origin: str) -> Secret:
-    """Return a key; raises `JobError` where it cannot be one, naming `origin` and not the key."""
+    """Return a key without quotation marks; raises `JobError` for what can be none, naming `origin` and not the key."""
+    text = without_quotes(text, origin)
     if not text:
         raise JobError(f"{origin} is empty: it should hold an API key")
     if not re.fullmatch(r"[!-~]+", text):
@@ -135,12 +156,12 @@ class Filled:
                     f"set it, or write $${{{match[2]}}} where this very text is meant"
                 )
             self.variables[key] = match[2]
-            return self._environ[match[2]]
+            return self._value(match[2], key)
 
         if isinstance(value, str):
             filled = _VARIABLE.sub(one, value)
             if key in self.variables:
-                self.written[key] = Written(value, self._values(value))
+                self.written[key] = Written(value, self._values(value, key))
             return filled
         if isinstance(value, dict):
             return {
@@ -156,5 +177,9 @@ class Filled:
             for other in [one for one in known if one == key or one.startswith((f"{key}.", f"{key}["))]:
                 del known[other]
 
-    def _values(self, text: str) -> dict[str, str]:
-        return {match[2]: self._environ[match[2]] for match in _VARIABLE.finditer(text) if match[2]}
+    def _values(self, text: str, key: str) -> dict[str, str]:
+        return {match[2]: self._value(match[2], key) for match in _VARIABLE.finditer(text) if match[2]}
+
+    def _value(self, name: str, key: str) -> str:
+        value = self._environ[name]
+        return without_quotes(value.strip(), f"the environment variable {name}") if is_address(key) else value

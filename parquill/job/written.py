@@ -13,6 +13,11 @@ from typing import Any
 
 _COVERED = ("model", "network", "notify", "nightly.notify")
 """Sections whose variables are never shown: addresses, headers, routing."""
+_ADDRESSES = (
+    "model.endpoint", "model.name", "model.fallback_models", "model.extra_headers", "model.extra_query", "network",
+    "notify", "nightly.notify",
+)  # fmt: skip
+"""What says where to ask, and as whom: no value of it begins and ends with a quotation mark."""
 _PUBLIC = ("model.name", "model.fallback_models", "model.tokenizer")
 """What a reply may say: the endpoint names the model in each of them, and the table has a column for it."""
 
@@ -34,6 +39,11 @@ class Written:
 def is_covered(key: str) -> bool:
     """Tell whether a key path lies in a section whose variables are not shown."""
     return _lies_in(key, _COVERED)
+
+
+def is_address(key: str) -> bool:
+    """Tell whether a key path says where to ask, or as whom."""
+    return _lies_in(key, _ADDRESSES)
 
 
 def hidden_values(written: Mapping[str, Written]) -> dict[str, str]:
