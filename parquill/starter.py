@@ -28,8 +28,12 @@ _ID_VALUE = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}([0-9a-f]{8,
 """A UUID, or a digest in hexadecimal."""
 _PROMPT_NAMES = re.compile(r"^(prompt|instruction|question|query|user_prompt|text_prompt)$", re.IGNORECASE)
 _PICTURE_NAMES = re.compile(r"image|picture|photo|img|thumbnail", re.IGNORECASE)
-_PICTURE_VALUE = re.compile(r"^data:image/|\.(jpe?g|png|webp|gif|avif|tiff?)([?#].*)?$", re.IGNORECASE)
-_DOCUMENT_VALUE = re.compile(r"^data:application/pdf|\.pdf([?#].*)?$", re.IGNORECASE)
+_PICTURE_VALUE = re.compile(
+    r"^data:image/|^(/9j/|iVBORw0KGgo|R0lGOD|UklGR)[\w+/=-]{48}|\.(jpe?g|png|webp|gif|avif|tiff?)([?#].*)?$",
+    re.IGNORECASE,
+)
+"""The bare base64 of a picture as well: it begins as its signature does."""
+_DOCUMENT_VALUE = re.compile(r"^data:application/pdf|^JVBERi0[\w+/=-]{48}|\.pdf([?#].*)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

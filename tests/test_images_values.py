@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import UrlRules
@@ -20,6 +22,7 @@ from parquill.images.values import (
     WebPicture,
     decode_data_url,
     identity,
+    is_path,
     read_cell,
 )
 from tests.hostile_files import HOSTILE, PNG
@@ -129,6 +132,56 @@ def test_data_urls_are_decoded_in_every_usual_spelling(data: bytes) -> None:
     ):
         assert decode_data_url(f"data:image/png;base64,{body}") == data
     assert decode_data_url("data:;charset=utf-8," + "".join(f"%{byte:02x}" for byte in data)) == data
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "AVIF"])
+def test_the_bare_base64_of_a_picture_is_the_picture_of_its_data_url(kind: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (9, 7), "red").save(file, kind)
+    data = file.getvalue()
+    packed = base64.b64encode(data).decode()
+    url = f"data:image/{kind.lower()};base64,{packed}"
+    for text in (packed, packed.rstrip("="), f"\n{packed}\n", base64.encodebytes(data).decode()):
+        (value,) = read(text)
+        assert isinstance(value, DataPicture)
+        assert decode_data_url(value.url) == data
+        assert not is_path(text)
+    assert read(packed) == read(url)
+    (safe,) = read([base64.urlsafe_b64encode(data).decode()])
+    assert isinstance(safe, DataPicture)
+    assert decode_data_url(safe.url) == data
+
+
+def test_the_bare_base64_of_a_pdf_is_a_document() -> None:
+    data = PDF + bytes(40)
+    (value,) = read_cell(base64.b64encode(data).decode(), UrlRules(), "document")
+    assert isinstance(value, DataPicture)
+    assert decode_data_url(value.url) == data
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/9j/a/photo",
+        "/9j/" + "a" * 80 + ".jpg",
+        "iVBORw0KGgo",
+        "pictures/" + "a" * 80,
+        base64.b64encode(b"some text of somebody" * 9).decode(),
+        "R0lGOD" + "/folder" * 12 + "/a picture (1)",
+    ],
+)
+def test_what_only_begins_alike_stays_a_path(path: str) -> None:
+    assert read(path) == (PathPicture(path),)
+    assert is_path(path)
+
+
+def test_the_bare_base64_of_a_picture_has_the_bound_of_a_data_url() -> None:
+    text = base64.b64encode(PNG + bytes(9_000)).decode()
+    with pytest.raises(RowError) as fault:
+        read_cell(text, UrlRules(file_bytes=8_000))
+    with pytest.raises(RowError) as of_url:
+        read_cell(f"data:image/png;base64,{text}", UrlRules(file_bytes=8_000))
+    assert (fault.value.kind, fault.value.message) == (of_url.value.kind, of_url.value.message)
 
 
 def test_a_data_url_of_something_else_is_invalid() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +30,13 @@ def test_a_starter_job_loads_and_names_id_pictures_and_a_prompt(tmp_path: Path) 
     assert job.manifest.id_column == "sku"
     assert job.manifest.image_columns == ("photo",)
     assert "{{ title or '' }}" in str(job.prompt.user)
+
+
+def test_a_column_of_bare_base64_holds_pictures_or_documents(tmp_path: Path) -> None:
+    drawing = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
+    pages = base64.b64encode(b"%PDF-1.7\n" + bytes(60)).decode()
+    job = written(tmp_path, id=pa.array([1, 2]), drawn=pa.array([drawing, None]), pages=pa.array([pages, pages]))
+    assert (job.manifest.image_columns, job.manifest.document_columns) == (("drawn",), ("pages",))
 
 
 def test_a_column_called_prompt_is_taken_as_it_is(tmp_path: Path) -> None:

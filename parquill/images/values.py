@@ -1,7 +1,8 @@
 """Manifest cells as typed picture values: pure, quick, nothing opened.
 
-A cell is None, a string (http(s) URL, data: URL, s3:// gs:// az:// object, path), binary, the
-datasets struct {bytes, path}, or a list of these. None and "" are no picture, also in a list.
+A cell is None, a string (http(s) URL, data: URL, the base64 of a data: URL alone, s3:// gs:// az://
+object, path), binary, the datasets struct {bytes, path}, or a list of these. None and "" are no
+picture, also in a list.
 `read_cell` turns it into values in order, or raises `RowError` for what can never be a picture:
 `bad_row` (not one of these forms), `image_refused` (a safety rule), `image_invalid` (bytes of
 something else). Documents come in the same forms; only what their bytes must be differs.
@@ -64,6 +65,11 @@ PictureValue = WebPicture | DataPicture | BytesPicture | PathPicture | StoredPic
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _STORED = re.compile(r"(s3://|gs://|az://[a-z0-9]{3,24}@)[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^?#\\\x00-\x1f]+")
+_LEAST_BASE64 = 56
+"""Letters of the smallest file that any of our decoders takes for a picture."""
+_LONGEST_PATH = 4096
+_BASE64_HEAD = re.compile(rf"[A-Za-z0-9+/_\s-]{{{_LEAST_BASE64 - 2}}}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
 _DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]+)*?)(;base64)?,", re.IGNORECASE)
 
 
@@ -109,8 +115,9 @@ def _read_bytes(data: bytes, wanted: Wanted) -> BytesPicture:
 
 
 def is_path(text: str) -> bool:
-    """Return whether a cell's text names a file, not a URL of any kind."""
-    return bool(text.strip()) and _SCHEME.match(text.strip()) is None
+    """Return whether a cell's text names a file: it is neither a URL of any kind nor a picture itself."""
+    text = text.strip()
+    return bool(text) and _SCHEME.match(text) is None and not _base64_type(text)
 
 
 def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
@@ -122,7 +129,8 @@ def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
         return None
     scheme = _SCHEME.match(text)
     if scheme is None:
-        return _read_path(text)
+        media_type = _base64_type(text)
+        return _read_data_url(f"data:{media_type};base64,{text}", rules) if media_type else _read_path(text)
     name = scheme[1].lower()
     if name in ("http", "https"):
         judge_url(text, rules)
@@ -136,6 +144,22 @@ def _read_text(text: str, rules: UrlRules) -> PictureValue | None:
         f"{shown(text)} is refused: the scheme {name!r} is none of http, https, data, s3, gs, az"
         " (a file name with a colon is written ./name)",
     )
+
+
+def _base64_type(text: str) -> str:
+    """Return the media type of a picture or PDF that a text is the base64 of; empty where it is a path, or none.
+
+    It is told by the signature of what it decodes to, and by its alphabet, which has no dot: a file's name would
+    have to begin as the base64 of a signature does, go on for `_LEAST_BASE64` letters and have no ending.
+    """
+    if len(text) < _LEAST_BASE64 or _BASE64_HEAD.match(text) is None:
+        return ""
+    packed = re.sub(r"\s+", "", text[: _LEAST_BASE64 - 2]).replace("-", "+").replace("_", "/")
+    head = base64.b64decode(packed[: len(packed) // 4 * 4])
+    kind = picture_kind(head)
+    media_type = f"image/{kind.lower()}" if kind else "application/pdf" if head.startswith(b"%PDF-") else ""
+    no_path = len(text) > _LONGEST_PATH
+    return media_type if media_type and (no_path or _BASE64.fullmatch(text)) else ""
 
 
 def _read_path(text: str) -> PathPicture:

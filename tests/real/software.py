@@ -98,11 +98,12 @@ def portkey() -> tuple[str | Path, ...]:
 
 def tiny_gemma(transformers: Path) -> Path:
     """A folder with Gemma 3's shape and tokenizer, tiny, its weights drawn at random with a fixed seed."""
-    folder = CACHE / "tiny-gemma-3"
+    script, drawn = Path(__file__).with_name("write_tiny_gemma.py"), Path(__file__).with_name("draw_weights.py")
+    folder = CACHE / f"tiny-gemma-3-{hashlib.sha256(script.read_bytes() + drawn.read_bytes()).hexdigest()[:12]}"
     if not (folder / "done").exists():
-        python, script = transformers / "python", Path(__file__).with_name("write_tiny_gemma.py")
+        python = transformers / "python"
         run(python, script, tokenizer(), folder)
-        run(python, script.with_name("draw_weights.py"), folder)
+        run(python, drawn, folder)
         (folder / "done").touch()
     return folder
 
