@@ -6,6 +6,7 @@ import io
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow.fs
 import pyarrow.parquet as pq
@@ -101,6 +102,23 @@ def test_an_upload_that_leaves_nothing_is_put_once_more(uploads: int, stands: bo
     else:
         with pytest.raises(StorageFaultError, match=r"bytes were put, 0 stand there"):
             write_part(storage, NAME, TABLE, ABOUT)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["my folder", "über 50 %", "a#b", "a+b & c=d", "it's", "a[1]{2}", "図 書", 'q"u|o<t>e^d`', "back\\slash", "%zz"],
+)
+def test_a_place_is_written_as_the_store_shows_it(options: str, folder: str) -> None:
+    """The names are put there, and looked for, by pyarrow's own client."""
+    storage = Storage.at(f"s3://key:hush@bucket/{folder}?{options}")
+    storage.write_bytes("a file.txt", b"x")
+    assert [entry.name for entry in storage.files()] == ["a file.txt"]
+    server = options.partition("endpoint_override=")[2].partition("&")[0]
+    store = pyarrow.fs.S3FileSystem(
+        access_key="key", secret_key="hush", scheme="http", endpoint_override=server, region="us-east-1"
+    )
+    assert store.get_file_info(f"bucket/{folder}/a file.txt").is_file
+    assert Storage.at(f"s3://key:hush@bucket/{quote(folder)}?{options}").exists("a file.txt")
 
 
 def test_files_are_found_by_pattern(storage: Storage) -> None:

@@ -20,6 +20,9 @@ _REMOTE = {"s3": "s3", "gs": "gs", "gcs": "gs", "az": "abfs", "abfs": "abfs", "a
 _USERINFO = re.compile(r"(?<=://)([^/@:?\s]*):([^@\s]*)@")
 """A name and a key before a bucket. Keys are base64: half of them hold a `/`."""
 _SIGNED = re.compile(r"^([^/@:]*)(?::[^@]*)?@")
+_NO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_IN_PATHS = "/%:@!$&'()*+,;=~"
+"""What stands in a URI's path as it is, beside letters and digits."""
 _SERVERS = ("endpoint_override=", "blob_storage_authority=")
 CONNECT_SECONDS = 5.0
 _OPENING_SECONDS = 60.0
@@ -110,7 +113,8 @@ def _opened_once(uri: str, silence: float) -> tuple[Any, str]:
 
 
 def _opened(uri: str, silence: float) -> tuple[Any, str]:
-    """Open a place as pyarrow does, with a key as the store shows it: not percent-encoded."""
+    """Open a place as pyarrow does, with a key and a path as the store shows them: not percent-encoded."""
+    uri = _with_path_encoded(uri)
     named = _USERINFO.search(uri)
     if uri.startswith("abfs"):
         return _azure(uri, named)
@@ -123,6 +127,19 @@ def _opened(uri: str, silence: float) -> tuple[Any, str]:
         build, (options,) = filesystem.__reduce__()  # as pyarrow copies one, credentials and server included
         filesystem = build({**options, "connect_timeout": CONNECT_SECONDS, "request_timeout": silence})
     return filesystem, path
+
+
+def _with_path_encoded(uri: str) -> str:
+    """Encode what may stand in the path of an object and not in a URI's: spaces, letters of all scripts, `#`, `[`.
+
+    `%` and two hexadecimal digits are taken for the character that they stand for; `?` begins the options.
+    """
+    named = _USERINFO.search(uri)
+    start = named.end() if named else uri.index("://") + 3
+    if named and uri.startswith("abfs"):
+        return uri  # pyarrow is given this path as it is
+    path, mark, options = uri[start:].partition("?")
+    return f"{uri[:start]}{quote(_NO_ESCAPE.sub('%25', path), safe=_IN_PATHS)}{mark}{options}"
 
 
 def _azure(uri: str, named: re.Match[str] | None) -> tuple[Any, str]:
