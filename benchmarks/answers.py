@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from parquill.answers import AnswerShape, Rung, load_shape
+from parquill.answers import AnswerSchema, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 
@@ -60,16 +60,16 @@ def microseconds(work: Callable[[], object], rounds: int = 15, calls: int = 400)
     return statistics.median(means)
 
 
-def parse_time(shape: AnswerShape, text: str) -> float:
+def parse_time(shape: AnswerSchema, text: str) -> float:
     """Return the microseconds that one parse of `text` takes; the answer has to be ok."""
     completion = ChatCompletion("gen-1", "google/gemma-3-4b-it", "DeepInfra", text, (), "stop", None)
-    assert shape.parse(completion, Rung.JSON_SCHEMA).ok, text
-    return microseconds(lambda: shape.parse(completion, Rung.JSON_SCHEMA))
+    assert shape.parse(completion, OutputMode.JSON_SCHEMA).ok, text
+    return microseconds(lambda: shape.parse(completion, OutputMode.JSON_SCHEMA))
 
 
 def main() -> None:
     """Print one line for each kind of text, and one for writing."""
-    shape = load_shape(OutputSettings(path="out", schema=SCHEMA))
+    shape = load_answer_schema(OutputSettings(path="out", schema=SCHEMA))
     for name, text in TEXTS.items():
         print(f"parse and validate, {name:<20} {parse_time(shape, text):8.1f} us")
     column = microseconds(lambda: shape.to_arrow([VALUE] * 10_000), rounds=3, calls=1) / 10_000

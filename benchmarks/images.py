@@ -3,7 +3,7 @@
     python -m benchmarks.images [pictures]
 
 The other side is what a simple script does: urllib, `Image.open`, a full decode, LANCZOS to
-896 pixels, JPEG quality 85, base64. Ours keeps 200 pictures in flight through `ImageRoom`: its
+896 pixels, JPEG quality 85, base64. Ours keeps 200 pictures in flight through `ImageLoader`: its
 CPU seconds are those of the parent and its workers; the server's are left out. Goals for
 12-megapixel pictures: half the CPU seconds for each 1,000, and less than 700 MB in parent and
 workers together. Web-sized pictures are shown beside them: nothing is to be saved by decoding
@@ -31,7 +31,7 @@ import psutil
 from PIL import Image, ImageOps
 
 from parquill.clock import SystemClock
-from parquill.images import ImageRoom
+from parquill.images import ImageLoader
 from parquill.job import DocumentSettings, ImageSettings
 
 IN_FLIGHT = 200
@@ -115,7 +115,7 @@ def one_after_another(urls: list[str]) -> Measured:
 
 async def through_the_room(urls: list[str], port: int) -> Measured:
     settings = ImageSettings(send="inline", allow_private=True, allow_ports=(port,))
-    room = ImageRoom(settings, DocumentSettings(), manifest_folder=".", endpoint_fetches=False, clock=SystemClock())
+    room = ImageLoader(settings, DocumentSettings(), manifest_folder=".", endpoint_fetches=False, clock=SystemClock())
     left, peak = iter(urls), 0.0
 
     async def take() -> None:

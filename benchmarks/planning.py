@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.endpoint import endpoint
 from benchmarks.sides import PEAK_FILE, side
-from parquill.batch.plan import Planner
-from parquill.batch.prepare import Prepared, prepare
 from parquill.clock import SystemClock
 from parquill.job import load_job
+from parquill.planning.planner import Planner
+from parquill.planning.preparation import Prepared, prepare
 from parquill.results import CostSource, ItemResult, Status, result_table, write_part
 from parquill.storage import Storage
 

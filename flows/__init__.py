@@ -11,7 +11,7 @@ nothing to anyone about itself, and waits for its temporary server also on a bus
 the environment already says stays as it is.
 """
 
-from parquill.defaults import set_environment_defaults
+from parquill.bootstrap import set_environment_defaults
 
 set_environment_defaults(
     {

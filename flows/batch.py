@@ -39,7 +39,7 @@ async def batch(
         replace: accept that changed settings take answers out of the table.
         sample: try the job on so many rows, beside its output, which stays as it is: nothing is published.
     """
-    from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.planning import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
 
     try:
         loaded = load_job(job, overrides)

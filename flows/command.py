@@ -11,10 +11,10 @@ from typing import Any, NoReturn, cast
 from prefect import Flow
 from prefect.client.schemas.objects import State
 
-from parquill.defaults import open_standard_files
+from parquill.bootstrap import open_standard_files
 from parquill.errors import EndpointRefusedError, UsageError
+from parquill.event_loop import run_alone
 from parquill.job import load_job
-from parquill.loops import run_alone
 from parquill.summary import EXIT_DONE, EXIT_ROWS_FAILED, RunSummary
 from tasks.states import MismatchError, RunStoppedError
 
@@ -68,7 +68,7 @@ async def _run(flow: Flow[..., Any], parameters: Mapping[str, Any]) -> int:
 
 def _print(result: object) -> None:
     """Close a run on standard error; an estimate is an answer and goes to standard output."""
-    from parquill.estimate import Estimate  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.estimation import Estimate  # noqa: PLC0415 - the engine is loaded where it works
     from parquill.terminal import print_estimate, print_summary  # noqa: PLC0415 - as above
 
     if isinstance(result, RunSummary):

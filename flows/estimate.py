@@ -24,7 +24,7 @@ from tasks.figures import estimate_words
 from tasks.states import failed
 
 if TYPE_CHECKING:
-    from parquill.estimate import Estimate
+    from parquill.estimation import Estimate
 
 
 # As in `batch`: `load_job` checks the parameters, where the run is.

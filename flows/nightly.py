@@ -25,7 +25,7 @@ from pydantic import Field
 from flows.command import REPLACE, run_flow
 from parquill.errors import ParquillError
 from parquill.job import Job, load_job
-from parquill.nights import backfill, date_of, deadline_of
+from parquill.nightly_schedule import backfill, date_of, deadline_of
 from tasks.estimate import pass_gate
 from tasks.execute import execute
 from tasks.notify import tell
@@ -87,7 +87,7 @@ async def _night(job: Job | Path, overrides: Overrides, date: dt.date, deadline:
 
 
 async def _run(job: Job, date: dt.date, deadline: float | None, replace: bool) -> Night:
-    from parquill.batch import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.planning import RunOptions  # noqa: PLC0415 - the engine is loaded where it works
 
     try:
         if (await plan(job)).open_rows:

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parquill.api import estimate, run, run_async, verify
-    from parquill.estimate import Estimate
+    from parquill.estimation import Estimate
     from parquill.job import Job, load_job
     from parquill.summary import RunSummary
 
 __all__ = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "run_async", "verify"]
 
 _HOMES = {
-    "Estimate": "parquill.estimate",
+    "Estimate": "parquill.estimation",
     "Job": "parquill.job",
     "RunSummary": "parquill.summary",
     "estimate": "parquill.api",

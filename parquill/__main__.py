@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parquill.defaults import open_standard_files, set_environment_defaults
-from parquill.garbage import load_undisturbed
+from parquill.bootstrap import open_standard_files, set_environment_defaults
+from parquill.gc_tuning import load_undisturbed
 
 
 def main() -> None:

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from parquill.batch import RunOptions, run_job
-from parquill.batch.order import Spread
-from parquill.estimate import Estimate, EstimateOptions, estimate_job
+from parquill.estimation import Estimate, EstimateOptions, estimate_job
 from parquill.interrupts import wait_for
 from parquill.job import Job, load_job
-from parquill.portions import spread_here
+from parquill.planning import RunOptions
+from parquill.portions import Coordinate, share_here
+from parquill.running import run_job
 from parquill.summary import RunSummary
-from parquill.verify import Verification, verify_job
+from parquill.verification import Verification, verify_job
 
 JobLike = str | Path | Mapping[str, Any] | Job
 Overrides = Sequence[str] | Mapping[str, Any]
@@ -51,9 +51,9 @@ async def run_async(job: JobLike, overrides: Overrides = (), *, options: RunOpti
     return await run_job(loaded, options, spread=_spread(loaded, options))
 
 
-def _spread(job: Job, options: RunOptions | None) -> Spread | None:
+def _spread(job: Job, options: RunOptions | None) -> Coordinate | None:
     """What shares a run among processes of this machine; a sample is asked by this one."""
-    return None if options is not None and options.sample is not None else spread_here(job)
+    return None if options is not None and options.sample is not None else share_here(job)
 
 
 def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:

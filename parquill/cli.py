@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from parquill.defaults import load_beside
+from parquill.bootstrap import load_beside
 from parquill.errors import EndpointRefusedError, ParquillError, ReplaceNeededError, StorageFullError, UsageError
-from parquill.loops import run_alone
+from parquill.event_loop import run_alone
 from parquill.signals import ending_soon
 from parquill.store_calls import exit_beside_calls
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from parquill.batch import RunOptions
-    from parquill.batch.order import Spread
     from parquill.job import Job
+    from parquill.planning import RunOptions
+    from parquill.portions import Coordinate
     from parquill.summary import RunSummary
 
 app = typer.Typer(
@@ -104,8 +104,9 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
 ) -> None:
     """Run a job, resume it, or add what is new: the same command each time."""
     load_beside("aiohttp")
-    from parquill.batch import RunOptions, run_job  # noqa: PLC0415
     from parquill.job import parse_kinds  # noqa: PLC0415
+    from parquill.planning import RunOptions  # noqa: PLC0415
+    from parquill.running import run_job  # noqa: PLC0415
     from parquill.terminal import attended  # noqa: PLC0415
 
     if progress not in ("auto", "json"):
@@ -154,7 +155,7 @@ def estimate(  # noqa: PLR0917 - typer makes options of parameters
     as_json: AsJson = False,
 ) -> None:
     """Say what a job would cost and how long it would take, without sending anything (or only N rows)."""
-    from parquill.estimate import EstimateOptions, estimate_job, refuse_above, render_estimate  # noqa: PLC0415
+    from parquill.estimation import EstimateOptions, estimate_job, refuse_above, render_estimate  # noqa: PLC0415
 
     with _faults():
         most = _dollars(max_usd)
@@ -172,7 +173,7 @@ def estimate(  # noqa: PLR0917 - typer makes options of parameters
 @app.command(short_help="prove that output and manifest match, and that the books balance")
 def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006 - typer copies it
     """Prove that output and manifest match row for row, and that the books balance."""
-    from parquill.verify import render_verification, verify_job  # noqa: PLC0415
+    from parquill.verification import render_verification, verify_job  # noqa: PLC0415
 
     with _faults():
         verification = verify_job(_load(job, overrides))
@@ -187,7 +188,7 @@ def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> 
 @app.command(short_help="write the HTML report, and say where it is")
 def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
     """Write the HTML report on a job's output; prints where it is."""
-    from parquill.report.of_job import write_report  # noqa: PLC0415
+    from parquill.report.write import write_report  # noqa: PLC0415
 
     with _faults():
         place = run_alone(write_report(_load(job, overrides)))
@@ -197,7 +198,7 @@ def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
 @app.command(short_help="print a job file that fits a manifest")
 def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a file, folder or glob")]) -> None:
     """Print a job file that fits a manifest, to start from."""
-    from parquill.starter import starter_job  # noqa: PLC0415
+    from parquill.init_job import starter_job  # noqa: PLC0415
 
     with _faults():
         text = starter_job(manifest)
@@ -258,13 +259,13 @@ def _load(job: Path, overrides: list[str]) -> Job:
 
 def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
     """Refuse a run whose estimate is above what its command allows."""
-    from parquill.estimate import EstimateOptions, estimate_job, refuse_above  # noqa: PLC0415
+    from parquill.estimation import EstimateOptions, estimate_job, refuse_above  # noqa: PLC0415
 
     most = _dollars(max_usd)
     assert most is not None
     allow_shrink = options.allow_shrink
     if options.sample is not None:
-        from parquill.batch import sample_job  # noqa: PLC0415 - loaded only for a sample
+        from parquill.running import sample_job  # noqa: PLC0415 - loaded only for a sample
 
         job, allow_shrink = sample_job(job, options.sample), True
     asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=allow_shrink)
@@ -287,13 +288,13 @@ def _agreed(run: Callable[[RunOptions], RunSummary], options: RunOptions, *, ask
     return run(dataclasses.replace(options, replace=True))
 
 
-def _spread(job: Job, options: RunOptions) -> Spread | None:
+def _spread(job: Job, options: RunOptions) -> Coordinate | None:
     """What shares the run among processes of this machine; the usual one process loads none of it."""
     if job.run.workers == 1 or options.sample is not None:
         return None
-    from parquill.portions import spread_here  # noqa: PLC0415
+    from parquill.portions import share_here  # noqa: PLC0415
 
-    return spread_here(job)
+    return share_here(job)
 
 
 def _dollars(text: str | None) -> Decimal | None:

@@ -16,9 +16,9 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from parquill.batch import Stoppable, Watched
 from parquill.errors import Stop
-from parquill.loops import run_in
+from parquill.event_loop import run_in
+from parquill.observers import Stoppable, Watched
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from parquill.words import counted
+from parquill.text import counted
 
 
 @dataclass(frozen=True, slots=True)

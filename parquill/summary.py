@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 import pydantic
 
-from parquill.costs import CostRange, Quantiles
+from parquill.cost_quantiles import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
 from parquill.redaction import without_secrets
 from parquill.timeline import TimelineSample

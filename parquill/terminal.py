@@ -16,15 +16,15 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from parquill.batch import Attach, Stoppable, Watched
 from parquill.clock import SystemClock
 from parquill.errors import Stop
+from parquill.observers import Attach, Stoppable, Watched
 from parquill.summary import RunSummary
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from parquill.estimate import Estimate
+    from parquill.estimation import Estimate
 
 
 _STOPS = {
@@ -109,6 +109,6 @@ def print_estimate(estimate: Estimate) -> None:
     """Show an estimate on standard output: it is what was asked for."""
     from rich.console import Console  # noqa: PLC0415 - see above
 
-    from parquill.estimate import render_estimate  # noqa: PLC0415 - `run` starts without it
+    from parquill.estimation import render_estimate  # noqa: PLC0415 - `run` starts without it
 
     render_estimate(estimate, Console(highlight=False))

@@ -24,12 +24,11 @@ from prefect.task_runners import TaskRunner
 
 from parquill.errors import JobError, UsageError
 from parquill.job import RunSettings, cluster_address
-from parquill.words import printable
+from parquill.text import printable
 from tasks.portion import portion
 
 if TYPE_CHECKING:
-    from parquill.batch.order import Commission
-    from parquill.batch.post import Post
+    from parquill.portions import Handover, Mailbox
 
 _TURN = 1.0
 _STARTS = 3
@@ -49,7 +48,7 @@ class ClusterCrew:
         self._left = threading.Event()
         self._logger = get_run_logger()
 
-    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         """Have each portion asked by a task; cancelled, leave those that do not end."""
         working = asyncio.get_running_loop().run_in_executor(None, self._flow.copy().run, self._work, posts, commission)
         try:
@@ -63,7 +62,7 @@ class ClusterCrew:
         """Let the cluster go."""
         await asyncio.to_thread(self._open.close)
 
-    def _work(self, posts: Sequence[Post], commission: Commission) -> None:
+    def _work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         told = dataclasses.asdict(commission)
         with temporary_settings({PREFECT_API_URL: self._api_url}):
             self._start()

@@ -9,13 +9,13 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from parquill.job import Job
-from parquill.words import printable
+from parquill.text import printable
 from tasks.figures import estimate_rows, estimate_words
 from tasks.key import endpoint_key
-from tasks.watching import artifact_key
+from tasks.progress_artifact import artifact_key
 
 if TYPE_CHECKING:
-    from parquill.estimate import Estimate
+    from parquill.estimation import Estimate
 
 
 @task(name="estimate", cache_policy=NO_CACHE, persist_result=False)
@@ -25,7 +25,7 @@ async def estimate(job: Job, calibrate: int | None = None, by: str | None = None
     With `by` also for each value of that column, with `compare` at other models' prices. Its artifact is
     `<job>-estimate`. Raises `UsageError` for what a run would be refused for.
     """
-    from parquill.estimate import EstimateOptions, estimate_job  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.estimation import EstimateOptions, estimate_job  # noqa: PLC0415 - the engine is loaded where it works
 
     options = EstimateOptions(calibrate=calibrate, by=by, compare=compare)
     found = await estimate_job(job, options, key=await endpoint_key(job.model))
@@ -45,6 +45,6 @@ async def pass_gate(job: Job) -> None:
     """Let a night go on whose estimate is within `nightly.max_usd`; raises `EstimateAboveError`."""
     if job.nightly.max_usd is None:
         return
-    from parquill.estimate import refuse_above  # noqa: PLC0415 - as above
+    from parquill.estimation import refuse_above  # noqa: PLC0415 - as above
 
     refuse_above(await estimate(job), job.nightly.max_usd, setting="nightly.max_usd")

@@ -12,14 +12,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
 from parquill.clock import SystemClock
-from parquill.garbage import seldom_collected
+from parquill.gc_tuning import seldom_collected
 from parquill.job import Job, find_api_key
 from tasks.key import endpoint_key
-from tasks.watching import watched
+from tasks.progress_artifact import watched
 
 if TYPE_CHECKING:
-    from parquill.batch import RunOptions
-    from parquill.portions import Crew
+    from parquill.planning import RunOptions
+    from parquill.portions import WorkerPool
     from parquill.summary import RunSummary
 
 
@@ -28,42 +28,42 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
 
     Raises `UsageError` before anything is sent.
     """
-    async with _crew_of(job, options) as crew:
-        return await execute_with(job, options, crew)
+    async with _crew_of(job, options) as worker_pool:
+        return await execute_with(job, options, worker_pool)
 
 
 @task(name="execute", cache_policy=NO_CACHE, persist_result=False)
-async def execute_with(job: Job, options: RunOptions | None, crew: Crew | None) -> RunSummary:
+async def execute_with(job: Job, options: RunOptions | None, worker_pool: WorkerPool | None) -> RunSummary:
     """Run the job with the help of a crew; a row's retries are the engine's own.
 
     The task has none: what stops a whole run (a budget, a key, a full disk) would stop it again.
     """
-    from parquill.batch import run_job  # noqa: PLC0415 - the engine is loaded where it works
-    from parquill.portions import spread_over  # noqa: PLC0415
+    from parquill.portions import share_among  # noqa: PLC0415
+    from parquill.running import run_job  # noqa: PLC0415 - the engine is loaded where it works
 
     key = await endpoint_key(job.model)
     attach = watched(job.name, get_run_logger(), SystemClock())
-    spread = None if crew is None else spread_over(job, crew)
+    spread = None if worker_pool is None else share_among(job, worker_pool)
     with seldom_collected():
         return await run_job(job, options, key=key, attach=attach, spread=spread)
 
 
 @contextlib.asynccontextmanager
-async def _crew_of(job: Job, options: RunOptions | None) -> AsyncIterator[Crew | None]:
+async def _crew_of(job: Job, options: RunOptions | None) -> AsyncIterator[WorkerPool | None]:
     """The processes that the job is shared among: this machine's, or a cluster's; None where it wants one."""
     if job.run.workers == 1 or (options is not None and options.sample is not None):
         yield None
     elif job.run.engine == "local":
-        from parquill.portions import LocalCrew  # noqa: PLC0415 - as above
+        from parquill.portions import LocalPool  # noqa: PLC0415 - as above
 
         # Processes of ours find a key where we do, save in a block of Prefect's.
-        yield LocalCrew(None if find_api_key(job.model) is not None else await endpoint_key(job.model))
+        yield LocalPool(None if find_api_key(job.model) is not None else await endpoint_key(job.model))
     else:
         from tasks.cluster import ClusterCrew, task_runner  # noqa: PLC0415 - needed by few
 
         async with get_client() as client:
-            crew = ClusterCrew(task_runner(job.run), contextvars.copy_context(), str(client.api_url))
+            worker_pool = ClusterCrew(task_runner(job.run), contextvars.copy_context(), str(client.api_url))
             try:
-                yield crew
+                yield worker_pool
             finally:
-                await crew.close()
+                await worker_pool.close()

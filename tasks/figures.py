@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from parquill.summary import RunSummary, dollars, usd
-from parquill.words import count, counted, duration
+from parquill.text import count, counted, duration
 
 if TYPE_CHECKING:
-    from parquill.estimate import Estimate
+    from parquill.estimation import Estimate
 
 
 def summary_rows(summary: RunSummary) -> list[dict[str, str]]:
@@ -38,7 +38,7 @@ def summary_rows(summary: RunSummary) -> list[dict[str, str]]:
 
 def estimate_rows(estimate: Estimate) -> list[dict[str, str]]:
     """Return the table that an estimate shows people, a line a row."""
-    from parquill.estimate import sections  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.estimation import sections  # noqa: PLC0415 - the engine is loaded where it works
 
     return [
         {"figure": ": ".join(filter(None, (section.title, label))), "value": figure, "remark": remark}

@@ -10,16 +10,16 @@ from prefect.cache_policies import NO_CACHE
 
 from parquill.clock import SystemClock
 from parquill.job import Job
-from parquill.words import count, printable
+from parquill.text import count, printable
 
 if TYPE_CHECKING:
-    from parquill.batch import RunPreview
+    from parquill.planning import RunPreview
 
 
 @task(name="plan", cache_policy=NO_CACHE, persist_result=False)
 async def plan(job: Job) -> RunPreview:
     """Check the job against its manifest and its output; raises `UsageError`."""
-    from parquill.batch import preview_run  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.planning import preview_run  # noqa: PLC0415 - the engine is loaded where it works
 
     preview = await asyncio.to_thread(preview_run, job, SystemClock())
     logger = get_run_logger()

@@ -12,7 +12,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from parquill.clock import SystemClock
-from parquill.garbage import seldom_collected
+from parquill.gc_tuning import seldom_collected
 from parquill.job import load_written
 from tasks.key import endpoint_key
 
@@ -25,16 +25,18 @@ async def portion(place: str, commission: Mapping[str, Any]) -> None:
     written, its variables unfilled. They and the key (`key.py`) are found here. Raises `UsageError` where the portion
     is not to be asked from this machine.
     """
-    from parquill.batch import run_job  # noqa: PLC0415 - the engine is loaded where it works
-    from parquill.batch.ask import ask_portion  # noqa: PLC0415 - the engine is loaded where it works
-    from parquill.batch.order import Commission  # noqa: PLC0415 - the engine is loaded where it works
-    from parquill.batch.post import Post  # noqa: PLC0415
+    from parquill.portions import (
+        Handover,
+        Mailbox,
+        ask_portion,
+    )
+    from parquill.running import run_job  # noqa: PLC0415 - the engine is loaded where it works
 
-    told = Commission(**commission)
+    told = Handover(**commission)
     await asyncio.to_thread(_stand_in, told.folder)
     key = await endpoint_key(load_written(told.job).model)
     with seldom_collected():
-        await ask_portion(Post(place), told, run_job=run_job, key=key, clock=SystemClock())
+        await ask_portion(Mailbox(place), told, run_job=run_job, key=key, clock=SystemClock())
 
 
 def _stand_in(folder: str) -> None:

@@ -18,10 +18,10 @@ from prefect.cache_policies import NO_CACHE
 from parquill.job import Job, state_home
 from parquill.summary import RunSummary
 from parquill.timeline import TimelineSample
-from tasks.curve import as_address, cost_curve
+from tasks.cost_chart import as_address, cost_curve
 from tasks.figures import summary_rows
+from tasks.progress_artifact import artifact_key
 from tasks.states import outcome
-from tasks.watching import artifact_key
 
 
 @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
@@ -62,7 +62,7 @@ def _told(what: str) -> Iterator[None]:
 
 async def _report(job: Job, summary: RunSummary) -> Path:
     """Write the report anew, unless nothing happened since the last one."""
-    from parquill.report.of_job import write_report  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.report.write import write_report  # noqa: PLC0415 - the engine is loaded where it works
     from parquill.workspace import Workspace  # noqa: PLC0415
 
     last = Workspace.of(job.output.path, state_home(), shared=job.output.shared).report

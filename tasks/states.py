@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from parquill import advice
+from parquill import hints
 from parquill.errors import ParquillError, Stop
 from parquill.replaced import Replaced
 from parquill.summary import RunSummary, dollars
-from parquill.words import count, printable
+from parquill.text import count, printable
 
 if TYPE_CHECKING:
-    from parquill.verify import Verification
+    from parquill.verification import Verification
 
 STATE_NAMES = {
     Stop.BUDGET: "StoppedByBudget",
@@ -135,7 +135,7 @@ def outcome(summary: RunSummary) -> str:
     ]
     if rows.failed_before:
         sentences.append(f"{count(rows.failed_before)} of the failed rows failed in earlier runs and were not asked.")
-    if summary.left_by_kind and (option := advice.retry_option(summary.left_by_kind, summary.left_by_kind)):
+    if summary.left_by_kind and (option := hints.retry_option(summary.left_by_kind, summary.left_by_kind)):
         sentences.append(f"Rows that failed alike in retry.max_runs runs are asked again only with {option}.")
     if summary.requests == 0 and stop is None:
         sentences.append("Nothing was left to ask: 0 requests sent.")
@@ -144,8 +144,8 @@ def outcome(summary: RunSummary) -> str:
     if summary.replaced:
         sentences.append(Replaced.of_json(summary.replaced).after())
     if stop is not None:
-        why = printable(summary.stop_message or advice.why_stopped(stop), most=600).rstrip(".")
-        sentences.append(f"Stopped with {count(rows.not_attempted)} rows left: {why}. {advice.how_to_go_on(stop)}")
+        why = printable(summary.stop_message or hints.why_stopped(stop), most=600).rstrip(".")
+        sentences.append(f"Stopped with {count(rows.not_attempted)} rows left: {why}. {hints.how_to_go_on(stop)}")
     return " ".join(sentences)
 
 

@@ -9,16 +9,16 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from parquill.job import Job
-from parquill.words import count, printable
+from parquill.text import count, printable
 
 if TYPE_CHECKING:
-    from parquill.verify import Verification
+    from parquill.verification import Verification
 
 
 @task(name="verify", cache_policy=NO_CACHE, persist_result=False)
 async def verify(job: Job) -> Verification:
     """Hold the output against the manifest and the books against each other; changes nothing."""
-    from parquill.verify import verify_job  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.verification import verify_job  # noqa: PLC0415 - the engine is loaded where it works
 
     verification = await asyncio.to_thread(verify_job, job)
     logger, rows = get_run_logger(), verification.rows

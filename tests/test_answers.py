@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.answers import Rung, load_shape
+from parquill.answers import OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion, ToolCall
 from parquill.job import OutputSettings
 
 ROOT = Path(__file__).parents[1]
-TAG = load_shape(OutputSettings(path="out", schema=str(ROOT / "configs/schemas/tag.json")))
+TAG = load_answer_schema(OutputSettings(path="out", schema=str(ROOT / "configs/schemas/tag.json")))
 BILL = {
     "topic": "Repair of a roof",
     "document_type": "invoice",
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("out")
     for i, values in enumerate(([BILL, None], [LETTER], [None, None])):
         answers = [
-            None if value is None else TAG.parse(reply(json.dumps(value)), Rung.PROMPT).value for value in values
+            None if value is None else TAG.parse(reply(json.dumps(value)), OutputMode.PROMPT).value for value in values
         ]
         table = pa.table({"id": pa.array(range(i * 2, i * 2 + len(values))), "answer": TAG.to_arrow(answers)})
         pq.write_table(table, path / f"{i}.parquet")
@@ -85,24 +85,26 @@ def test_a_part_without_any_answer_has_the_same_schema(folder: Path) -> None:
 
 
 def test_a_forced_call_is_an_answer_like_text() -> None:
-    answer = TAG.parse(reply("", ToolCall("answer", json.dumps(BILL)), reason="tool_calls"), Rung.TOOLS)
+    answer = TAG.parse(reply("", ToolCall("answer", json.dumps(BILL)), reason="tool_calls"), OutputMode.TOOLS)
     assert (answer.value, answer.text) == (BILL, json.dumps(BILL))
-    assert TAG.parse(reply(json.dumps(BILL)), Rung.TOOLS).value == BILL
+    assert TAG.parse(reply(json.dumps(BILL)), OutputMode.TOOLS).value == BILL
 
 
 def test_the_same_call_twice_is_one_answer_and_two_are_none() -> None:
     twice = (ToolCall("answer", json.dumps(BILL)), ToolCall("answer", json.dumps(BILL)))
-    assert TAG.parse(reply("", *twice, reason="tool_calls"), Rung.TOOLS).ok
-    answer = TAG.parse(reply("", twice[0], ToolCall("answer", json.dumps(LETTER)), reason="tool_calls"), Rung.TOOLS)
+    assert TAG.parse(reply("", *twice, reason="tool_calls"), OutputMode.TOOLS).ok
+    answer = TAG.parse(
+        reply("", twice[0], ToolCall("answer", json.dumps(LETTER)), reason="tool_calls"), OutputMode.TOOLS
+    )
     assert (answer.fault, answer.errors) == ("invalid", ("several calls, and one is wanted",))
 
 
 def test_a_string_that_loops_up_to_its_length_limit_is_a_loop_although_it_fits() -> None:
     looping = BILL | {"entities": [{"name": "Roof of the " * 9 + "Roof of", "kind": "other"}] * 2}
-    assert TAG.parse(reply(json.dumps(looping)), Rung.JSON_SCHEMA).ok
-    caption = load_shape(OutputSettings(path="out", schema=str(ROOT / "configs/schemas/caption.json")))
+    assert TAG.parse(reply(json.dumps(looping)), OutputMode.JSON_SCHEMA).ok
+    caption = load_answer_schema(OutputSettings(path="out", schema=str(ROOT / "configs/schemas/caption.json")))
     value = {"tags": [], "dominant_colours": [], "contains_text": False, "language": "en"}
-    answer = caption.parse(reply(json.dumps({"caption": "a red car and " * 21, **value})), Rung.JSON_SCHEMA)
+    answer = caption.parse(reply(json.dumps({"caption": "a red car and " * 21, **value})), OutputMode.JSON_SCHEMA)
     assert answer.fault == "loop"
 
 

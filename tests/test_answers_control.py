@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parquill.answers import Answer, Rung, load_shape
+from parquill.answers import Answer, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 
-TEXT = load_shape(OutputSettings(path="out"))
+TEXT = load_answer_schema(OutputSettings(path="out"))
 SCHEMA = {"type": "object", "properties": {"caption": {"type": "string"}}, "required": ["caption"]}
-TYPED = load_shape(OutputSettings(path="out", schema=SCHEMA))
+TYPED = load_answer_schema(OutputSettings(path="out", schema=SCHEMA))
 
 
 def parse(text: str, *, typed: bool = False, reason: str = "stop") -> Answer:
     shape = TYPED if typed else TEXT
-    return shape.parse(ChatCompletion(None, None, None, text, (), reason, None), Rung.PROMPT)
+    return shape.parse(ChatCompletion(None, None, None, text, (), reason, None), OutputMode.PROMPT)
 
 
 @pytest.mark.parametrize(

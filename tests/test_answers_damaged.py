@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from parquill.answers import Answer, Rung, load_shape
+from parquill.answers import Answer, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 
@@ -27,7 +27,7 @@ SCHEMA: dict[str, Any] = {
     },
     "required": ["title", "tags"],
 }
-SHAPE = load_shape(OutputSettings(path="out", schema=SCHEMA))
+SHAPE = load_answer_schema(OutputSettings(path="out", schema=SCHEMA))
 
 RED = {"title": "Red", "tags": ["a", "b"]}
 """What most texts below mean."""
@@ -35,7 +35,7 @@ RED = {"title": "Red", "tags": ["a", "b"]}
 
 def parse(text: str, finish_reason: str | None = "stop") -> Answer:
     completion = ChatCompletion("gen-1", "google/gemma-3-4b-it", "DeepInfra", text, (), finish_reason, None)
-    return SHAPE.parse(completion, Rung.PROMPT)
+    return SHAPE.parse(completion, OutputMode.PROMPT)
 
 
 def red(**more: Any) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def test_an_unknown_key_is_dropped_only_when_no_property_is_missing() -> None:
     assert not parse(json.dumps(RED | {"cost": 3})).ok
 
 
-FULL = load_shape(
+FULL = load_answer_schema(
     OutputSettings(
         path="out",
         schema={
@@ -260,7 +260,7 @@ FULL = load_shape(
 )
 def test_missing_braces_are_closed_when_every_property_is_there(text: str) -> None:
     completion = ChatCompletion(None, None, None, text, (), "stop", None)
-    answer = FULL.parse(completion, Rung.PROMPT)
+    answer = FULL.parse(completion, OutputMode.PROMPT)
     assert answer.value == {"title": "Red", "maker": {"name": "Bob"}}
     assert "json" in answer.repairs
 
@@ -268,7 +268,7 @@ def test_missing_braces_are_closed_when_every_property_is_there(text: str) -> No
 @pytest.mark.parametrize("reason", ["length", None, "content_filter"])
 def test_nothing_is_closed_for_a_model_that_did_not_stop_by_itself(reason: str | None) -> None:
     completion = ChatCompletion(None, None, None, '{"title": "Red", "maker": {"name": "Bob"}', (), reason, None)
-    assert not FULL.parse(completion, Rung.PROMPT).ok
+    assert not FULL.parse(completion, OutputMode.PROMPT).ok
 
 
 def test_each_repair_is_noted() -> None:

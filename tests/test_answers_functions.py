@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.answers import Answer, Rung, load_shape
+from parquill.answers import Answer, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion, ToolCall
 from parquill.job import FunctionSettings, OutputSettings
 
@@ -34,11 +34,11 @@ FUNCTIONS = (
     FunctionSettings(name="get-time", parameters={"type": "object", "properties": {"zone": {"type": "string"}}}),
     FunctionSettings(name="stop"),
 )
-SHAPE = load_shape(OutputSettings(path="out", functions=FUNCTIONS))
+SHAPE = load_answer_schema(OutputSettings(path="out", functions=FUNCTIONS))
 
 
 def parse(text: str, *calls: ToolCall, reason: str = "stop") -> Answer:
-    return SHAPE.parse(ChatCompletion(None, None, None, text, calls, reason, None), Rung.PROMPT)
+    return SHAPE.parse(ChatCompletion(None, None, None, text, calls, reason, None), OutputMode.PROMPT)
 
 
 def called(name: str, **arguments: Any) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from parquill.answers import repair
+from parquill.answers.answer_schema import APART, parse_apart
+from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
-from parquill.answers.mend import mend
-from parquill.answers.nodes import Kind, Node
-from parquill.answers.rungs import Rung
-from parquill.answers.shape import APART, parse_apart
+from parquill.answers.output_modes import OutputMode
+from parquill.answers.schema_tree import Kind, Node
 from parquill.chat import ChatCompletion
 from parquill.replies.streams import join_events
 
@@ -60,7 +60,7 @@ def test_ten_times_the_control_text_takes_about_ten_times_the_time(piece: str) -
 def test_ten_times_the_unknown_keys_take_about_ten_times_the_time_to_mend() -> None:
     node = Node(Kind.OBJECT, fields=())
     small, large = ({f"key {number}": 1 for number in range(count)} for count in (500, 5_000))
-    assert _seconds(lambda: mend(node, large, "", [])) <= 15 * _seconds(lambda: mend(node, small, "", []))
+    assert _seconds(lambda: coerce(node, large, "", [])) <= 15 * _seconds(lambda: coerce(node, small, "", []))
 
 
 def test_pieces_of_a_stream_are_joined_once() -> None:
@@ -104,7 +104,7 @@ def test_a_long_answer_is_read_beside_the_event_loop_and_a_short_one_in_it() -> 
     seen: list[threading.Thread] = []
 
     class Shape:
-        def parse(self, completion: ChatCompletion, rung: str) -> None:
+        def parse(self, completion: ChatCompletion, output_mode: str) -> None:
             seen.append(threading.current_thread())
 
     shape: Any = Shape()
@@ -112,7 +112,7 @@ def test_a_long_answer_is_read_beside_the_event_loop_and_a_short_one_in_it() -> 
     async def both() -> None:
         for text in ("x" * APART, "x" * (APART + 1)):
             completion: Any = type("Completion", (), {"text": text, "tool_calls": ()})
-            await parse_apart(shape, completion, Rung.TEXT)
+            await parse_apart(shape, completion, OutputMode.TEXT)
 
     asyncio.run(both())
     assert seen[0] is threading.main_thread()

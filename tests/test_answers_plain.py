@@ -6,13 +6,13 @@ import datetime as dt
 
 import pytest
 
-from parquill.answers import Answer, Rung, load_shape
+from parquill.answers import Answer, OutputMode, load_answer_schema
 from parquill.answers.dates import read_date, read_datetime
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 
-SHAPE = load_shape(OutputSettings(path="out"))
-OBJECT = load_shape(
+SHAPE = load_answer_schema(OutputSettings(path="out"))
+OBJECT = load_answer_schema(
     OutputSettings(
         path="out",
         schema={"type": "object", "properties": {"caption": {"type": "string"}}, "required": ["caption"]},
@@ -22,7 +22,7 @@ OBJECT = load_shape(
 
 def parse(text: str, reason: str | None = "stop", shape: object = SHAPE) -> Answer:
     completion = ChatCompletion(None, None, None, text, (), reason, None)
-    return shape.parse(completion, Rung.TEXT)  # type: ignore[attr-defined, no-any-return] # either shape
+    return shape.parse(completion, OutputMode.TEXT)  # type: ignore[attr-defined, no-any-return] # either shape
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_text_that_was_cut_off_is_truncated_and_kept() -> None:
 def test_a_text_over_max_chars_is_cut_between_words_and_never_inside_a_letter(
     text: str, limit: int, value: str
 ) -> None:
-    shape = load_shape(OutputSettings(path="out", max_chars=limit))
+    shape = load_answer_schema(OutputSettings(path="out", max_chars=limit))
     answer = parse(text, shape=shape)
     assert answer.value == value
     assert answer.repairs == (() if value == text else ("cut",))

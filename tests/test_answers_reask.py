@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from parquill.answers import Answer, AnswerShape, Rung, example_turns, load_shape, reask_settings, reask_turns
+from parquill.answers import (
+    Answer,
+    AnswerSchema,
+    OutputMode,
+    example_turns,
+    load_answer_schema,
+    reask_settings,
+    reask_turns,
+)
 from parquill.chat import ChatCompletion, ChatRequest, ImagePart, Turn
 from parquill.errors import SchemaError
 from parquill.job import Example, FunctionSettings, OutputSettings
@@ -20,9 +28,9 @@ SCHEMA = {
     },
     "required": ["caption"],
 }
-TEXT = load_shape(OutputSettings(path="out"))
-SHAPE = load_shape(OutputSettings(path="out", schema=SCHEMA))
-CALLS = load_shape(
+TEXT = load_answer_schema(OutputSettings(path="out"))
+SHAPE = load_answer_schema(OutputSettings(path="out", schema=SCHEMA))
+CALLS = load_answer_schema(
     OutputSettings(
         path="out",
         functions=(
@@ -35,8 +43,8 @@ CALLS = load_shape(
 REQUEST = ChatRequest((Turn("system", ("Be brief.",)), Turn("user", ("What is it?", ImagePart("https://x.org/a.jpg")))))
 
 
-def answer_to(text: str, reason: str = "stop", shape: AnswerShape = SHAPE) -> Answer:
-    return shape.parse(ChatCompletion(None, None, None, text, (), reason, None), Rung.PROMPT)
+def answer_to(text: str, reason: str = "stop", shape: AnswerSchema = SHAPE) -> Answer:
+    return shape.parse(ChatCompletion(None, None, None, text, (), reason, None), OutputMode.PROMPT)
 
 
 def test_an_answer_that_does_not_fit_is_shown_with_its_faults() -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pydantic
 import pytest
 
-from parquill.answers import AnswerShape, Rung, load_shape, read_schema
+from parquill.answers import AnswerSchema, OutputMode, load_answer_schema, read_schema
 from parquill.answers.schema import RESERVED
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[1]
 WORDS = pa.dictionary(pa.int32(), pa.string())
 
 
-def shape_of(schema: Any, **settings: Any) -> AnswerShape:
-    return load_shape(OutputSettings(path="out", schema=schema, **settings))
+def shape_of(schema: Any, **settings: Any) -> AnswerSchema:
+    return load_answer_schema(OutputSettings(path="out", schema=schema, **settings))
 
 
 def with_field(field: Any, **root: Any) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def field_type(field: Any, **root: Any) -> pa.DataType:
     return shape_of(with_field(field, **root)).arrow_type.field("a").type
 
 
-def value_of(shape: AnswerShape, text: str) -> Any:
-    return shape.parse(ChatCompletion(None, None, None, text, (), "stop", None), Rung.JSON_SCHEMA).value
+def value_of(shape: AnswerSchema, text: str) -> Any:
+    return shape.parse(ChatCompletion(None, None, None, text, (), "stop", None), OutputMode.JSON_SCHEMA).value
 
 
 @pytest.mark.parametrize(
@@ -305,14 +305,14 @@ def test_the_fingerprint_s_source_follows_meaning_not_spelling() -> None:
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(SchemaError, match=said):
-        load_shape(OutputSettings(path="out", **settings))
+        load_answer_schema(OutputSettings(path="out", **settings))
 
 
 @pytest.mark.parametrize("name", ["caption", "tag"])
 def test_the_schemas_that_come_along_have_a_column_for_everything(name: str) -> None:
     shape = shape_of(str(ROOT / f"configs/schemas/{name}.json"))
     assert shape.notices == ()
-    assert shape.settings_for(Rung.JSON_SCHEMA)["response_format"]["json_schema"]["strict"] is True
+    assert shape.settings_for(OutputMode.JSON_SCHEMA)["response_format"]["json_schema"]["strict"] is True
 
 
 NESTED_ENUMS = {
@@ -354,7 +354,7 @@ def test_no_address_in_a_schema_is_ever_asked() -> None:
             started = time.monotonic()
             with contextlib.suppress(SchemaError):
                 read_schema(document)
-                load_shape(OutputSettings(path="o", schema=document))
+                load_answer_schema(OutputSettings(path="o", schema=document))
             assert time.monotonic() - started < 5
             with contextlib.suppress(TimeoutError):
                 asked.append(str(server.accept()[1]))

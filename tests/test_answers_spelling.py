@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.answers.spelling import spells
+from parquill.answers.verify_repair import accounts_for
 
 YES, NO, OPEN = (True, False), (False, False), (True, True)
 
@@ -38,7 +38,7 @@ YES, NO, OPEN = (True, False), (False, False), (True, True)
     ],
 )
 def test_ways_of_writing_a_value(text: str, value: dict[str, Any]) -> None:
-    assert spells(text, value) == YES
+    assert accounts_for(text, value) == YES
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_ways_of_writing_a_value(text: str, value: dict[str, Any]) -> None:
 def test_braces_alone_may_be_missing_at_the_end(text: str, value: dict[str, Any]) -> None:
     # A number or a bracket at the very end may have lost something with the brace.
     cut_inside = text in ('{"a": 1',)
-    assert spells(text, value) == (NO if cut_inside else OPEN)
+    assert accounts_for(text, value) == (NO if cut_inside else OPEN)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_braces_alone_may_be_missing_at_the_end(text: str, value: dict[str, Any]
     ],
 )
 def test_a_text_that_says_something_else_writes_no_value(text: str, value: dict[str, Any]) -> None:
-    assert spells(text, value)[0] is False
+    assert accounts_for(text, value)[0] is False
 
 
 _VALUES = st.recursive(
@@ -122,9 +122,9 @@ def test_what_json_writes_is_spelt_and_no_shorter_text_is(
     value: dict[str, Any], ascii_: bool, indent: int | None, cut: int
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_, indent=indent)
-    assert spells(text, value) == YES
+    assert accounts_for(text, value) == YES
     shorter = text[: -(1 + cut % len(text))]
-    right, unclosed = spells(shorter, value)
+    right, unclosed = accounts_for(shorter, value)
     assert not right or (unclosed and set(text[len(shorter) :]) <= set("}] \n"))
 
 
@@ -133,4 +133,4 @@ def test_what_json_writes_is_spelt_and_no_shorter_text_is(
 def test_a_text_writes_one_value(value: dict[str, Any], other: dict[str, Any]) -> None:
     same = json.loads(json.dumps(value)) == json.loads(json.dumps(other))
     if not same:
-        assert spells(json.dumps(value), other)[0] is False
+        assert accounts_for(json.dumps(value), other)[0] is False

@@ -223,7 +223,7 @@ def task_makers(sources: Sources) -> list[str]:
     return [
         f"{module}, line {node.lineno}: {ast.unparse(node.func)}"
         for module, source in sources.items()
-        if module != "parquill.loops"
+        if module != "parquill.event_loop"
         for node in ast.walk(_tree(source))
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in TASK_MAKERS
     ]
@@ -336,7 +336,9 @@ def test_tasks_are_made_in_one_module(program: Sources) -> None:
 def test_a_task_made_elsewhere_is_found() -> None:
     assert task_makers({"parquill.batch": "import asyncio\nasyncio.create_task(work())"})
     assert task_makers({"flows.batch": "async with TaskGroup() as group:\n    group.create_task(work())"})
-    assert not task_makers({"parquill.loops": "asyncio.create_task(work())", "parquill.batch": "tasks.start(work())"})
+    assert not task_makers(
+        {"parquill.event_loop": "asyncio.create_task(work())", "parquill.batch": "tasks.start(work())"}
+    )
 
 
 def test_the_package_says_that_it_is_typed() -> None:

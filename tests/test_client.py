@@ -95,12 +95,12 @@ class TestOneAttempt:
         assert len(server.heads) == 1
 
     async def test_a_redirect_is_told_and_not_followed(self) -> None:
-        async with serving(reply()) as elsewhere:
-            async with serving(reply(b"", "307 Away", Location=f"{elsewhere.url}/x")) as server:
+        async with serving(reply()) as other_outputs:
+            async with serving(reply(b"", "307 Away", Location=f"{other_outputs.url}/x")) as server:
                 exchange = await ask(server.url)
             assert exchange.status == 307
             assert len(server.heads) == 1
-            assert elsewhere.connections == 0
+            assert other_outputs.connections == 0
 
     async def test_a_reset_before_the_headers_is_a_lost_reply(self) -> None:
         async with serving(reset) as server:

@@ -109,7 +109,7 @@ async def test_refused_picture_urls_fail_and_name_the_way_out(emulator: Emulator
 
 async def test_the_best_rung_that_is_left_is_named(emulator: Emulator, manifest: Path) -> None:
     plain = [name for name in GEMMA_PARAMETERS if name not in ("structured_outputs", "response_format")]
-    for parameters, rung in (
+    for parameters, output_mode in (
         (TOOL_PARAMETERS, "tools"),
         (("response_format",), "json_object"),
         ((), "prompt"),
@@ -118,7 +118,7 @@ async def test_the_best_rung_that_is_left_is_named(emulator: Emulator, manifest:
         diagnosis = await examine(job_at(emulator.base_url, manifest))
         answers = diagnosis.of("answers")
         assert answers is not None
-        assert answers.text.startswith(rung)
+        assert answers.text.startswith(output_mode)
         assert diagnosis.can_run
 
 

@@ -17,7 +17,7 @@ from parquill.chat import ImagePart
 from parquill.documents import select_pages
 from parquill.documents.pages import draw, read_text
 from parquill.errors import ErrorKind, RowError
-from parquill.images import ImageRoom
+from parquill.images import ImageLoader
 from parquill.job import DocumentSettings, ImageSettings
 from tests.hostile_files import PNG
 from tests.pdfs import encrypted, pdf
@@ -25,17 +25,17 @@ from tests.web import EagerClock, reply, web_server
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples" / "documents"
 
-MakeRoom = Callable[..., ImageRoom]
+MakeRoom = Callable[..., ImageLoader]
 
 
 @pytest.fixture
 async def room() -> AsyncIterator[MakeRoom]:
-    rooms: list[ImageRoom] = []
+    rooms: list[ImageLoader] = []
 
-    def make(images: dict[str, Any] | None = None, **settings: Any) -> ImageRoom:
+    def make(images: dict[str, Any] | None = None, **settings: Any) -> ImageLoader:
         documents, pictures = DocumentSettings.model_validate(settings), ImageSettings.model_validate(images or {})
         rooms.append(
-            ImageRoom(pictures, documents, manifest_folder=str(SAMPLES), endpoint_fetches=True, clock=EagerClock())
+            ImageLoader(pictures, documents, manifest_folder=str(SAMPLES), endpoint_fetches=True, clock=EagerClock())
         )
         return rooms[-1]
 
@@ -50,7 +50,7 @@ def opened(part: str | ImagePart) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(part.url.partition(",")[2])))
 
 
-async def fault(room: ImageRoom, cell: Any) -> RowError:
+async def fault(room: ImageLoader, cell: Any) -> RowError:
     with pytest.raises(RowError) as raised:
         await room.document_parts(room.check_document(cell))
     return raised.value

@@ -14,19 +14,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from parquill.batch.account import Account
-from parquill.batch.feed import Feed
-from parquill.batch.index import FingerprintIndex
-from parquill.batch.other_outputs import Elsewhere
-from parquill.batch.part_reader import PartReader
-from parquill.batch.plan import OpenSlice, RunPlan
-from parquill.batch.rows import PreparedRow
-from parquill.batch.sharing import Sharing
-from parquill.batch.slices import SliceWork
-from parquill.batch.twins import Standing, reused
+from parquill.asking.row_costs import RowCosts
 from parquill.booking import Booking
+from parquill.deduplication.answered_rows import AnsweredRows, reused
+from parquill.deduplication.finder import DuplicateFinder
+from parquill.feeding.feed import Feed
 from parquill.ledger import Ledger
 from parquill.manifest import Slice
+from parquill.planning.fingerprint_index import FingerprintIndex
+from parquill.planning.other_outputs import OtherOutputs
+from parquill.planning.part_reader import PartReader
+from parquill.planning.planner import OpenSlice, RunPlan
+from parquill.planning.rows import PreparedRow
+from parquill.publishing.slice_results import SliceResults
 from parquill.results import CostSource, ItemResult, PartInfo, Status, result_table, write_part
 from parquill.storage import Storage
 from tests.clock import ManualClock
@@ -80,13 +80,15 @@ async def test_a_row_of_a_part_is_read_where_it_stands(storage: Storage, ledger:
     plan = planned(
         (opened(1, written(storage, "old", "c", "b", "a"), [2, -1, 0]),), {0: written(storage, "p", *"xyz", name="b")}
     )
-    standing = Standing(plan, storage, ledger, {})
+    standing = AnsweredRows(plan, storage, ledger, {})
     found = [await standing.result((number, row)) for number in (0, 1) for row in range(ROWS)]
     assert [one and one.answer_text for one in found] == ["x", "y", "z", "a", None, "c"]
 
 
 async def test_a_part_that_is_replaced_while_it_is_read_is_read_again(storage: Storage, ledger: Ledger) -> None:
-    standing = Standing(planned((opened(0, written(storage, "old", "a", "b", "c"), [1, 2, -1]),)), storage, ledger, {})
+    standing = AnsweredRows(
+        planned((opened(0, written(storage, "old", "a", "b", "c"), [1, 2, -1]),)), storage, ledger, {}
+    )
     asked = asyncio.create_task(standing.result((0, 0)))
     await asyncio.sleep(0)  # the old part is being read on a thread
     standing.published[0] = written(storage, "new", "new b", "new c", "new d")
@@ -97,8 +99,8 @@ async def test_a_part_that_is_replaced_while_it_is_read_is_read_again(storage: S
 
 async def test_a_part_that_is_about_to_be_replaced_is_waited_for(storage: Storage, ledger: Ledger) -> None:
     one = opened(0, written(storage, "old", "a", "b", "c"), [0, 1, 2])
-    work = SliceWork(one, 1)
-    standing = Standing(planned((one,)), storage, ledger, {0: work})
+    work = SliceResults(one, 1)
+    standing = AnsweredRows(planned((one,)), storage, ledger, {0: work})
     assert await standing.result((0, 1)) is not None, "it is in memory from here on"
     work.publishing = True
     asked = asyncio.create_task(standing.result((0, 1)))
@@ -144,7 +146,7 @@ async def test_an_outcome_that_an_earlier_process_left_in_the_ledger_is_found(st
         cost_pico=0, prompt_tokens=0, completion_tokens=0,
     )  # fmt: skip
     one = dataclasses.replace(opened(), held=held.id)
-    standing = Standing(planned((one, opened(1))), storage, ledger, {})
+    standing = AnsweredRows(planned((one, opened(1))), storage, ledger, {})
     assert await standing.result((0, 2)) == named("x")
     assert await standing.result((0, 1)) is None
     assert await standing.result((1, 0)) is None
@@ -158,35 +160,35 @@ async def test_another_outputs_answer_under_half_of_the_fingerprint_is_not_taken
     index = FingerprintIndex(3)
     for row, text in enumerate("abc"):
         index.claim(mark(text), 0, row)
-    elsewhere = Elsewhere(index, [(storage, info)])
-    assert await elsewhere.find(mark("b")) == named("b")
+    other_outputs = OtherOutputs(index, [(storage, info)])
+    assert await other_outputs.find(mark("b")) == named("b")
     alike = mark("b")[:8] + bytes(8)
-    assert elsewhere.holds(alike), "by 64 bits of it"
-    assert await elsewhere.find(alike) is None
-    assert await elsewhere.find(mark("other")) is None
+    assert other_outputs.holds(alike), "by 64 bits of it"
+    assert await other_outputs.find(alike) is None
+    assert await other_outputs.find(mark("other")) is None
 
 
 class _Rows:
-    """What `Sharing` asks of the feed."""
+    """What `DuplicateFinder` asks of the feed."""
 
-    def __init__(self, works: Mapping[int, SliceWork], spent: Account | None = None) -> None:
+    def __init__(self, works: Mapping[int, SliceResults], spent: RowCosts | None = None) -> None:
         self.works = works
-        self._spent = spent or Account()
+        self._spent = spent or RowCosts()
 
-    def account_of(self, work: SliceWork, row: int) -> Account:
+    def account_of(self, work: SliceResults, row: int) -> RowCosts:
         return self._spent
 
 
 class _Run:
     """An open slice whose rows share outcomes, and the outcomes that came."""
 
-    def __init__(self, storage: Storage, ledger: Ledger, spent: Account | None = None) -> None:
-        self.work = SliceWork(opened(), 1)
+    def __init__(self, storage: Storage, ledger: Ledger, spent: RowCosts | None = None) -> None:
+        self.work = SliceResults(opened(), 1)
         plan = planned((self.work.plan,))
         works = {0: self.work}
-        standing = Standing(plan, storage, ledger, works)
+        standing = AnsweredRows(plan, storage, ledger, works)
         feed = cast(Feed, _Rows(works, spent))
-        self.sharing = Sharing(plan, standing, feed, None, clock=ManualClock(), finish=SliceWork.finish)
+        self.sharing = DuplicateFinder(plan, standing, feed, None, clock=ManualClock(), finish=SliceResults.finish)
 
     async def asks(self, row: int, text: bytes) -> bool:
         prepared = PreparedRow(row, text, "", (), (), None)
@@ -242,14 +244,14 @@ async def test_rows_with_pictures_of_equal_content_share_under_their_own_fingerp
 # Without its cost.
 
 
-def spent(cost_pico: int | None, source: CostSource) -> Account:
-    account = Account()
+def spent(cost_pico: int | None, source: CostSource) -> RowCosts:
+    account = RowCosts()
     account.add(Booking(cost_pico, source, 30, 4, 2, upstream_pico=1))
     return account
 
 
 def test_an_equal_rows_outcome_costs_nothing() -> None:
-    one = reused(OK, Account(), fingerprint=mark("b"), now_us=7)
+    one = reused(OK, RowCosts(), fingerprint=mark("b"), now_us=7)
     assert one == dataclasses.replace(
         OK, fingerprint=mark("b"), attempts=0, prompt_tokens=0, completion_tokens=0, cached_tokens=0, cost_pico=0,
         cost_source=CostSource.REUSED, upstream_pico=None, estimated_pico=0, latency_ms=None, finished_at=7,
@@ -269,8 +271,8 @@ def test_what_no_price_is_known_for_stays_unknown() -> None:
 
 
 def test_a_failure_is_shared_as_well_and_a_stop_claims_no_source() -> None:
-    failed = reused(FAILED, Account(), fingerprint=mark("b"), now_us=7)
+    failed = reused(FAILED, RowCosts(), fingerprint=mark("b"), now_us=7)
     assert (failed.status, failed.error_kind, failed.cost_source) == (Status.FAILED, "timeout", CostSource.REUSED)
     stopped = dataclasses.replace(FAILED, status=Status.NOT_ATTEMPTED, error_kind=None)
-    assert reused(stopped, Account(), fingerprint=mark("b"), now_us=7).cost_source is None
+    assert reused(stopped, RowCosts(), fingerprint=mark("b"), now_us=7).cost_source is None
     assert reused(stopped, spent(5, CostSource.PRICE), fingerprint=mark("b"), now_us=7).cost_source is CostSource.PRICE

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import run_job
 from parquill.doctor import Health, examine
 from parquill.emulator import PROFILES, Emulator, EmulatorSettings
 from parquill.job import Job, load_job
+from parquill.running import run_job
 from tests.e2e.kit import ROOT, rehearsal, rows
 from tests.emulator_calls import Caller, calling
 

@@ -14,19 +14,20 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from parquill.batch import RunOptions, run_job
-from parquill.batch.plan import Planner
-from parquill.batch.prepare import prepare
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, Misbehaviour, read_log
 from parquill.errors import EstimateAboveError, JobError
-from parquill.estimate import Estimate, EstimateOptions, Rows, estimate_job, refuse_above, render_estimate
+from parquill.estimation import Estimate, EstimateOptions, Rows, estimate_job, refuse_above, render_estimate
 from parquill.job import Job, load_job, state_home
 from parquill.ledger import Ledger
+from parquill.planning import RunOptions
+from parquill.planning.planner import Planner
+from parquill.planning.preparation import prepare
 from parquill.progress import render_summary
+from parquill.running import run_job
 from parquill.storage import Storage
 from parquill.summary import RunRecord
-from parquill.verify import verify_job
+from parquill.verification import verify_job
 from parquill.workspace import Workspace
 from tests.clock import ManualClock
 from tests.outputs import OK

@@ -1,4 +1,4 @@
-"""`parquill estimate`, `run --max-usd` and `parquill.estimate`, as people use them."""
+"""`parquill estimate`, `run --max-usd` and `parquill.estimation`, as people use them."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def test_an_embedded_rehearsal_of_an_estimate_leaves_no_bill(job: Path) -> None:
 
 
 def test_rooms_that_are_called_like_public_functions_do_not_hide_them() -> None:
-    """`import parquill.verify` set the package's attribute `verify` to the module."""
-    code = "import parquill.verify, parquill.estimate; from parquill import estimate, verify; assert callable(estimate)"
+    """`import parquill.verification` set the package's attribute `verify` to the module."""
+    code = "import parquill.verification, parquill.estimation; from parquill import estimate, verify; assert callable(estimate)"
     subprocess.run(
         [sys.executable, "-c", f"{code}; assert callable(verify)"], check=True, cwd=Path(__file__).parents[1]
     )

@@ -15,7 +15,7 @@ from parquill.errors import ErrorKind, RowError
 from parquill.fetch import Fetcher, UrlRules, check_url
 from parquill.fetch.addresses import PRIVATE, address_fault
 from parquill.fetch.guard import AddressRefusedError, guarded_socket
-from parquill.images.memory import ByteBudget
+from parquill.images.byte_budget import ByteBudget
 from parquill.job import ImageSettings
 from tests.web import EagerClock, Web, reply, web_server
 

@@ -12,7 +12,7 @@ from parquill.errors import ErrorKind, RowError
 from parquill.fetch import Fetcher, UrlRules
 from parquill.fetch.hosts import AT_ONCE, CONNECTIONS, FAILURES
 from parquill.fetch.versions import version_in
-from parquill.images.memory import ByteBudget
+from parquill.images.byte_budget import ByteBudget
 from tests.clock import ManualClock
 from tests.web import SERVER, EagerClock, Web, reply, web_server
 

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parquill.answers import Rung, load_shape
-from parquill.batch.endings import Endings
+from parquill.answers import OutputMode, load_answer_schema
+from parquill.asking.answer_endings import AnswerEndings
 from parquill.chat import ChatCompletion, Usage
 from parquill.errors import ErrorKind
 from parquill.finish import FINISH_REASONS, Ending, read_ending
 from parquill.job import OutputSettings
 from parquill.replies import Exchange, Verdict, classify
 
-TEXT = load_shape(OutputSettings(path="out"))
+TEXT = load_answer_schema(OutputSettings(path="out"))
 SCHEMA = {"type": "object", "properties": {"caption": {"type": "string"}}, "required": ["caption"]}
-TYPED = load_shape(OutputSettings(path="out", schema=SCHEMA))
+TYPED = load_answer_schema(OutputSettings(path="out", schema=SCHEMA))
 
 
 def reply(finish: object, native: object = None, text: str = "A red boat lies on the") -> Verdict:
@@ -28,7 +28,7 @@ def reply(finish: object, native: object = None, text: str = "A red boat lies on
 
 
 def is_ok(verdict: Verdict) -> bool:
-    return verdict.completion is not None and TEXT.parse(verdict.completion, Rung.TEXT).ok
+    return verdict.completion is not None and TEXT.parse(verdict.completion, OutputMode.TEXT).ok
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def is_ok(verdict: Verdict) -> bool:
 def test_a_cut_answer_is_never_ok_whatever_the_endpoint_calls_it(finish: str) -> None:
     for verdict in (reply(finish), reply(None, finish), reply("stop", finish), reply(finish, "stop")):
         assert verdict.completion is not None
-        assert TEXT.parse(verdict.completion, Rung.TEXT).fault == "truncated"
+        assert TEXT.parse(verdict.completion, OutputMode.TEXT).fault == "truncated"
 
 
 @pytest.mark.parametrize("finish", ["content_filter", "SAFETY", "RECITATION", "guardrail_intervened", "refusal"])
@@ -69,7 +69,7 @@ def test_no_reason_is_no_reason_to_refuse(finish: Any) -> None:
 def test_free_repairs_are_made_whether_or_not_a_reason_is_told(finish: str | None) -> None:
     verdict = reply(finish, text='```json\n{"caption": "a red boat",}\n```')
     assert verdict.completion is not None
-    answer = TYPED.parse(verdict.completion, Rung.PROMPT)
+    answer = TYPED.parse(verdict.completion, OutputMode.PROMPT)
     assert (answer.ok, answer.value) == (True, {"caption": "a red boat"})
 
 
@@ -77,16 +77,16 @@ def test_free_repairs_are_made_whether_or_not_a_reason_is_told(finish: str | Non
 def test_without_a_reason_a_json_answer_that_has_no_end_was_cut(text: str) -> None:
     verdict = reply(None, text=text)
     assert verdict.completion is not None
-    assert TYPED.parse(verdict.completion, Rung.PROMPT).fault == "truncated"
+    assert TYPED.parse(verdict.completion, OutputMode.PROMPT).fault == "truncated"
 
 
 def test_without_a_reason_an_answer_of_all_its_tokens_was_cut_and_an_unknown_reason_is_said_once() -> None:
     said: list[str] = []
-    endings = Endings(said.append)
+    endings = AnswerEndings(said.append)
     for finish in (None, "odd\x1b[31m", "odd\x1b[31m", "stop"):
         for tokens, ok in ((64, finish == "stop"), (63, True)):
             completion = ChatCompletion(None, None, None, "A red boat", (), finish, Usage(9, tokens, 0, None))
-            assert TEXT.parse(endings.judge(completion, 64), Rung.TEXT).ok is ok
+            assert TEXT.parse(endings.judge(completion, 64), OutputMode.TEXT).ok is ok
     assert len(said) == 1
     assert "'odd'" in said[0]
     assert "\x1b" not in said[0]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parquill.errors import RowError
-from parquill.images import ImageRoom
+from parquill.images import ImageLoader
 from parquill.images.cache import Opened, PictureCache
 from parquill.images.sandbox.frames import Piece
 from parquill.job import DocumentSettings, ImageSettings
@@ -28,9 +28,9 @@ async def web() -> AsyncIterator[Web]:
         yield web
 
 
-def caching(web: Web, folder: Path, **settings: Any) -> ImageRoom:
+def caching(web: Web, folder: Path, **settings: Any) -> ImageLoader:
     chosen = {"send": "inline", "allow_private": True, "allow_ports": [web.port], "cache": str(folder / "cache")}
-    return ImageRoom(
+    return ImageLoader(
         ImageSettings.model_validate(chosen | settings),
         DocumentSettings(),
         manifest_folder=str(folder),

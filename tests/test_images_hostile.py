@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from parquill.errors import ErrorKind, RowError
-from parquill.images.pool import DecodePool
+from parquill.images.decoder_pool import DecodePool
 from tests.hostile_files import HOSTILE, JPEG, noise, saved
 
 WORKER_MEMORY = 300 * 2**20
@@ -157,7 +157,7 @@ async def test_a_pool_that_was_never_needed_starts_no_process() -> None:
 PARENT = """
 import asyncio, sys
 from parquill.errors import ErrorKind
-from parquill.images.pool import DecodePool
+from parquill.images.decoder_pool import DecodePool
 async def main():
     pool = DecodePool(workers=1)
     await pool.run("picture", open(sys.argv[1], "rb").read(), ErrorKind.IMAGE_INVALID, max_side=64)

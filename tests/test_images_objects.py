@@ -18,7 +18,7 @@ from parquill import store_calls
 from parquill.errors import ErrorKind, ManifestError, RowError
 from parquill.fetch import CONNECT_SECONDS, IDLE_SECONDS, TOTAL_SECONDS
 from parquill.fetch.hosts import CLOSED_FOR, CONNECTIONS, FAILURES
-from parquill.images import ImageRoom
+from parquill.images import ImageLoader
 from parquill.job import DocumentSettings, ImageSettings
 from parquill.storage import Storage, folder
 from parquill.store_calls import MOST_OF_A_STORE, StoreSilentError, start_call, wait_for_call
@@ -28,13 +28,13 @@ from tests.stalling_store import MODES, StallingStore, stalling_store
 
 
 @contextlib.asynccontextmanager
-async def room(root: str, clock: ManualClock, **settings: Any) -> AsyncIterator[ImageRoom]:
+async def room(root: str, clock: ManualClock, **settings: Any) -> AsyncIterator[ImageLoader]:
     images, documents = ImageSettings(root=root, **settings), DocumentSettings()
-    async with ImageRoom(images, documents, manifest_folder="/none", endpoint_fetches=True, clock=clock) as made:
+    async with ImageLoader(images, documents, manifest_folder="/none", endpoint_fetches=True, clock=clock) as made:
         yield made
 
 
-async def fault(images: ImageRoom, cell: str) -> RowError:
+async def fault(images: ImageLoader, cell: str) -> RowError:
     with pytest.raises(RowError) as caught:
         await images.parts(images.check(cell))
     return caught.value

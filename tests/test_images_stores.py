@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parquill.errors import ErrorKind, JobError, RowError
-from parquill.images import ImageRoom
+from parquill.images import ImageLoader
 from parquill.images.stores import StorePlaces
 from parquill.images.values import StoredPicture
 from parquill.job import DocumentSettings, ImageSettings
@@ -82,7 +82,7 @@ async def test_no_store_and_no_metadata_service_is_asked_for_a_cell_that_the_job
     clock, documents = EagerClock(), DocumentSettings()
     async with (
         server,
-        ImageRoom(settings, documents, manifest_folder=str(tmp_path), endpoint_fetches=True, clock=clock) as room,
+        ImageLoader(settings, documents, manifest_folder=str(tmp_path), endpoint_fetches=True, clock=clock) as room,
     ):
         for uri in ("s3://private/x.png", "gs://private/x.png", "az://acc@private/x.png", "s3://shopping/x.png"):
             for cell in (uri, [uri], {"bytes": None, "path": uri}):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from parquill.ledger import QUARTER_US, EvidenceCount, FailureRecord, Glance
+from parquill.ledger import QUARTER_US, EvidenceCount, FailureRecord, ReadOnlyLedger
 from parquill.ledger.schema import ROW_BITS
 from tests.test_ledger_books import NOON, PART, Room, entry, fingerprint
 
@@ -48,7 +48,7 @@ def marks(*rows: int) -> list[bytes]:
 
 async def test_who_looks_sees_what_the_ledger_holds_of_a_slice_and_of_no_other(room: Room) -> None:
     await neighbours(room)
-    with Glance.at(room.path) as glance:
+    with ReadOnlyLedger.at(room.path) as glance:
         assert glance is not None
         assert [one.name for one in glance.slices()] == [PART, "b.000000.parquet", "c.000000.parquet"]
         assert glance.slices() == await room.ledger.slices()
@@ -63,12 +63,12 @@ async def test_who_looks_sees_what_the_ledger_holds_of_a_slice_and_of_no_other(r
 
 
 async def test_no_file_is_nothing_to_see(tmp_path: Path) -> None:
-    with Glance.at(tmp_path / "none.sqlite") as glance:
+    with ReadOnlyLedger.at(tmp_path / "none.sqlite") as glance:
         assert glance is None
 
 
 async def test_who_looks_finds_archived_answers_of_a_realm(room: Room) -> None:
-    with Glance.at(room.path) as glance:
+    with ReadOnlyLedger.at(room.path) as glance:
         assert glance is not None
         assert not glance.archive_holds("real")
         await room.ledger.lift("part", [(0, entry("a", 3)), (1, entry("b", 4, ok=False))])
@@ -136,7 +136,7 @@ async def test_requests_that_failed_alike_are_counted_by_realm_until_they_are_an
     assert await room.ledger.failures(every, "real", 2) == {fingerprint("b"): failed("b", 2)}
     assert await room.ledger.failures(every, "real", 3) == {}
     assert (await room.ledger.some_failed("real", 2), await room.ledger.some_failed("real", 3)) == (True, False)
-    with Glance.at(room.path) as glance:
+    with ReadOnlyLedger.at(room.path) as glance:
         assert glance is not None
         assert glance.failures(every, "emulator", 3) == {fingerprint("a"): failed("a", 3)}
     await publish(room, failed("b", 3))
@@ -166,7 +166,7 @@ async def test_what_processes_noted_of_their_tables_is_kept_by_process(room: Roo
     await room.ledger.note_evidence(EvidenceCount("2", 9, 2, ended=True))
     wanted = [EvidenceCount("1", None, 0, ended=True), EvidenceCount("2", 9, 2, ended=True)]
     assert await room.ledger.evidence() == wanted
-    with Glance.at(room.path) as glance:
+    with ReadOnlyLedger.at(room.path) as glance:
         assert glance is not None
         assert glance.evidence() == wanted
 

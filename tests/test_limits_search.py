@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from parquill.limits.noise import Noise
-from parquill.limits.rates import RateSearch
-from parquill.limits.search import Stage
-from parquill.limits.slots import SlotSearch
+from parquill.limits.bracket import Stage
+from parquill.limits.concurrency_search import ConcurrencySearch
+from parquill.limits.random_refusals import RandomRefusals
+from parquill.limits.rate_search import RateSearch
 
 
 def clean(search: RateSearch, now: float, sent: int) -> tuple[float, int]:
@@ -65,7 +65,7 @@ def test_a_told_rate_is_cut_by_little_and_never_exceeded() -> None:
         assert search.value <= 1000.0
 
 
-def rounds(search: SlotSearch, now: float, latency: float, capacity: float, times: int) -> float:
+def rounds(search: ConcurrencySearch, now: float, latency: float, capacity: float, times: int) -> float:
     """Answer as a server does that works on `capacity` at once."""
     for _ in range(times):
         turnover, seconds = search.value, latency * max(1.0, search.value / capacity)
@@ -77,32 +77,32 @@ def rounds(search: SlotSearch, now: float, latency: float, capacity: float, time
 
 
 def test_slots_double_in_each_turnover_while_that_gains() -> None:
-    search = SlotSearch(32, 1024, 0.0)
+    search = ConcurrencySearch(32, 1024, 0.0)
     rounds(search, 0.0, 0.2, math.inf, 5)
     assert search.value == 1024
 
 
 def test_slots_stop_growing_where_more_of_them_gain_nothing() -> None:
-    search = SlotSearch(32, 1024, 0.0)
+    search = ConcurrencySearch(32, 1024, 0.0)
     rounds(search, 0.0, 1.0, 100, 12)
     assert 100 <= search.value <= 256
 
 
 def test_slots_do_not_grow_while_nobody_waits_for_one() -> None:
-    search = SlotSearch(32, 1024, 0.0)
+    search = ConcurrencySearch(32, 1024, 0.0)
     for number in range(1000):
         search.answered(number * 0.01, number * 0.01, waiting=False)
     assert search.value == 32
 
 
 def test_one_refusal_takes_at_most_three_quarters_of_the_slots() -> None:
-    search = SlotSearch(32, 1024, 0.0)
+    search = ConcurrencySearch(32, 1024, 0.0)
     search.refused(1.0, 1, 0)
     assert search.value >= 7
 
 
 def test_refusals_far_apart_in_number_raise_doubt_about_slots() -> None:
-    search = SlotSearch(512, 1024, 0.0)
+    search = ConcurrencySearch(512, 1024, 0.0)
     for level, now in ((400, 1.0), (300, 10.0), (200, 20.0)):
         assert not search.doubtful(now)
         search.refused(now, level, level // 2)
@@ -111,13 +111,13 @@ def test_refusals_far_apart_in_number_raise_doubt_about_slots() -> None:
 
 
 def test_a_few_refusals_among_thousands_are_tolerated_three_in_a_row_are_not() -> None:
-    noise = Noise()
+    noise = RandomRefusals()
     assert not any(noise.exceeds(float(number), number * 1000) for number in range(1, 50))
     assert [noise.exceeds(60.0, 60_000 + number) for number in range(3)] == [False, False, True]
 
 
 def test_refusals_as_frequent_at_a_quarter_of_the_load_are_unrelated_to_it() -> None:
-    noise, sent = Noise(), 0
+    noise, sent = RandomRefusals(), 0
     verdicts = []
     for load in (100, 100, 25, 25):
         for _ in range(4):
@@ -129,7 +129,7 @@ def test_refusals_as_frequent_at_a_quarter_of_the_load_are_unrelated_to_it() -> 
 
 
 def test_a_limit_refuses_several_in_a_row_which_is_never_taken_for_noise() -> None:
-    noise, sent = Noise(), 0
+    noise, sent = RandomRefusals(), 0
     for load in (100, 100, 100, 100, 100, 25, 25, 25, 25, 25):
         sent += 200
         for _ in range(4):

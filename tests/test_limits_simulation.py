@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 from parquill.job import LimitSettings
-from parquill.limits.quotas import AGREED
+from parquill.limits.rate_limit_headers import AGREED
 from parquill.limits.state import FIRST_SLOTS
 from tests.simulation.scenes import KINDS, Scene, known, unknown
 from tests.simulation.servers import FixedWindow, Gateway, Moody, Queueing, Server, Slots

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from parquill.limits.search import Stage
-from parquill.limits.slots import SlotSearch
+from parquill.limits.bracket import Stage
+from parquill.limits.concurrency_search import ConcurrencySearch
 
 
 class Searching:
     """A search whose slots are all in use, against a server that answers each request in a second."""
 
     def __init__(self, start: int = 32, ceiling: int = 1024) -> None:
-        self.search = SlotSearch(start, ceiling, 0.0)
+        self.search = ConcurrencySearch(start, ceiling, 0.0)
         self.now = 0.0
 
     def refused(self, level: int | None = None, accepted: int | None = None) -> int:

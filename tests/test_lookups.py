@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from parquill.batch.endpoint import look_up
-from parquill.batch.lookups import PATIENCE_SECONDS, Lookups, answering_below
 from parquill.client import Client
+from parquill.endpoint.facts import look_up
+from parquill.endpoint.lookups import PATIENCE_SECONDS, Lookups, answering_below
 from parquill.errors import JobError, Stop
 from parquill.job import load_job
 from parquill.replies import Exchange

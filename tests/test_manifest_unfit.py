@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from parquill.errors import ManifestError
+from parquill.init_job import starter_job
 from parquill.manifest import Chunk, RowsDigest
 from parquill.results import python_values, row_values
-from parquill.starter import starter_job
 from tests.manifests import opened, parquet
 from tests.unfit import UNFIT, column
 
@@ -65,7 +65,7 @@ def test_two_fields_of_one_name_are_told_of_their_rows_and_have_a_digest() -> No
 
 @pytest.mark.parametrize("name", ["text", "day"])
 def test_an_id_that_cannot_be_read_is_refused_with_its_row(tmp_path: Path, name: str) -> None:
-    from parquill.batch.scan import scan
+    from parquill.planning.scan import scan
 
     manifest = opened(parquet(tmp_path / "m.parquet", {"x": column(name)}), id_column="x")
     with pytest.raises(ManifestError, match=r"manifest\.id_column: 'x' holds a .* in .*m\.parquet row 1"):

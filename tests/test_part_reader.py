@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch.part_reader import PartReader
 from parquill.errors import OutputError
+from parquill.planning.part_reader import PartReader
 from parquill.results import PartInfo, part_name, read_part_info
 from parquill.storage import Storage
 from tests.outputs import OK, write_output

@@ -15,18 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import run_job
-from parquill.batch.order import Order, order_of
-from parquill.batch.selection import EVERY
 from parquill.clock import SystemClock
 from parquill.errors import OutputError, ParquillError
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
 from parquill.job import Job, load_job, state_home
-from parquill.portions import spread_here
-from parquill.report.of_job import write_report
+from parquill.planning.selection import EVERY
+from parquill.portions import share_here
+from parquill.portions.work_order import WorkOrder, order_of
+from parquill.report.write import write_report
+from parquill.running import run_job
 from parquill.storage import check_private
 from parquill.summary import RunSummary
-from parquill.verify import verify_job
+from parquill.verification import verify_job
 from parquill.workspace import Workspace
 
 KEPT = "years of work"
@@ -125,12 +125,12 @@ async def test_no_file_beside_an_output_is_written_or_read_through_a_link(tmp_pa
 
 
 async def test_a_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    job, elsewhere = job_in(tmp_path), tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    beside(job).symlink_to(elsewhere)
+    job, other_outputs = job_in(tmp_path), tmp_path / "elsewhere"
+    other_outputs.mkdir()
+    beside(job).symlink_to(other_outputs)
     with pytest.raises(OutputError, match="is a link or no folder"):
         await run_job(job)
-    assert list(elsewhere.iterdir()) == []
+    assert list(other_outputs.iterdir()) == []
 
 
 def test_a_file_with_another_name_is_refused_where_others_could_have_put_it(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_what_belongs_to_another_user_is_refused_unless_the_job_says_that_
 
 def planted(mine: Job, **changed: Any) -> Path:
     """An order in the way of a run that died, and a portion that seems to have begun."""
-    order = Order("x", "unused", 1, order_of(mine), {"m.000000.parquet": EVERY}, emulated=True)
+    order = WorkOrder("x", "unused", 1, order_of(mine), {"m.000000.parquet": EVERY}, emulated=True)
     kept = beside(mine) / "portions"
     kept.mkdir(parents=True, exist_ok=True)
     path = kept / "x.json"
@@ -208,7 +208,7 @@ async def test_processes_of_a_run_take_the_model_of_its_own_job(
     )
     monkeypatch.chdir(tmp_path)
     job = load_job(job_in(tmp_path, schema="shapes_of_this_test:Shape"), {"run.workers": 2})
-    summary = await run_job(job, spread=spread_here(job))
+    summary = await run_job(job, spread=share_here(job))
     assert summary.rows.ok == 4
     assert verify_job(job).holds
     plain = load_job(job, {"run.workers": 1})

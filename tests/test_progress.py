@@ -12,13 +12,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from parquill import advice
+from parquill import hints
 from parquill.errors import ErrorKind, Stop
 from parquill.progress import RateWindow, Style, choose_style, printable, render_summary, show
 from parquill.progress.view import json_object, line, panel
 from parquill.run_state import LimitUse, RunState
 from parquill.summary import Progress, RowCounts, TokenCounts
-from parquill.words import duration, percent, rate, stopwatch
+from parquill.text import duration, percent, rate, stopwatch
 from tests.clock import ManualClock, settle
 from tests.terminal.scenes import BUSY, CLOSED, FINISHED, FRESH, PAUSED, RUNNING, STOPPED
 
@@ -299,15 +299,15 @@ def test_the_closing_table_is_deaf_to_escapes() -> None:
 
 @pytest.mark.parametrize("kind", ErrorKind)
 def test_every_error_kind_says_what_to_do(kind: ErrorKind) -> None:
-    assert advice.what_to_do(kind) != advice.what_to_do("a kind of tomorrow")
+    assert hints.what_to_do(kind) != hints.what_to_do("a kind of tomorrow")
 
 
 @pytest.mark.parametrize("stop", Stop)
 def test_every_stop_says_why_and_how_to_go_on(stop: Stop) -> None:
-    assert advice.why_stopped(stop)
-    assert advice.how_to_go_on(stop).endswith(".")
+    assert hints.why_stopped(stop)
+    assert hints.how_to_go_on(stop).endswith(".")
 
 
 def test_only_kinds_the_next_run_would_leave_need_the_option() -> None:
-    assert advice.retry_option(["timeout", "moderated", "bad_row"]) == "--retry bad_row,moderated"
-    assert advice.retry_option(["timeout"]) is None
+    assert hints.retry_option(["timeout", "moderated", "bad_row"]) == "--retry bad_row,moderated"
+    assert hints.retry_option(["timeout"]) is None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parquill.batch.refusals import FIRST, Refusal, Refusals
+from parquill.asking.refusals import FIRST, Refusal, Refusals
 from parquill.errors import ErrorKind
 from tests.clock import ManualClock
 

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from parquill.clock import SystemClock
-from parquill.costs import CostRange
-from parquill.images import ImageRoom
+from parquill.cost_quantiles import CostRange
+from parquill.images import ImageLoader
 from parquill.images.values import BytesPicture, PathPicture, WebPicture
 from parquill.job import DocumentSettings, ImageSettings
 from parquill.report import MOST_BYTES, Asked, build_report, thumbnail_settings
+from parquill.report.format import change, link_of
 from parquill.report.headline import against_estimate
-from parquill.report.shown import change, link_of
 from parquill.results import CostSource
 from parquill.storage import Storage
 from tests.outputs import OK, START, STOPPED, failed, night, record, write_output
@@ -216,9 +216,9 @@ def test_the_page_stays_small_whatever_the_texts(tmp_path: Path) -> None:
     assert "rows of 700, drawn" in Page(raw).text
 
 
-def thumbnail_room() -> ImageRoom:
+def thumbnail_room() -> ImageLoader:
     settings = thumbnail_settings(ImageSettings(send="url"))
-    return ImageRoom(
+    return ImageLoader(
         settings, DocumentSettings(), manifest_folder=str(PICTURES), endpoint_fetches=True, clock=SystemClock()
     )
 

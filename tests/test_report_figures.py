@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from parquill.chat import ImageFigures
 from parquill.errors import OutputError
 from parquill.report.collect import collect
-from parquill.report.facts import facts
+from parquill.report.details import facts
 from parquill.report.fields import AnswerFigures
 from parquill.report.figures import Pictures
-from parquill.report.rhythm import Rhythm
+from parquill.report.full_cells import whole_cells
+from parquill.report.histogram import Histogram, round_step
 from parquill.report.runs import Nights
 from parquill.report.samples import MOST_CARDS, MOST_TABLE_ROWS
 from parquill.report.sampling import cut
-from parquill.report.spread import Spread, round_step
-from parquill.report.whole import whole_cells
+from parquill.report.timeline import RunTimeline
 from parquill.storage import Storage
 from tests.outputs import ANSWER, OK, failed, night, write_output
 
@@ -33,7 +33,7 @@ NUMBERS = st.floats(-1e15, 1e15).filter(lambda x: x == 0 or abs(x) > 1e-4)
 @given(st.lists(NUMBERS, min_size=1, max_size=200), st.floats(0.01, 1.0))
 @settings(max_examples=100)
 def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: float) -> None:
-    spread = Spread()
+    spread = Histogram()
     spread.add(np.array(values))
     exact = sorted(values)[max(1, math.ceil(share * len(values))) - 1]
     assert spread.quantile(share) == pytest.approx(exact, rel=0.0051, abs=1e-6)
@@ -42,7 +42,7 @@ def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: floa
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300))
 @settings(max_examples=50)
 def test_every_number_stands_in_one_bin(values: list[int]) -> None:
-    spread = Spread()
+    spread = Histogram()
     spread.add(np.array(values))
     bins = spread.bins()
     assert sum(bin_.count for bin_ in bins) == len(values)
@@ -52,13 +52,13 @@ def test_every_number_stands_in_one_bin(values: list[int]) -> None:
 
 
 def test_small_whole_numbers_are_counted_exactly() -> None:
-    spread = Spread()
+    spread = Histogram()
     spread.add(np.repeat(np.arange(8), [5, 0, 3, 1, 1, 0, 0, 2]))
     assert [bin_.count for bin_ in spread.bins()] == [5, 0, 3, 1, 1, 0, 0, 2]
 
 
 def test_an_empty_spread_says_nothing_and_breaks_nothing() -> None:
-    spread = Spread()
+    spread = Histogram()
     spread.add(np.array([math.nan, math.inf]))
     assert (spread.count, spread.bins(), spread.quantile(0.5), spread.mean) == (0, [], 0.0, 0.0)
 
@@ -69,7 +69,7 @@ def test_steps_are_round(wanted: float, step: float) -> None:
 
 
 def test_moments_grow_longer_when_there_are_too_many_and_lose_nothing() -> None:
-    rhythm = Rhythm()
+    rhythm = RunTimeline()
     for hour in range(6):
         seconds = np.arange(hour * 3600, (hour + 1) * 3600, dtype=np.int64)
         rhythm.add(seconds * 1_000_000, np.full(3600, 10**12), np.full(3600, 7))

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.batch.scan import scan
 from parquill.errors import ManifestError
 from parquill.manifest import Manifest, RowsDigest
+from parquill.planning.scan import scan
 from tests.manifests import opened, parquet, rows, text
 
 

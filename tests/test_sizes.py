@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from parquill.batch import rows
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import UrlRules
 from parquill.images import values
 from parquill.job import ImageSettings
+from parquill.planning import rows
 from parquill.templates import compile_template
 
 

@@ -15,7 +15,7 @@ from tests.e2e.kit import COMMAND, ROOT, Rehearsal, rehearsal, rows
 
 LOOK = """
 import json, os, sys
-from parquill.defaults import open_standard_files
+from parquill.bootstrap import open_standard_files
 open_standard_files()
 print("lost")
 print("also lost", file=sys.stderr)

@@ -16,7 +16,7 @@ import pytest
 
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator, EmulatorSettings
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
 from parquill.job import Job, load_job
 from parquill.threads import StoppedError, in_thread, stop_point, wait_in
 
@@ -99,7 +99,7 @@ async def test_work_that_is_stuck_is_left_behind() -> None:
 
 STUCK = """
 import asyncio, threading
-from parquill.loops import run_alone
+from parquill.event_loop import run_alone
 from parquill.signals import ending_soon
 from parquill.threads import in_thread
 

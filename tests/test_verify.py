@@ -12,7 +12,7 @@ import pytest
 from parquill.ledger import Ledger
 from parquill.results import read_part_info, write_part
 from parquill.storage import Storage
-from parquill.verify import Verification
+from parquill.verification import Verification
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 
 PARTS = ["manifest.000000.parquet", "manifest.000001.parquet", "manifest.000002.parquet"]

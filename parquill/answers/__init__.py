@@ -1,15 +1,15 @@
 """Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns.
 
-    source.py       where a schema comes from: a file, the job, a pydantic model
-    schema.py       document -> tree of nodes; what is refused, with its place (walk.py; keywords.py: the words)
-    nodes.py        the tree, and the JSON Schemas made from it: one that is sent, one that validates
+    schema_source.py       where a schema comes from: a file, the job, a pydantic model
+    schema.py       document -> tree of nodes; what is refused, with its place (schema_cursor.py; keywords.py: the words)
+    schema_tree.py        the tree, and the JSON Schemas made from it: one that is sent, one that validates
     arrow.py        tree -> Arrow type; plain JSON values -> Arrow array
     functions.py    several functions, one of which is called
-    shape.py        AnswerShape: all of it for one job
-    rungs.py        the ladder of ways to ask; probe.py: what shows that one works
-    parse.py        completion -> Answer; strict_json.py (to the letter), repair.py, literals.py and
-                    spelling.py (damaged text), mend.py and dates.py (values), normal.py (normal form),
-                    loops.py, control.py (marks and thoughts around an answer), plain.py (no schema)
+    answer_schema.py        AnswerShape: all of it for one job
+    output_modes.py        the ladder of ways to ask; probe.py: what shows that one works
+    parse.py        completion -> Answer; strict_json.py (to the letter), repair.py, python_literals.py and
+                    verify_repair.py (damaged text), coerce.py and dates.py (values), normalize.py (normal form),
+                    repetition.py, control.py (marks and thoughts around an answer), plain.py (no schema)
     reask.py        what a paid second try says and samples differently
     examples.py     few-shot examples -> turns
 
@@ -21,26 +21,26 @@ Trade-offs: optional properties and nulls are one and the same; numbers are doub
 other than with null are JSON text; a fault costs a request where a bold guess would be free.
 """
 
+from parquill.answers.answer_schema import AnswerSchema, load_answer_schema, parse_apart
 from parquill.answers.examples import example_turns
+from parquill.answers.output_modes import OutputMode, fallback_order, refuses_mode
 from parquill.answers.parse import Answer
 from parquill.answers.probe import probe_passes, probe_request
 from parquill.answers.reask import reask_settings, reask_turns
-from parquill.answers.rungs import Rung, ladder, refuses_rung
-from parquill.answers.shape import AnswerShape, load_shape, parse_apart
-from parquill.answers.source import read_schema
+from parquill.answers.schema_source import read_schema
 
 __all__ = [
     "Answer",
-    "AnswerShape",
-    "Rung",
+    "AnswerSchema",
+    "OutputMode",
     "example_turns",
-    "ladder",
-    "load_shape",
+    "fallback_order",
+    "load_answer_schema",
     "parse_apart",
     "probe_passes",
     "probe_request",
     "read_schema",
     "reask_settings",
     "reask_turns",
-    "refuses_rung",
+    "refuses_mode",
 ]

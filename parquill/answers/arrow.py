@@ -23,7 +23,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from parquill.answers.nodes import JSON_TEXT, Kind, Node
+from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
 
 Lowering = Callable[[Any], Any]
 """Turns one plain JSON value (not null) into what pyarrow takes for its type."""

@@ -11,10 +11,10 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from parquill.answers.answer_schema import AnswerSchema
 from parquill.answers.functions import call_text
-from parquill.answers.nodes import Kind, Node
-from parquill.answers.rungs import Rung
-from parquill.answers.shape import AnswerShape
+from parquill.answers.output_modes import OutputMode
+from parquill.answers.schema_tree import Kind, Node
 from parquill.chat import ChatCompletion, ImagePart, Turn
 from parquill.errors import SchemaError
 from parquill.job import Example
@@ -22,7 +22,7 @@ from parquill.job import Example
 
 def example_turns(
     examples: Sequence[Example],
-    shape: AnswerShape,
+    shape: AnswerSchema,
     images: Callable[[str], ImagePart],
     *,
     images_first: bool = False,
@@ -41,12 +41,12 @@ def example_turns(
     return tuple(turns)
 
 
-def _answer_text(answer: str | dict[str, Any] | list[Any], shape: AnswerShape, i: int) -> str:
+def _answer_text(answer: str | dict[str, Any] | list[Any], shape: AnswerSchema, i: int) -> str:
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
     if shape.kind == "text":
         return text
     completion = ChatCompletion(None, None, None, text, (), "stop", None)
-    parsed = shape.parse(completion, Rung.PROMPT)
+    parsed = shape.parse(completion, OutputMode.PROMPT)
     if not parsed.ok:
         raise SchemaError(f"prompt.examples[{i}].answer: does not fit output.{shape.kind}: {'; '.join(parsed.errors)}")
     if shape.kind == "schema":

@@ -22,12 +22,12 @@ from typing import Any
 
 import orjson
 
-from parquill.answers.literals import literal, parse_expression
-from parquill.answers.nodes import Field, Kind, Node, request_schema
+from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.repair import read_objects
 from parquill.answers.schema import read_node
-from parquill.answers.source import check_document
-from parquill.answers.walk import Place, Walk
+from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
+from parquill.answers.schema_source import check_document
+from parquill.answers.schema_tree import Field, Kind, Node, request_schema
 from parquill.chat import ToolCall
 from parquill.errors import SchemaError
 from parquill.job import FunctionSettings
@@ -58,8 +58,8 @@ def read_functions(settings: Sequence[FunctionSettings]) -> tuple[tuple[Function
         if item.name.casefold() in functions:
             raise SchemaError(f"output.functions[{i}].name: {item.name!r} stands twice (case does not count)")
         check_document(where, item.parameters)
-        walk = Walk(where, item.parameters)
-        node = read_node(walk, item.parameters, Place(answer=f"answer.arguments.{item.name}"))
+        walk = SchemaCursor(where, item.parameters)
+        node = read_node(walk, item.parameters, SchemaLocation(answer=f"answer.arguments.{item.name}"))
         if node.kind not in (Kind.OBJECT, Kind.MAP) or node.nullable:
             raise SchemaError(f"{where}: #: a function's parameters are an object with properties")
         functions[item.name.casefold()] = Function(item.name, item.description, node)

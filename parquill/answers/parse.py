@@ -1,7 +1,7 @@
 """From a model's raw text to an answer that fits, or to the reasons why it does not.
 
 The fast way is orjson, the validator and nothing else. Only what it does not take goes through
-the repairs of `repair.py` (text) and `mend.py` (values), and is validated again. What stands in
+the repairs of `repair.py` (text) and `coerce.py` (values), and is validated again. What stands in
 `Answer.value` is then always right by the schema, in its normal form; what is in doubt is a
 fault, and `text` keeps the raw words in any case.
 """
@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
-from parquill.answers.loops import loop_in, loop_in_strings
-from parquill.answers.mend import mend
-from parquill.answers.nodes import Kind, Node, validation_schema
-from parquill.answers.normal import Step, UnfitError, normaliser
+from parquill.answers.normalize import Step, UnfitError, normaliser
 from parquill.answers.repair import read_objects
-from parquill.answers.source import refuse_to_fetch
+from parquill.answers.repetition import repetition_in, repetition_in_strings
+from parquill.answers.schema_source import refuse_to_fetch
+from parquill.answers.schema_tree import Kind, Node, validation_schema
 from parquill.answers.strict_json import load_fast, same
 from parquill.finish import Ending
 
@@ -47,7 +47,7 @@ class Answer:
     text: str
     """The model's raw text; a function call's raw arguments where the answer was a call."""
     repairs: tuple[str, ...] = ()
-    """What was mended for free: the notes of `repair.py` and `mend.py`."""
+    """What was mended for free: the notes of `repair.py` and `coerce.py`."""
     errors: tuple[str, ...] = ()
     """Why it does not fit, for people and for the model; empty when ok."""
     fault: Fault | None = None
@@ -99,7 +99,7 @@ def parse_json(check: Check, text: str, ending: Ending) -> Answer:
 
 def _parse_slowly(check: Check, text: str, ending: Ending) -> Answer:
     bare, notes = without_control(text, plain=False)
-    ended = ending in ENDED and not loop_in(bare, cut_off=False)
+    ended = ending in ENDED and not repetition_in(bare, cut_off=False)
     reading = read_objects(bare, ended=ended)
     breaks_off = reading.unclosed or (bool(reading.problem) and bare.count("{") > bare.count("}"))
     if breaks_off and ending in OPEN_ENDINGS:
@@ -126,7 +126,7 @@ def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ..
     faults: list[tuple[str, ...]] = []
     for found in objects:
         mended: list[str] = []
-        candidate = mend(check.node, found, "", mended)
+        candidate = coerce(check.node, found, "", mended)
         try:
             value = check.fit(candidate)
         except UnfitError as error:
@@ -144,7 +144,7 @@ def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ..
 
 def accepted(value: Any, text: str, repairs: tuple[str, ...]) -> Answer:
     """Return an answer that is ok, unless a string in it loops up to its length limit."""
-    if len(text) >= LONG and (found := loop_in_strings(value)):
+    if len(text) >= LONG and (found := repetition_in_strings(value)):
         return Answer(False, None, text, errors=(found,), fault="loop")
     return Answer(True, value, text, repairs=repairs)
 
@@ -153,7 +153,7 @@ def failed(text: str, ending: Ending, *errors: str) -> Answer:
     """Return an answer that is not ok, with the fault that says how to ask again."""
     cut_off = ending is Ending.CUT
     fault: Fault = "invalid"
-    if found := loop_in(text, cut_off=cut_off):
+    if found := repetition_in(text, cut_off=cut_off):
         fault, errors = "loop", (found,)
     elif cut_off:
         fault, errors = "truncated", (f"cut off at the token limit after {len(text)} characters",)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import unicodedata
 
 from parquill.answers.control import without_control
-from parquill.answers.loops import loop_in
 from parquill.answers.parse import LONG, Answer, failed
+from parquill.answers.repetition import repetition_in
 from parquill.finish import Ending
 
 
@@ -18,7 +18,7 @@ def parse_text(text: str, ending: Ending, max_chars: int | None) -> Answer:
     """Return the text as an answer; one that was cut off, is empty or loops is a fault."""
     bare, notes = without_control(text, plain=True)
     stripped = bare.strip()
-    if ending is Ending.CUT or not stripped or (len(stripped) >= LONG and loop_in(stripped, cut_off=False)):
+    if ending is Ending.CUT or not stripped or (len(stripped) >= LONG and repetition_in(stripped, cut_off=False)):
         if text.strip() and not stripped and ending is not Ending.CUT:
             return Answer(False, None, text, errors=(f"no answer stands beside {_named(notes)}",), fault="empty")
         return failed(text, ending)

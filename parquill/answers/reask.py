@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from parquill.answers.answer_schema import AnswerSchema
 from parquill.answers.parse import Answer
-from parquill.answers.shape import AnswerShape
 from parquill.chat import ChatRequest, Turn
 
 SHOWN_CHARS = 4_000
@@ -24,7 +24,7 @@ _WANTED = {
 }
 
 
-def reask_turns(request: ChatRequest, answer: Answer, shape: AnswerShape) -> ChatRequest:
+def reask_turns(request: ChatRequest, answer: Answer, shape: AnswerSchema) -> ChatRequest:
     """Return the request to send after `answer`; roles still alternate.
 
     `request` is the row's first request: a second re-ask shows the latest answer only.

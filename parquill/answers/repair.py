@@ -7,7 +7,7 @@ Four readings, each tried only when the one before failed:
 3. as Python's or JavaScript's literals: single quotes, `True`, `None`, bare keys;
 4. json-repair, for missing brackets and commas, quotes inside quotes, mixed damage.
 
-The last one always returns something, so it only proposes: `spelling.py` holds its proposal
+The last one always returns something, so it only proposes: `verify_repair.py` holds its proposal
 against the text, character by character. A guess that could be wrong costs a value; a refusal
 costs one more request.
 
@@ -23,9 +23,9 @@ from typing import Any
 
 import orjson
 
-from parquill.answers.literals import literal, parse_expression
-from parquill.answers.spelling import spells
+from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.strict_json import RELAXED, STRICT, RepeatedKeyError, written
+from parquill.answers.verify_repair import accounts_for
 
 MAX_DAMAGED = 40_000
 MAX_GUESSED = 6_000
@@ -214,5 +214,5 @@ def _guess(text: str) -> tuple[dict[str, Any] | None, bool]:
         return None, False
     if not isinstance(value, dict):
         return None, False
-    right, unclosed = spells(text, value)
+    right, unclosed = accounts_for(text, value)
     return (value, unclosed) if right else (None, False)

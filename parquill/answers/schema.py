@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from parquill.answers import keywords
-from parquill.answers.nodes import Field, Kind, Node
-from parquill.answers.walk import Place, Walk
+from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
+from parquill.answers.schema_tree import Field, Kind, Node
 
 MAX_DEPTH = 24
 MAX_NODES = 2_000
@@ -39,9 +39,9 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 }
 
 
-def read_root(walk: Walk, place: Place | None = None) -> Node:
+def read_root(walk: SchemaCursor, place: SchemaLocation | None = None) -> Node:
     """Return the document's tree; raises `SchemaError`."""
-    place = place or Place()
+    place = place or SchemaLocation()
     node = read_node(walk, walk.document, place)
     if node.kind is not Kind.OBJECT or node.nullable:
         raise walk.fault(place.schema, "the top level must be an object with properties: they become the columns")
@@ -54,7 +54,7 @@ def read_root(walk: Walk, place: Place | None = None) -> Node:
     return node
 
 
-def read_node(walk: Walk, schema: Any, place: Place) -> Node:
+def read_node(walk: SchemaCursor, schema: Any, place: SchemaLocation) -> Node:
     """Return the tree of one schema; raises `SchemaError`."""
     walk.nodes += 1
     if place.depth > MAX_DEPTH:
@@ -75,7 +75,7 @@ def read_node(walk: Walk, schema: Any, place: Place) -> Node:
     return replace(node, description=description or node.description, nullable=node.nullable or _says_null(schema))
 
 
-def _check_words(walk: Walk, schema: dict[str, Any], place: Place) -> None:
+def _check_words(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> None:
     for word in schema:
         if word in keywords.UNSUPPORTED:
             raise walk.fault((*place.schema, word), f"{word!r} is not supported: it cannot become a column")
@@ -89,7 +89,7 @@ def _says_null(schema: dict[str, Any]) -> bool:
     return schema.get("nullable") is True or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
 
 
-def _follow(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
+def _follow(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     ref = schema["$ref"]
     at = (*place.schema, "$ref")
     if not ref.startswith("#"):
@@ -107,14 +107,14 @@ def _follow(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
     return read_node(walk, _beside(walk, schema, "$ref", target, place), there)
 
 
-def _single_all_of(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
+def _single_all_of(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     parts = schema["allOf"]
     if len(parts) != 1:
         raise walk.fault((*place.schema, "allOf"), "only one schema inside allOf is supported; write it as one object")
     return read_node(walk, _beside(walk, schema, "allOf", parts[0], place), place.down("allOf", 0))
 
 
-def _beside(walk: Walk, schema: dict[str, Any], word: str, target: Any, place: Place) -> Any:
+def _beside(walk: SchemaCursor, schema: dict[str, Any], word: str, target: Any, place: SchemaLocation) -> Any:
     """Merge what stands beside a reference into what it points to; annotations beside it win."""
     extra = {key: value for key, value in schema.items() if key != word}
     if not extra or not isinstance(target, dict):
@@ -125,7 +125,7 @@ def _beside(walk: Walk, schema: dict[str, Any], word: str, target: Any, place: P
     return target | extra
 
 
-def _read_shape(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
+def _read_shape(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     if "anyOf" in schema or "oneOf" in schema:
         return _read_union(walk, schema, place)
     name = _one_type(walk, schema, place)
@@ -144,7 +144,7 @@ def _read_shape(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
     return _read_scalar(walk, schema, name, place)
 
 
-def _one_type(walk: Walk, schema: dict[str, Any], place: Place) -> str | list[str] | None:
+def _one_type(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> str | list[str] | None:
     """Return the type less null, guessed from the words where none is given, and check the words against it."""
     given = schema.get("type")
     names = [given] if isinstance(given, str) else list(given or ())
@@ -169,7 +169,9 @@ def _picked(schema: dict[str, Any], *words: str) -> dict[str, Any]:
     return {key: value for key, value in schema.items() if key in words}
 
 
-def _read_values(walk: Walk, schema: dict[str, Any], name: str | list[str] | None, place: Place) -> Node:
+def _read_values(
+    walk: SchemaCursor, schema: dict[str, Any], name: str | list[str] | None, place: SchemaLocation
+) -> Node:
     values = [schema["const"]] if "const" in schema else schema["enum"]
     nullable = None in values
     kept = tuple(value for value in values if value is not None)
@@ -194,7 +196,7 @@ def _is_of(value: Any, name: str) -> bool:
     return isinstance(value, _PYTHON[name]) and (name == "boolean" or not isinstance(value, bool))
 
 
-def _read_union(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
+def _read_union(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     word = "anyOf" if "anyOf" in schema else "oneOf"
     for key in schema.keys() - keywords.ANNOTATIONS - {word, "nullable"}:
         raise walk.fault((*place.schema, key), f"{key!r} beside {word} is not supported; write it into each branch")
@@ -209,7 +211,7 @@ def _read_union(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
     return replace(node, nullable=node.nullable or len(parts) < len(schema[word]))
 
 
-def _quietly(walk: Walk, parts: list[tuple[Any, Place]]) -> list[Node]:
+def _quietly(walk: SchemaCursor, parts: list[tuple[Any, SchemaLocation]]) -> list[Node]:
     """Read schemas whose values end up inside JSON text: what becomes of their parts needs no notice."""
     said = len(walk.notices)
     nodes = [read_node(walk, part, place) for part, place in parts]
@@ -217,7 +219,7 @@ def _quietly(walk: Walk, parts: list[tuple[Any, Place]]) -> list[Node]:
     return nodes
 
 
-def _join(walk: Walk, nodes: list[Node], exclusive: bool, place: Place) -> Node:
+def _join(walk: SchemaCursor, nodes: list[Node], exclusive: bool, place: SchemaLocation) -> Node:
     """Make one node of a union's branches: their common type where there is one, else JSON text."""
     nullable = any(node.nullable for node in nodes)
     plain = all(not node.constraints and not node.values and node.kind in _SCALAR.values() for node in nodes)
@@ -231,7 +233,7 @@ def _join(walk: Walk, nodes: list[Node], exclusive: bool, place: Place) -> Node:
     return Node(Kind.UNION, nullable=nullable, branches=tuple(nodes), exclusive=exclusive)
 
 
-def _read_object(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
+def _read_object(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     properties = schema.get("properties", {})
     others = schema.get("additionalProperties", True)
     limits = _picked(schema, "minProperties", "maxProperties")
@@ -259,7 +261,7 @@ def _read_object(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
     return Node(Kind.OBJECT, fields=tuple(fields))
 
 
-def _check_names(walk: Walk, properties: dict[str, Any], place: Place) -> None:
+def _check_names(walk: SchemaCursor, properties: dict[str, Any], place: SchemaLocation) -> None:
     seen: dict[str, str] = {}
     for name in properties:
         at = (*place.schema, "properties", name)
@@ -271,13 +273,13 @@ def _check_names(walk: Walk, properties: dict[str, Any], place: Place) -> None:
         seen[name.casefold()] = name
 
 
-def _read_array(walk: Walk, schema: dict[str, Any], place: Place) -> Node:
+def _read_array(walk: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     constraints = _picked(schema, "minItems", "maxItems", "uniqueItems")
     item = read_node(walk, schema.get("items", True), place.down("items", answer="[]"))
     return Node(Kind.ARRAY, constraints=constraints, item=item)
 
 
-def _read_scalar(walk: Walk, schema: dict[str, Any], name: str, place: Place) -> Node:
+def _read_scalar(walk: SchemaCursor, schema: dict[str, Any], name: str, place: SchemaLocation) -> Node:
     constraints = _picked(schema, *keywords.FOR_TYPE[name])
     kind = _SCALAR[name]
     form = constraints.get("format")
@@ -295,7 +297,7 @@ def _read_scalar(walk: Walk, schema: dict[str, Any], name: str, place: Place) ->
     return Node(kind, constraints=constraints)
 
 
-def _check_pattern(walk: Walk, pattern: str, place: Place) -> None:
+def _check_pattern(walk: SchemaCursor, pattern: str, place: SchemaLocation) -> None:
     import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
 
     try:

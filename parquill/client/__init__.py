@@ -12,4 +12,7 @@
 from parquill.client.client import Client
 from parquill.client.transport import Transport
 
-__all__ = ["Client", "Transport"]
+__all__ = [
+    "Client",
+    "Transport",
+]

@@ -19,4 +19,10 @@ from parquill.doctor.examine import examine
 from parquill.doctor.show import render_diagnosis
 from parquill.doctor.values import Diagnosis, Finding, Health
 
-__all__ = ["Diagnosis", "Finding", "Health", "examine", "render_diagnosis"]
+__all__ = [
+    "Diagnosis",
+    "Finding",
+    "Health",
+    "examine",
+    "render_diagnosis",
+]

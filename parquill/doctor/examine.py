@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from parquill.answers import Rung, ladder, probe_passes, probe_request, refuses_rung
-from parquill.batch.bodies import request_settings
-from parquill.batch.endpoint import EndpointFacts, look_up
-from parquill.batch.forms import FormChoice
-from parquill.batch.lookups import PATIENCE_SECONDS
-from parquill.batch.means import refuse_unpriced
-from parquill.batch.prepare import Prepared, prepare
-from parquill.batch.run import endpoint_of
+from parquill.answers import OutputMode, fallback_order, probe_passes, probe_request, refuses_mode
+from parquill.asking import FormChoice, request_settings
 from parquill.chat import ChatRequest, ImagePart, Turn, Usage
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
@@ -23,11 +17,14 @@ from parquill.doctor.listing import Listing, read_listing
 from parquill.doctor.refused import refused_pictures
 from parquill.doctor.trial import Trial
 from parquill.doctor.values import REFUSED_PICTURES, Diagnosis, Finding, Health
+from parquill.endpoint import PATIENCE_SECONDS, EndpointFacts, look_up
 from parquill.errors import ErrorKind, Stop
 from parquill.images.values import WebPicture
 from parquill.job import Job, Secret, read_access, read_api_key
+from parquill.planning import Prepared, prepare
 from parquill.prices import Price
 from parquill.replies import Verdict
+from parquill.running import endpoint_of, refuse_unpriced
 from parquill.threads import in_thread
 from parquill.tokens import TokenCounter
 
@@ -93,29 +90,31 @@ class _Examination:
     async def _answers(self, *, keep: int) -> bool:
         """Go down the ladder, leaving `keep` requests for later; False where nothing is answered at all."""
         refused: list[str] = []
-        rungs = ladder(self._job.output.mode, self._facts.parameters, self._opened.shape.kind)
-        for rung in rungs:
+        output_modes = fallback_order(self._job.output.mode, self._facts.parameters, self._opened.shape.kind)
+        for output_mode in output_modes:
             if refused and self._trial.left <= keep:
                 self._refusals(refused)
-                self._note("answers", Health.UNKNOWN, f"{rung.value} is next; a run finds out with its first row")
+                self._note(
+                    "answers", Health.UNKNOWN, f"{output_mode.value} is next; a run finds out with its first row"
+                )
                 return True
-            request = self._rung_request(rung)
-            verdict = await self._ask(request, rung, _ANSWER_TOKENS)
+            request = self._rung_request(output_mode)
+            verdict = await self._ask(request, output_mode, _ANSWER_TOKENS)
             completion = verdict.completion
-            if completion is None and refuses_rung(verdict.status, verdict.message):
-                refused.append(f"{rung.value} is refused: {verdict.message}")
+            if completion is None and refuses_mode(verdict.status, verdict.message):
+                refused.append(f"{output_mode.value} is refused: {verdict.message}")
             elif completion is None:
                 return self._unanswered(verdict)
-            elif probe_passes(completion, rung, self._opened.shape):
+            elif probe_passes(completion, output_mode, self._opened.shape):
                 self._answered(verdict, request)
                 self._refusals(refused)
-                self._note("answers", Health.WORKS, _WORKS[rung])
+                self._note("answers", Health.WORKS, _WORKS[output_mode])
                 return True
             else:
                 self._answered(verdict, request)
-                refused.append(f"{rung.value} is taken, but not heeded: {completion.text[:80]!r}")
+                refused.append(f"{output_mode.value} is taken, but not heeded: {completion.text[:80]!r}")
         self._refusals(refused)
-        if rungs[-1] is Rung.PROMPT:
+        if output_modes[-1] is OutputMode.PROMPT:
             self._note(
                 "answers", Health.MIND, "prompt: one made-up example did not fit; rows may need to be asked again"
             )
@@ -123,17 +122,17 @@ class _Examination:
         self._note("answers", Health.FAILS, f"no way to a typed answer works with output.mode: {self._job.output.mode}")
         return True
 
-    def _rung_request(self, rung: Rung) -> ChatRequest:
+    def _rung_request(self, output_mode: OutputMode) -> ChatRequest:
         """A probe that has a system turn where the job's rows have one; not its text, which may speak of JSON."""
         system = (Turn("system", (_SYSTEM,)),) if self._job.prompt.system else ()
-        return ChatRequest((*system, *probe_request(rung, self._opened.shape).turns))
+        return ChatRequest((*system, *probe_request(output_mode, self._opened.shape).turns))
 
-    async def _ask(self, request: ChatRequest, rung: Rung, most: int) -> Verdict:
+    async def _ask(self, request: ChatRequest, output_mode: OutputMode, most: int) -> Verdict:
         """Send a request in the form in force; once more where the endpoint refuses that form in its words."""
         most = min(most, self._facts.max_completion_tokens or most)
         while True:
             form = self._forms.form
-            settings = request_settings(self._job, self._facts, self._opened.shape, rung, form)
+            settings = request_settings(self._job, self._facts, self._opened.shape, output_mode, form)
             verdict = await self._trial.ask(form.written(request), {**settings, form.limit: most})
             if verdict.completion is not None or not self._forms.adapts(request, form, verdict.message):
                 return verdict
@@ -243,7 +242,7 @@ class _Examination:
             self._note(subject, Health.UNKNOWN, "no request was left to try it with")
             return
         request = ChatRequest((Turn("user", (ImagePart(url), "Name its main colour in one word.")),))
-        verdict = await self._ask(request, Rung.TEXT, _PICTURE_TOKENS)
+        verdict = await self._ask(request, OutputMode.TEXT, _PICTURE_TOKENS)
         counted = verdict.usage.prompt_tokens if verdict.usage else None
         if verdict.completion is None and verdict.kind is not ErrorKind.TRUNCATED:
             blind = verdict.kind is ErrorKind.IMAGE_REFUSED
@@ -283,11 +282,11 @@ class _Examination:
 
 
 _WORKS = {
-    Rung.JSON_SCHEMA: "json_schema: the endpoint holds the model to the schema",
-    Rung.TOOLS: "tools: answers come as function calls",
-    Rung.JSON_OBJECT: "json_object: the endpoint holds to JSON, the prompt to the schema",
-    Rung.PROMPT: "prompt: nothing but the prompt holds the model to the schema",
-    Rung.TEXT: "plain text",
+    OutputMode.JSON_SCHEMA: "json_schema: the endpoint holds the model to the schema",
+    OutputMode.TOOLS: "tools: answers come as function calls",
+    OutputMode.JSON_OBJECT: "json_object: the endpoint holds to JSON, the prompt to the schema",
+    OutputMode.PROMPT: "prompt: nothing but the prompt holds the model to the schema",
+    OutputMode.TEXT: "plain text",
 }
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from parquill.batch.prepare import Prepared
-from parquill.batch.rows import PreparedRow
 from parquill.errors import ErrorKind, RowError
+from parquill.planning import Prepared, PreparedRow
 
 MOST_ROWS = 10_000
 """Rows that are judged, from the manifest's first on."""

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from parquill.doctor.values import REFUSED_PICTURES, Diagnosis, Health
 from parquill.summary import dollars
-from parquill.words import printable
+from parquill.text import printable
 
 _STYLES = {Health.WORKS: "green", Health.MIND: "yellow", Health.FAILS: "bold red", Health.UNKNOWN: "dim"}
 

@@ -8,6 +8,11 @@ has the same forms as a picture. Accepted trade-off: passwords are not asked for
 document that does not open without one is `document_invalid`.
 """
 
+from parquill.documents.pages import draw, read_text
 from parquill.documents.selection import select_pages
 
-__all__ = ["select_pages"]
+__all__ = [
+    "draw",
+    "read_text",
+    "select_pages",
+]

@@ -6,13 +6,17 @@
 * `objects` — files in stores: time-outs, and a breaker for each store.
 * `memory` — how many bytes of files all rows hold together.
 * `pool`, `sandbox` — worker processes that decode; the only code that reads hostile pixels.
-* `room` — `ImageRoom`, which joins them.
+* `room` — `ImageLoader`, which joins them.
 
 Invariants: planning opens nothing; what is sent has no metadata; a broken or hostile file is a
 `RowError` of its row, never more; memory is bounded in bytes, whatever the manifest lists.
 """
 
-from parquill.images.room import ImageRoom
+from parquill.images.loader import ImageLoader
 from parquill.images.values import PictureValue, identity
 
-__all__ = ["ImageRoom", "PictureValue", "identity"]
+__all__ = [
+    "ImageLoader",
+    "PictureValue",
+    "identity",
+]

@@ -24,7 +24,7 @@ from parquill.fetch import (
     too_large,
     within,
 )
-from parquill.images.memory import ByteLease
+from parquill.images.byte_budget import ByteLease
 from parquill.storage import StoredFile
 from parquill.store_calls import StoreSilentError, start_call
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from parquill.errors import ErrorKind, RowError, UsageError
 from parquill.fetch import IDLE_SECONDS, Fetcher, shown
+from parquill.images.byte_budget import ByteLease
 from parquill.images.files import LocalRoot
-from parquill.images.memory import ByteLease
 from parquill.images.objects import StoredObjects
 from parquill.images.values import (
     BytesPicture,

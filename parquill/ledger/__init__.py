@@ -1,18 +1,18 @@
 """The ledger: what a crash must not lose, in one SQLite file.
 
 `schema.py`  the tables, the format version, a connection that is really durable.
-`group.py`   the hot path's unit: operations of many rows that share a commit.
+`batch_commit.py`   the hot path's unit: operations of many rows that share a commit.
 `writer.py`  the one thread that owns the connection.
 `slices.py`  open slices: their rows, how they are published and recovered.
 `archive.py` answers that left the output, found again by fingerprint.
-`books.py`   runs, their spend, and the sums that must agree.
+`accounting.py`   runs, their spend, and the sums that must agree.
 `evidence.py` how many lines the tables about single requests must have.
 `failures.py` in how many runs a request failed alike.
-`takeover.py` what other processes of a run asked, taken into its books.
+`merge.py` what other processes of a run asked, taken into its books.
 `records.py` what the ledger tells, as frozen values.
 `hot_path.py` what is called for each request.
 `ledger.py`  `Ledger`, all of it for the engine.
-`glance.py`  the file read by someone who only looks.
+`read_only.py`  the file read by someone who only looks.
 
 The order around a request: `intend` (durable) -> send -> `headers` -> `settle` or `record`
 (durable). Around a part: `lift` what its predecessor's rows become -> `begin_publish` ->
@@ -34,10 +34,10 @@ elsewhere opening it is refused. A killed process counts intents that still wait
 admission as sent: bounded by what is in flight.
 """
 
-from parquill.ledger.glance import Glance
-from parquill.ledger.group import Durable
+from parquill.ledger.batch_commit import Durable
 from parquill.ledger.hot_path import GROUP_OPERATIONS, GROUP_SECONDS
 from parquill.ledger.ledger import Ledger
+from parquill.ledger.read_only import ReadOnlyLedger
 from parquill.ledger.records import (
     SPEND_SUMS,
     ArchiveEntry,
@@ -72,11 +72,11 @@ __all__ = [
     "Durable",
     "EvidenceCount",
     "FailureRecord",
-    "Glance",
     "Ledger",
     "LedgerStatistics",
     "OpenSlice",
     "Pending",
+    "ReadOnlyLedger",
     "Recovery",
     "RunRecord",
     "SliceRecord",

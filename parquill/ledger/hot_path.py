@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from parquill.clock import Clock, Timer
-from parquill.ledger.group import Durable, Group, again
+from parquill.ledger.batch_commit import BatchCommit, Durable, again
 from parquill.ledger.schema import QUARTER_US, ROW_BITS
 from parquill.ledger.writer import Writer
 
@@ -20,7 +20,7 @@ class HotPath:
     def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer = writer
         self._clock = clock
-        self._group: Group | None = None
+        self._group: BatchCommit | None = None
         self._timer: Timer | None = None
         self._flying: dict[int, tuple[int, int, tuple[int, int], int]] = {}
         self._last_attempt = 0
@@ -125,21 +125,21 @@ class HotPath:
             self._send(group)
         return group.durable if group is not None else None
 
-    def _open_group(self) -> Group:
+    def _open_group(self) -> BatchCommit:
         if self._writer.fault is not None:
             raise again(self._writer.fault)
         if self._group is None:
-            self._group = Group(asyncio.get_running_loop())
+            self._group = BatchCommit(asyncio.get_running_loop())
             self._timer = self._clock.call_later(GROUP_SECONDS, self.flush)
         return self._group
 
-    def _added(self, group: Group) -> Durable:
+    def _added(self, group: BatchCommit) -> Durable:
         group.size += 1
         if group.size >= GROUP_OPERATIONS:
             self._send(group)
         return group.durable
 
-    def _send(self, group: Group) -> None:
+    def _send(self, group: BatchCommit) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._operations += group.size
@@ -147,7 +147,7 @@ class HotPath:
         self._writer.send(group)
 
     def _book(
-        self, group: Group, attempt: int, cost_pico: int, prompt: int | None, completion: int | None
+        self, group: BatchCommit, attempt: int, cost_pico: int, prompt: int | None, completion: int | None
     ) -> tuple[int, int]:
         key, number, where, worst_tokens = self._flying.pop(attempt)
         tokens = worst_tokens if prompt is None or completion is None else prompt + completion

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from parquill.clock import Clock, SystemClock
-from parquill.ledger import archive, books, evidence, failures, slices, takeover
+from parquill.ledger import accounting, archive, evidence, failures, merge, slices
 from parquill.ledger.hot_path import HotPath
 from parquill.ledger.records import (
     ArchiveEntry,
@@ -71,43 +71,45 @@ class Ledger(HotPath):
 
     def begin_run(self, *, realm: str, model: str, settings: str, cap_pico: int | None) -> Pending[int]:
         """Begin a run and return its id; one that has not ended ends now."""
-        return self._call(books.begin_run, self._now(), realm=realm, model=model, settings=settings, cap_pico=cap_pico)
+        return self._call(
+            accounting.begin_run, self._now(), realm=realm, model=model, settings=settings, cap_pico=cap_pico
+        )
 
     def resume_run(self, run: int, *, model: str, settings: str, cap_pico: int | None) -> Pending[None]:
         """Go on with a run that stopped or died, perhaps with another cap."""
-        return self._call(books.resume_run, run, model=model, settings=settings, cap_pico=cap_pico)
+        return self._call(accounting.resume_run, run, model=model, settings=settings, cap_pico=cap_pico)
 
     def end_run(self, run: int, stop: str | None) -> Pending[None]:
         """Note why the run stopped with rows left; None: it came to its end."""
-        return self._call(books.end_run, run, stop, self._now())
+        return self._call(accounting.end_run, run, stop, self._now())
 
     def current_run(self) -> Pending[RunRecord | None]:
         """The run that has not come to its end, if any."""
-        return self._call(books.current_run)
+        return self._call(accounting.current_run)
 
     def runs(self) -> Pending[list[RunRecord]]:
         """All runs, oldest first."""
-        return self._call(books.runs)
+        return self._call(accounting.runs)
 
     def totals(self, run: int) -> Pending[Spend]:
         """What a run has booked."""
-        return self._call(books.totals, run)
+        return self._call(accounting.totals, run)
 
     def spent_since(self, start_us: int) -> Pending[list[DatedSpend]]:
         """What all runs booked for requests sent from then on, by quarter hours."""
-        return self._call(books.spent_since, start_us)
+        return self._call(accounting.spent_since, start_us)
 
     def open_books(self, spent: Sequence[DatedSpend]) -> Pending[None]:
         """A new ledger for parts that stand already: book their cost as spent before."""
-        return self._call(books.open_books, spent, self._now())
+        return self._call(accounting.open_books, spent, self._now())
 
     def square(self, difference_pico: int) -> Pending[None]:
         """Book what is held (above 0) and was not noted as spent, or was spent (below 0) and is held no more."""
-        return self._call(books.square, difference_pico, self._now())
+        return self._call(accounting.square, difference_pico, self._now())
 
     def books(self, parts: Mapping[str, tuple[str, int]]) -> Pending[Books]:
         """Sum both sides; `parts` maps names of standing parts to (part id, cost in pico-USD)."""
-        return self._call(books.books, parts)
+        return self._call(accounting.books, parts)
 
     def slice(self, name: str, digest: str) -> Pending[SliceRecord]:
         """Open the slice of a part's name; outcomes stay while the digest does, else go to the archive."""
@@ -192,11 +194,11 @@ class Ledger(HotPath):
 
     def take_part(self, portion: str, *, run: int, realm: str, part: TakenPart) -> Pending[None]:
         """Take what another process of the run asked of a slice into these books; a second time changes nothing."""
-        return self._call(takeover.take_part, portion, self._now(), run=run, realm=realm, part=part)
+        return self._call(merge.take_part, portion, self._now(), run=run, realm=realm, part=part)
 
     def close_portion(self, portion: str, *, run: int, rest: Sequence[DatedSpend]) -> Pending[None]:
         """After a portion's last part: book what it spent besides (`rest`); a second time changes nothing."""
-        return self._call(takeover.close_portion, portion, self._now(), run=run, rest=rest)
+        return self._call(merge.close_portion, portion, self._now(), run=run, rest=rest)
 
     def note_evidence(self, count: EvidenceCount) -> Pending[None]:
         """Note how many lines a process left in the tables about single requests, in place of what it noted before."""
@@ -208,7 +210,7 @@ class Ledger(HotPath):
 
     def forget_portion(self, portion: str) -> Pending[None]:
         """After a closed portion's files are gone."""
-        return self._call(takeover.forget_portion, portion)
+        return self._call(merge.forget_portion, portion)
 
     def _call(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *arguments: P.args, **named: P.kwargs

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from parquill.ledger import failures
 from parquill.ledger.archive import refuse_in_flight, retire
-from parquill.ledger.group import BOOK
+from parquill.ledger.batch_commit import BOOK
 from parquill.ledger.records import AttemptRecord, FailureRecord, OpenSlice, Recovery, SliceRecord
 from parquill.ledger.schema import DOUBT, OPEN, QUARTER_US, ROW_BITS
 

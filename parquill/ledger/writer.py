@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from parquill.errors import ParquillError, StorageFaultError
-from parquill.ledger.group import Group, again
+from parquill.ledger.batch_commit import BatchCommit, again
 from parquill.ledger.schema import connect, ledger_fault
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class Writer:
     def __init__(self, path: Path, job: str) -> None:
         self._path = path
         self._job = job
-        self._queue: queue.SimpleQueue[Group | _Call[Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[BatchCommit | _Call[Any] | None] = queue.SimpleQueue()
         self.fault: ParquillError | None = None
         self.commits = 0
         ready: Future[None] = Future()
@@ -64,7 +64,7 @@ class Writer:
         self._thread.start()
         ready.result()
 
-    def send(self, group: Group) -> None:
+    def send(self, group: BatchCommit) -> None:
         """Hand over a group; its `durable` hears of the commit."""
         self._queue.put(group)
 
@@ -94,11 +94,11 @@ class Writer:
             db.close()
 
     def _serve(self, db: sqlite3.Connection) -> None:
-        groups: list[Group] = []
+        groups: list[BatchCommit] = []
         checkpointed = db.total_changes
         while True:
             item = self._next(wait=not groups)
-            if isinstance(item, Group):
+            if isinstance(item, BatchCommit):
                 groups.append(item)
                 continue
             if groups:
@@ -112,14 +112,14 @@ class Writer:
                 checkpointed = db.total_changes
                 self._checkpoint(db)
 
-    def _next(self, *, wait: bool) -> Group | _Call[Any] | object:
+    def _next(self, *, wait: bool) -> BatchCommit | _Call[Any] | object:
         try:
             item = self._queue.get(block=wait)
         except queue.Empty:
             return _NOTHING
         return _STOP if item is None else item
 
-    def _commit_groups(self, db: sqlite3.Connection, groups: list[Group]) -> None:
+    def _commit_groups(self, db: sqlite3.Connection, groups: list[BatchCommit]) -> None:
         if self.fault is None:
             try:
                 db.execute("BEGIN IMMEDIATE")

@@ -3,19 +3,19 @@
 The map, from policy to shell; only the last one waits, and only it reads a clock:
 
     window.py    a known limit per minute: held in every window of 60 s, used evenly
-    search.py    an unknown one: a bracket search, for a rate (rates.py) and for the number in
-                 flight (slots.py)
-    noise.py     refusals that come and go whatever we do
+    bracket.py    an unknown one: a bracket search, for a rate (rate_search.py) and for the number in
+                 flight (concurrency_search.py)
+    random_refusals.py     refusals that come and go whatever we do
     pause.py     shut, one request tries the way, a ramp
     throttle.py  what a refusal does: one pause and one cut for each episode, in the right search
     breaker.py   faults: rows wait while the endpoint fails; retries are kept to a share
     unanswered.py  how long nothing was answered, and what came instead
     state.py     all that the gate knows, with the budget and the days
-    admission.py who goes next
+    queue.py who goes next
     step.py      step(state, now, event) -> (state, decisions)
     gate.py      futures and one timer around `step`
-    quotas.py    what replies say of limits, in headers
-    resets.py    how long a server asks to wait, in the many ways servers write it
+    rate_limit_headers.py    what replies say of limits, in headers
+    retry_after.py    how long a server asks to wait, in the many ways servers write it
 
 Values: values.py for callers, events.py between `gate` and `step`.
 
@@ -25,8 +25,8 @@ first out with retries first; when nothing is under way nothing is held.
 """
 
 from parquill.limits.gate import Gate, Look
-from parquill.limits.quotas import Quota, Told, read_quotas
-from parquill.limits.resets import Wait, wait_seconds
+from parquill.limits.rate_limit_headers import HeaderLimit, Told, read_quotas
+from parquill.limits.retry_after import Wait, wait_seconds
 from parquill.limits.state import LOOK_AGAIN
 from parquill.limits.values import (
     Binding,
@@ -45,10 +45,10 @@ __all__ = [
     "Gate",
     "GateClosed",
     "GateStatistics",
+    "HeaderLimit",
     "Look",
     "Need",
     "Outcome",
-    "Quota",
     "Reply",
     "Scope",
     "Ticket",

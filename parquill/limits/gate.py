@@ -10,12 +10,12 @@ from typing import Any
 from parquill.budget import Budget
 from parquill.clock import Clock, Timer
 from parquill.errors import Stop
+from parquill.event_loop import Tasks
 from parquill.job import LimitSettings
 from parquill.limits.events import NEVER, Admit, Close, Event, Looked, Release, Reserve, Settle, Tick
 from parquill.limits.state import crowd, new_state
 from parquill.limits.step import step
 from parquill.limits.values import ADMITTED, GONE, RESERVED, GateClosed, GateStatistics, Need, Reply, Ticket
-from parquill.loops import Tasks
 
 Look = Callable[[], Coroutine[Any, Any, bool]]
 """Says whether the endpoint is there."""

@@ -13,9 +13,9 @@ from parquill.days import Day, DaySums, day_at
 from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits.breaker import Breaker, RetryAllowance
-from parquill.limits.quotas import Belief, Told
-from parquill.limits.rates import RateSearch
-from parquill.limits.slots import SlotSearch
+from parquill.limits.concurrency_search import ConcurrencySearch
+from parquill.limits.rate_limit_headers import Belief, Told
+from parquill.limits.rate_search import RateSearch
 from parquill.limits.throttle import Throttle
 from parquill.limits.unanswered import Unanswered
 from parquill.limits.values import Binding, Ticket
@@ -136,7 +136,7 @@ def new_state(
         budget=budget,
         requests=requests,
         tokens=None if limits.tokens_per_minute is None else EstimateMeter(float(limits.tokens_per_minute), now),
-        throttle=Throttle(requests, RateSearch(rate, now), SlotSearch(start, ceiling, now), now),
+        throttle=Throttle(requests, RateSearch(rate, now), ConcurrencySearch(start, ceiling, now), now),
         breaker=Breaker(looks=looks),
         allowance=RetryAllowance(),
         day_limit=limits.requests_per_day,

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from parquill.errors import Stop
-from parquill.limits.admission import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
 from parquill.limits.events import Admit, Close, Decisions, Event, Looked, Release, Reserve, Settle, Tick
+from parquill.limits.queue import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
 from parquill.limits.state import State, comes_back, hear, shut_day, turn_days
 from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
 

@@ -19,11 +19,11 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from parquill.limits.noise import Noise
+from parquill.limits.bracket import Stage
+from parquill.limits.concurrency_search import ConcurrencySearch
 from parquill.limits.pause import LONGEST_WAIT, Pause
-from parquill.limits.rates import TELLING, RateSearch
-from parquill.limits.search import Stage
-from parquill.limits.slots import SlotSearch
+from parquill.limits.random_refusals import RandomRefusals
+from parquill.limits.rate_search import TELLING, RateSearch
 from parquill.limits.values import Scope
 from parquill.limits.window import Meter
 
@@ -112,14 +112,14 @@ class Throttle:
         "throttled",
     )
 
-    def __init__(self, requests: Meter, rates: RateSearch, slots: SlotSearch, now: float) -> None:
+    def __init__(self, requests: Meter, rates: RateSearch, slots: ConcurrencySearch, now: float) -> None:
         self.requests = requests
         self.rates = rates
         self.slots = slots
         self.pause = Pause()
         self.pauses = 0
         self.throttled = 0
-        self._noise = Noise()
+        self._noise = RandomRefusals()
         self._proven = Proven()
         self._episode: Episode | None = None
         self._ended = -math.inf

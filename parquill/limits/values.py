@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 from parquill.errors import ParquillError, Stop
-from parquill.limits.quotas import Told
+from parquill.limits.rate_limit_headers import Told
 from parquill.limits.window import Bin
 
 

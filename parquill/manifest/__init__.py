@@ -16,4 +16,13 @@ from parquill.manifest.digests import RowsDigest
 from parquill.manifest.files import Slice, SourceFile
 from parquill.manifest.reading import Chunk, Manifest, open_manifest
 
-__all__ = ["Chunk", "Columns", "Manifest", "RowsDigest", "Slice", "SourceFile", "open_manifest", "places_in"]
+__all__ = [
+    "Chunk",
+    "Columns",
+    "Manifest",
+    "RowsDigest",
+    "Slice",
+    "SourceFile",
+    "open_manifest",
+    "places_in",
+]

@@ -125,8 +125,8 @@ def places_in(column: pa.ChunkedArray) -> Iterator[str]:
             yield from places_in(pc.struct_field(column, "path"))
     elif _is_text(kind):
         texts = column.cast(pa.large_string())
-        elsewhere = pc.match_substring_regex(texts, r"^(https?|data):", ignore_case=True)
-        yield from texts.filter(pc.invert(elsewhere)).to_pylist()  # nulls are filtered out, too
+        other_outputs = pc.match_substring_regex(texts, r"^(https?|data):", ignore_case=True)
+        yield from texts.filter(pc.invert(other_outputs)).to_pylist()  # nulls are filtered out, too
 
 
 def _refuse_repeated(source: SourceFile, schema: pa.Schema) -> None:

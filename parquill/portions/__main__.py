@@ -6,22 +6,20 @@ import json
 import os
 import sys
 
-from parquill.batch import run_job
-from parquill.batch.ask import ask_portion
-from parquill.batch.order import Commission
-from parquill.batch.post import Post
 from parquill.clock import SystemClock
 from parquill.errors import ParquillError
+from parquill.event_loop import run_alone
 from parquill.job import Secret
-from parquill.loops import run_alone
+from parquill.portions import Handover, Mailbox, ask_portion
+from parquill.running import run_job
 
 
 def main() -> int:
     """Ask the portion that standard input names; 0 when it ended or stopped, 1 when it could not be asked."""
     told, parent = json.loads(sys.stdin.read()), os.getppid()
-    key, post = None if told["key"] is None else Secret(told["key"]), Post(told["place"])
+    key, post = None if told["key"] is None else Secret(told["key"]), Mailbox(told["place"])
     try:
-        commission = Commission(**told["commission"])
+        commission = Handover(**told["commission"])
         os.chdir(commission.folder)
         run_alone(ask_portion(post, commission, run_job=run_job, key=key, clock=SystemClock(), parent=parent))
     except ParquillError as error:

@@ -14,7 +14,7 @@ from parquill.progress.closing import figures_grid, render_summary, rows_against
 from parquill.progress.rates import RateWindow
 from parquill.progress.show import Style, choose_style, show
 from parquill.progress.view import line
-from parquill.words import printable
+from parquill.text import printable
 
 __all__ = [
     "RateWindow",

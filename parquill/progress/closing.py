@@ -12,9 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from parquill import advice
+from parquill import hints
 from parquill.summary import RunSummary, dollars
-from parquill.words import count, duration, printable
+from parquill.text import count, duration, printable
 
 
 def render_summary(summary: RunSummary, console: Console) -> None:
@@ -31,7 +31,7 @@ def render_summary(summary: RunSummary, console: Console) -> None:
 def _headline(summary: RunSummary) -> Text:
     rows = summary.rows
     if summary.stopped_by is not None:
-        word, style = f"stopped: {advice.why_stopped(summary.stopped_by)}", "yellow"
+        word, style = f"stopped: {hints.why_stopped(summary.stopped_by)}", "yellow"
     elif rows.failed:
         word, style = f"finished, {count(rows.failed)} of {count(rows.total)} rows failed", "yellow"
     else:
@@ -116,8 +116,8 @@ def _failures(summary: RunSummary) -> Table:
     grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
     for kind, number in sorted(summary.errors_by_kind.items(), key=lambda item: -item[1]):
-        again = advice.who_asks_again(kind, number, summary.left_by_kind.get(kind, 0))
-        grid.add_row(printable(kind), count(number), Text(f"{advice.what_to_do(kind)} {again}".strip()))
+        again = hints.who_asks_again(kind, number, summary.left_by_kind.get(kind, 0))
+        grid.add_row(printable(kind), count(number), Text(f"{hints.what_to_do(kind)} {again}".strip()))
     return grid
 
 
@@ -166,8 +166,8 @@ def _next_steps(summary: RunSummary) -> Text:
     if summary.stop_message:
         lines.append(printable(summary.stop_message, most=600))
     if summary.stopped_by is not None:
-        lines.append(advice.how_to_go_on(summary.stopped_by))
-    if (option := advice.retry_option(summary.errors_by_kind, summary.left_by_kind)) is not None:
+        lines.append(hints.how_to_go_on(summary.stopped_by))
+    if (option := hints.retry_option(summary.errors_by_kind, summary.left_by_kind)) is not None:
         lines.append(f"To ask again also the failed rows that the next run would leave, add {option}")
     lines.extend(printable(notice, most=600) for notice in summary.notices)
     lines.append(f"Output: {printable(summary.output)}")

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.live import Live
 
 from parquill.clock import Clock
-from parquill.loops import meanwhile
+from parquill.event_loop import meanwhile
 from parquill.progress.rates import RateWindow
 from parquill.progress.view import json_object, line, panel
 from parquill.run_state import RunState

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from parquill.run_state import LimitUse, RunState
 from parquill.summary import dollars, usd
-from parquill.words import count, duration, percent, printable, rate, stopwatch
+from parquill.text import count, duration, percent, printable, rate, stopwatch
 
 NARROW, WIDE = 60, 132
 _LABEL = 8

@@ -13,7 +13,7 @@ here and nowhere else: HTTP 200 with an error inside, empty choices, null conten
 What holds: `classify` is total over every status and body. An empty account, a certificate that is not
 trusted and a redirect are the run's fault and never a row's. Whose fault any other refusal is (a key, a
 model, an address, a request) cannot be seen in one reply: the verdict has the words for both, and the run
-decides by what else was answered (`batch/refusals.py`).
+decides by what else was answered (`asking/refusals.py`).
 
 Accepted: where a server names no type and no code, its words decide between the kinds of a row's own
 faults; a wording never seen before is a refusal (4xx) or a passing server fault (5xx).
@@ -23,4 +23,9 @@ from parquill.replies.decoding import straighten
 from parquill.replies.values import Exchange, Verdict
 from parquill.replies.verdicts import classify
 
-__all__ = ["Exchange", "Verdict", "classify", "straighten"]
+__all__ = [
+    "Exchange",
+    "Verdict",
+    "classify",
+    "straighten",
+]

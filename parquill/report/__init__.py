@@ -1,15 +1,15 @@
 """The report: one HTML file on an output, to be read in the morning, sent by mail, kept with the data.
 
     collect.py     the output read once, in batches -> `Collected`
-      figures.py     sums, counts and spreads       (spread.py, rhythm.py, fields.py)
+      figures.py     sums, counts and spreads       (histogram.py, timeline.py, fields.py)
       samples.py     the rows that are shown        (sampling.py)
     runs.py        records of runs: this one, and the one before
-    thumbnails.py  pictures of sampled rows, decoded where hostile files are   (whole.py)
-    headline.py  gallery.py  failures.py  drawn.py (charts.py)  table.py  facts.py
+    thumbnails.py  pictures of sampled rows, decoded where hostile files are   (full_cells.py)
+    headline.py  gallery.py  failures.py  chart_data.py (charts.py)  table.py  details.py
                    what the page says in each of its sections, as values
-    shown.py       one value as the page shows it
+    format.py       one value as the page shows it
     build.py       all of it into the template of `page/`
-    of_job.py      for a job: its output, prompts and pictures; writes the file
+    write.py      for a job: its output, prompts and pictures; writes the file
 
 Invariants: memory and size do not grow with the output (sampling, classes, at most 5 MB); the page
 loads nothing and runs no script but its own; texts of the output are data, never markup. The same

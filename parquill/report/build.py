@@ -18,21 +18,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from parquill.images import ImageRoom
-from parquill.report import drawn
+from parquill.images import ImageLoader
+from parquill.report import chart_data
 from parquill.report.collect import collect
-from parquill.report.facts import facts
+from parquill.report.details import facts
 from parquill.report.failures import failures
 from parquill.report.figures import Collected
+from parquill.report.full_cells import whole_cells
 from parquill.report.gallery import PromptFor, cards, filters
 from parquill.report.headline import headline, tiles
 from parquill.report.runs import Nights, read_nights
 from parquill.report.table import table
 from parquill.report.thumbnails import PicturesFor, Thumbnail, make_thumbnails
-from parquill.report.whole import whole_cells
 from parquill.storage import Storage
+from parquill.text import count, counted
 from parquill.threads import in_thread
-from parquill.words import count, counted
 
 MOST_BYTES = 5_000_000
 
@@ -47,7 +47,7 @@ class Asked:
 
     prompt_for: PromptFor | None = None
     pictures_for: PicturesFor | None = None
-    room: ImageRoom | None = None
+    room: ImageLoader | None = None
     """Opens pictures; made with `thumbnail_settings`. Without it there are links and names only."""
     fetch: bool = False
     """Whether pictures that are only http(s) addresses may be fetched: the job's `report.fetch`."""
@@ -116,10 +116,10 @@ def _context(
         "cards": shown,
         "filters": filters(shown),
         "failures": failures(collected, nights.current.summary.left_by_kind if nights.current else {}),
-        "run_charts": drawn.run_charts(figures, nights),
-        "row_charts": drawn.row_charts(figures),
-        "limits": drawn.limit_bars(nights),
-        "fields": drawn.fields(figures),
+        "run_charts": chart_data.run_charts(figures, nights),
+        "row_charts": chart_data.row_charts(figures),
+        "limits": chart_data.limit_bars(nights),
+        "fields": chart_data.fields(figures),
         "facts": facts(figures, nights),
     }
 

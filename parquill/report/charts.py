@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import leather
 from markupsafe import Markup
 
-from parquill.report.spread import Bin, Spread, round_step
-from parquill.words import count, counted, duration
+from parquill.report.histogram import Bin, Histogram, round_step
+from parquill.text import count, counted, duration
 
 WIDTH, HEIGHT = 480, 210
 _TRIM, _TRIM_RIGHT = 16, 2
@@ -51,7 +51,7 @@ class _Exact(leather.Linear):  # type: ignore[misc]  # leather has no types
         return range_min + (range_max - range_min) * (float(value) - low) / (high - low)
 
 
-def histogram(title: str, spread: Spread, words: Words, unit: str) -> Chart | None:
+def histogram(title: str, spread: Histogram, words: Words, unit: str) -> Chart | None:
     """Draw how a figure is spread over rows; None where all rows are alike."""
     bins = spread.bins()
     if len(bins) < 2:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from parquill import advice
+from parquill import hints
 from parquill.report.figures import Collected, Sums
+from parquill.report.format import cut_text, plain
 from parquill.report.sampling import SampledRow
-from parquill.report.shown import cut_text, plain
 from parquill.summary import dollars
-from parquill.words import counted, percent
+from parquill.text import counted, percent
 
 _MESSAGE = 400
 
@@ -41,8 +41,8 @@ def failures(collected: Collected, left: Mapping[str, int]) -> list[Failure]:
             rows=sums.rows,
             share=sums.rows / total,
             words=_words(sums, total),
-            what_to_do=advice.what_to_do(kind),
-            option=advice.retry_option([kind], left),
+            what_to_do=hints.what_to_do(kind),
+            option=hints.retry_option([kind], left),
             examples=tuple(_example(row, collected.key_column) for row in examples.get(kind, ())),
         )
         for kind, sums in ordered

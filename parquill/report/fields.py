@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from parquill.report.spread import Spread
-from parquill.words import script_of
+from parquill.report.histogram import Histogram
+from parquill.text import script_of
 
 MOST_FIELDS = 40
 _MOST_VALUES = 400
@@ -37,11 +37,11 @@ class FieldFigures:
         self.empty = 0
         self.values: Counter[str] | None = Counter()
         """How often each value occurs; None once there are too many different ones."""
-        self.lengths = Spread()
+        self.lengths = Histogram()
         """Characters of texts."""
-        self.items = Spread()
+        self.items = Histogram()
         """Items of lists."""
-        self.numbers = Spread()
+        self.numbers = Histogram()
         self.scripts: Counter[str] = Counter()
 
     def _count_values(self, column: pa.Array) -> None:

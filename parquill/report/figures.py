@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parquill.report.fields import AnswerFigures
-from parquill.report.rhythm import Rhythm
-from parquill.report.spread import Spread
+from parquill.report.histogram import Histogram
+from parquill.report.timeline import RunTimeline
 from parquill.results import pico_values
 
 
@@ -83,10 +83,10 @@ class OutputFigures:
         self.sources: Counter[str] = Counter()
         self.finishes: Counter[str] = Counter()
         self.repairs: Counter[str] = Counter()
-        self.latency, self.prompt, self.completion, self.cost = Spread(), Spread(), Spread(), Spread()
+        self.latency, self.prompt, self.completion, self.cost = Histogram(), Histogram(), Histogram(), Histogram()
         self.answers = AnswerFigures()
         self.pictures = Pictures()
-        self.rhythm = Rhythm()
+        self.rhythm = RunTimeline()
 
     def add(self, batch: pa.RecordBatch, numbers: Numbers) -> None:
         """Take in the next rows of the output."""

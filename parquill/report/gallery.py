@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.report.figures import Collected
+from parquill.report.format import Shown, cut_text, pico_of, plain, seconds_words, shown, shown_answer
 from parquill.report.samples import ODDITIES, Card
-from parquill.report.shown import Shown, cut_text, pico_of, plain, seconds_words, shown, shown_answer
 from parquill.report.thumbnails import Thumbnail
 from parquill.summary import dollars
-from parquill.words import count
+from parquill.text import count
 
 PromptFor = Callable[[Mapping[str, Any]], str | None]
 """A row of the output -> the text that was asked, or None where it cannot be told."""

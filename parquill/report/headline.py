@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parquill import advice
-from parquill.costs import CostRange
+from parquill import hints
+from parquill.cost_quantiles import CostRange
 from parquill.prices import ratio
 from parquill.progress import rows_against_estimate
 from parquill.report.figures import OutputFigures
+from parquill.report.format import change, millions, price_per_thousand
 from parquill.report.runs import Nights
-from parquill.report.shown import change, millions, price_per_thousand
 from parquill.summary import RunSummary, dollars
-from parquill.words import count, counted, duration, percent, rate
+from parquill.text import count, counted, duration, percent, rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ def headline(figures: OutputFigures, nights: Nights) -> Headline:
     notices = [*_notices(nights), *_doubts(figures)]
     summary = nights.current.summary if nights.current else None
     if summary is not None and summary.stopped_by is not None:
-        why = advice.why_stopped(summary.stopped_by)
-        notices.insert(0, f"{summary.stop_message or ''} {advice.how_to_go_on(summary.stopped_by)}".strip())
+        why = hints.why_stopped(summary.stopped_by)
+        notices.insert(0, f"{summary.stop_message or ''} {hints.how_to_go_on(summary.stopped_by)}".strip())
         return Headline("warn", f"{answered}. The run stopped: {why}.", tuple(notices))
     if failed == rows > 0:
         return Headline("bad", f"Not one of {counted(rows, 'row')} was answered.", tuple(notices))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.report.figures import Collected
+from parquill.report.format import cut_text, pico_of, plain, shown
 from parquill.report.sampling import SampledRow
-from parquill.report.shown import cut_text, pico_of, plain, shown
 from parquill.summary import usd
-from parquill.words import count
+from parquill.text import count
 
 _CELL, _ANSWER_CELL = 80, 200
 _MOST_KEPT = 2

@@ -1,6 +1,6 @@
 """Small pictures for the gallery, made where hostile files are decoded, or links, or the reason there is none.
 
-Only what `ImageRoom` has decoded and written anew is put into the page. A picture that is only an
+Only what `ImageLoader` has decoded and written anew is put into the page. A picture that is only an
 http(s) address is fetched when `fetch` allows it, through the same guard as in a run; else it
 stands as a link.
 """
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.errors import RowError
-from parquill.images import ImageRoom, PictureValue
+from parquill.images import ImageLoader, PictureValue
 from parquill.images.values import PathPicture, StoredPicture, WebPicture
 from parquill.job import ImageSettings
-from parquill.report.shown import link_of
+from parquill.report.format import link_of
 
 PicturesFor = Callable[[Mapping[str, Any]], Sequence[PictureValue]]
 """A row of the output -> its pictures in the manifest; raises `RowError` where they are none."""
@@ -43,7 +43,7 @@ def thumbnail_settings(images: ImageSettings) -> ImageSettings:
 async def make_thumbnails(
     rows: Mapping[int, Mapping[str, Any]],
     pictures_for: PicturesFor,
-    room: ImageRoom | None,
+    room: ImageLoader | None,
     *,
     fetch: bool,
     most_bytes: int,
@@ -65,7 +65,7 @@ async def make_thumbnails(
     return found
 
 
-async def _thumbnail(value: PictureValue, room: ImageRoom | None, *, fetch: bool) -> Thumbnail:
+async def _thumbnail(value: PictureValue, room: ImageLoader | None, *, fetch: bool) -> Thumbnail:
     name, link = _name_of(value), link_of(value.url) if isinstance(value, WebPicture) else None
     if room is None or (isinstance(value, WebPicture) and not fetch):
         return Thumbnail(name, link=link, note=None if link else name)

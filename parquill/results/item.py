@@ -86,7 +86,7 @@ class ItemResult:
         try:
             return orjson.dumps(fields)
         except orjson.JSONEncodeError:
-            return orjson.dumps(mended(fields))
+            return orjson.dumps(repaired(fields))
 
     @staticmethod
     def decode(raw: bytes) -> ItemResult:
@@ -110,7 +110,7 @@ _IMAGES_AT = _FIELDS.index("images")
 _FIGURES = tuple(field.name for field in dataclasses.fields(ImageFigures))
 
 
-def mended(value: Any) -> Any:
+def repaired(value: Any) -> Any:
     """A JSON value that every store can hold.
 
     Half a surrogate pair becomes U+FFFD, a whole number beyond 64 bits its nearest float.
@@ -118,9 +118,9 @@ def mended(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, dict):
-        return {mended(key): mended(item) for key, item in value.items()}
+        return {repaired(key): repaired(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [mended(item) for item in value]
+        return [repaired(item) for item in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return _nearest_float(value)
     return value

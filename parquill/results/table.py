@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from parquill.chat import ImageFigures
 from parquill.errors import OutputError
-from parquill.results.item import ItemResult, Status, mended
+from parquill.results.item import ItemResult, Status, repaired
 
 MONEY = pa.decimal128(18, 12)
 """USD; its unscaled integer is the same amount in pico-USD."""
@@ -218,7 +218,7 @@ def _answers(values: list[Any], kind: pa.DataType, to_arrow: ToArrow) -> Any:
     try:
         answers = to_arrow(values)
     except UnicodeEncodeError:
-        answers = to_arrow([mended(value) for value in values])
+        answers = to_arrow([repaired(value) for value in values])
     if answers.type != kind:
         raise ValueError(f"answers came as {answers.type}, the schema says {kind}")
     return answers
@@ -228,7 +228,7 @@ def _plain(values: list[Any], kind: pa.DataType) -> Any:
     try:
         return pa.array(values, kind)
     except UnicodeEncodeError:
-        return pa.array([mended(value) for value in values], kind)
+        return pa.array([repaired(value) for value in values], kind)
 
 
 def money_array(pico: Iterable[int | None]) -> pa.Array:

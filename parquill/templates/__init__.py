@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from parquill.templates.joined import Joined
 from parquill.templates.values import PLAIN_KINDS, InsideError, for_template
 
-__all__ = ["PLAIN_KINDS", "InsideError", "Joined", "Template", "compile_template", "for_template"]
+__all__ = ["PLAIN_KINDS", "InsideError", "Joined", "for_template"]
 
 
 class Template(Protocol):

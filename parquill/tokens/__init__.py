@@ -3,7 +3,7 @@
 - `template.py`: the exact arithmetic of Gemma 3's chat template around the texts.
 - `exact.py`: texts by the model's own tokenizer, where the job names one.
 - `estimator.py`: texts by a fitted table otherwise, with a proven upper bound.
-- `receipts.py`: what the endpoint's own counts say about both.
+- `usage_records.py`: what the endpoint's own counts say about both.
 - `counter.py`: `TokenCounter`, all of it together.
 - `length.py`: `AnswerLength`, the expected length of answers.
 
@@ -15,17 +15,17 @@ turn, which receipts correct.
 
 from parquill.tokens.counter import TokenCounter, TokenEstimate, TokenEstimates
 from parquill.tokens.length import AnswerLength, LengthEstimate
-from parquill.tokens.receipts import Receipts
 from parquill.tokens.template import ImageCost
 from parquill.tokens.text import TextMeter
+from parquill.tokens.usage_records import UsageRecords
 
 __all__ = [
     "AnswerLength",
     "ImageCost",
     "LengthEstimate",
-    "Receipts",
     "TextMeter",
     "TokenCounter",
     "TokenEstimate",
     "TokenEstimates",
+    "UsageRecords",
 ]

@@ -15,10 +15,10 @@ from parquill.chat import ChatRequest, Turn
 from parquill.job import ModelSettings
 from parquill.tokens.estimator import FittedMeter
 from parquill.tokens.exact import load_tokenizer
-from parquill.tokens.receipts import Receipts
 from parquill.tokens.ridge import Vector
 from parquill.tokens.template import IMAGE_UPPER, TURN_TOKENS, Content, ImageCost, Opening, lay_content, lay_opening
 from parquill.tokens.text import TextMeter, TextTokens
+from parquill.tokens.usage_records import UsageRecords
 
 Counts = int | npt.NDArray[np.int64]
 """One number for all requests, or one for each."""
@@ -71,7 +71,7 @@ class TokenCounter:
         model: ModelSettings,
         *,
         image_style: ImageCost = ImageCost.FUSED,
-        receipts: Receipts | None = None,
+        receipts: UsageRecords | None = None,
         hidden_text: str = "",
         meter: TextMeter | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class TokenCounter:
 
         Raises `JobError` when `model.tokenizer` cannot be used.
         """
-        self.receipts = receipts if receipts is not None else Receipts()
+        self.receipts = receipts if receipts is not None else UsageRecords()
         self._meter = meter or (load_tokenizer(model.tokenizer) if model.tokenizer else FittedMeter())
         self._image_tokens = image_style.tokens
         self._fuses = image_style is ImageCost.FUSED

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parquill.clock import SystemClock
-from parquill.images import ImageRoom
+from parquill.images import ImageLoader
 from parquill.job import DocumentSettings, ImageSettings
 from parquill.report import Asked, build_report, thumbnail_settings
 from parquill.results import ItemResult
@@ -53,7 +53,7 @@ def _told(result: ItemResult, row: Mapping[str, Any]) -> ItemResult:
 async def _report(output: Storage, workspace: Storage, rows: Mapping[str, Mapping[str, Any]]) -> bytes:
     settings = thumbnail_settings(ImageSettings())
     clock = SystemClock()
-    async with ImageRoom(
+    async with ImageLoader(
         settings, DocumentSettings(), manifest_folder=str(SAMPLES), endpoint_fetches=False, clock=clock
     ) as room:
         asked = Asked(

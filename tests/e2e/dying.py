@@ -18,8 +18,9 @@ from typing import BinaryIO
 import uvloop
 
 import tests.e2e.kit
-from parquill.batch import RunOptions, run_job
 from parquill.job import load_job
+from parquill.planning import RunOptions
+from parquill.running import run_job
 from parquill.storage import Disk
 
 __all__ = ["die_at_step", "die_in_time", "die_when"]

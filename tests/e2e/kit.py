@@ -15,16 +15,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parquill.batch import RunOptions, run_job
-from parquill.batch.session import Attach, unwatched
 from parquill.clock import Clock, SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, LogTotals, read_log
 from parquill.job import Job, load_job
 from parquill.ledger import Books, Ledger, Spend
+from parquill.planning import RunOptions
 from parquill.results import PartInfo, read_part_info
+from parquill.running import run_job
+from parquill.running.session import Attach, unwatched
 from parquill.storage import Storage
 from parquill.summary import RunSummary
-from parquill.verify import Verification, verify_job
+from parquill.verification import Verification, verify_job
 
 KEY_NAME = "PARQUILL_TEST_KEY"
 os.environ.setdefault(KEY_NAME, "sk-or-v1-a-key-for-tests-0123456789")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from parquill.batch import RunOptions
+from parquill.planning import RunOptions
 from tests.e2e.kit import rehearsal, rows
 
 COUNT = 30

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from parquill.batch import RunOptions
-from parquill.batch.options import Portion
-from parquill.batch.selection import EVERY
+from parquill.planning import RunOptions
+from parquill.planning.run_options import Portion
+from parquill.planning.selection import EVERY
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 from tests.hostile_files import JPEG
 from tests.web import Web, reply, web_server

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from parquill.batch import RunOptions
 from parquill.clock import SystemClock
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import Stop
+from parquill.planning import RunOptions
 from parquill.summary import PICO, RunSummary
 from tests.e2e.dying import die_when
 from tests.e2e.kit import Rehearsal, rehearsal, rows

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import Stoppable, Watched, run_job
 from parquill.emulator import Emulator, EmulatorSettings, Spread
 from parquill.job import load_job
-from parquill.verify import verify_job
+from parquill.observers import Stoppable, Watched
+from parquill.running import run_job
+from parquill.verification import verify_job
 
 
 async def test_a_cancelled_run_drains_lists_its_parts_and_goes_on_later(

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from parquill.batch import RunOptions
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import ErrorKind
+from parquill.planning import RunOptions
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 
 PATIENCE: dict[str, Any] = {

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from parquill.batch import RunOptions
 from parquill.clock import SystemClock
 from parquill.emulator import Spread
 from parquill.errors import Stop
+from parquill.planning import RunOptions
 from tests.clock import DAY, JUMPS
 from tests.e2e.kit import rehearsal, rows
 

@@ -16,10 +16,11 @@ import pydantic
 import pytest
 from tokenizers import Tokenizer, models
 
-from parquill.batch import RunOptions, run_job
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
 from parquill.job import Job, Role, Setting, load_job, settings_of
-from parquill.verify import verify_job
+from parquill.planning import RunOptions
+from parquill.running import run_job
+from parquill.verification import verify_job
 from tests.e2e.kit import Rehearsal, rehearsal
 from tests.hostile_files import PNG, noise, saved
 from tests.pdfs import pdf

@@ -12,11 +12,12 @@ from typing import Any
 import orjson
 import pytest
 
-from parquill.batch import RunOptions, run_job
 from parquill.errors import ReplaceNeededError
 from parquill.job import load_job
+from parquill.planning import RunOptions
 from parquill.prompts import Asking
 from parquill.results import read_manifest
+from parquill.running import run_job
 from parquill.storage import Storage
 from tests.e2e.kit import Rehearsal, rehearsal
 

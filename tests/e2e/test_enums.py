@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from parquill.batch import RunOptions
+from parquill.planning import RunOptions
 from tests.e2e.kit import rehearsal, rows
 
 SCHEMA = {

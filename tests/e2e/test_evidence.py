@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import Attach, run_job
-from parquill.batch.attach import Stoppable, Watched
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, Misbehaviour
 from parquill.errors import StorageFaultError
+from parquill.event_loop import meanwhile
 from parquill.job import Job, load_job
-from parquill.loops import meanwhile
+from parquill.observers import Attach, Stoppable, Watched
+from parquill.running import run_job
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 
 
@@ -64,7 +64,7 @@ ROWS = 400
 @pytest.fixture
 async def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rehearsal]:
     """A job whose attempts fill many files while others are still written."""
-    monkeypatch.setattr("parquill.batch.evidence.ROWS_PER_FILE", 3)
+    monkeypatch.setattr("parquill.asking.attempt_log.ROWS_PER_FILE", 3)
     async with rehearsal(tmp_path, sections={"output": {"keep_attempts": True, "rows_per_part": 100}}) as run:
         run.write(rows(ROWS))
         yield run

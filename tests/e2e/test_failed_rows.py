@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parquill.batch import RunOptions, preview_run
 from parquill.clock import SystemClock
 from parquill.emulator import Misbehaviour
 from parquill.errors import ErrorKind
-from parquill.estimate import Rows, estimate_job
+from parquill.estimation import Rows, estimate_job
+from parquill.planning import RunOptions, preview_run
 from tests.e2e.dying import die_at_step
 from tests.e2e.kit import Rehearsal, rehearsal, rows, words
 from tests.web import Web, reply, web_server

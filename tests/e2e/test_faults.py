@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from parquill.batch import RunOptions, run_job
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import ErrorKind, Stop, StorageFaultError
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
+from parquill.planning import RunOptions
+from parquill.running import run_job
 from tests.disks import FailingDisk
 from tests.e2e.kit import Rehearsal, rehearsal, rows, until
 

@@ -9,12 +9,13 @@ import jinja2
 import pytest
 from aiohttp import web
 
-from parquill.batch import RunOptions, run_job
-from parquill.batch.forms import Form, FormChoice, first_form
+from parquill.asking.request_forms import Form, FormChoice, first_form
 from parquill.chat import ChatRequest, ImagePart, Turn, turn_content
 from parquill.doctor import Health, examine
 from parquill.job import ModelSettings
-from parquill.verify import verify_job
+from parquill.planning import RunOptions
+from parquill.running import run_job
+from parquill.verification import verify_job
 from tests.e2e.odd import completion, odd_endpoint, odd_job, output
 
 GOOGLE = "Developer instruction is not enabled for models/gemma-3-4b-it"

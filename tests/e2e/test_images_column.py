@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch.plan import Planner
-from parquill.batch.prepare import prepare
 from parquill.clock import SystemClock
 from parquill.errors import ManifestError
-from parquill.report.of_job import write_report
+from parquill.planning.planner import Planner
+from parquill.planning.preparation import prepare
+from parquill.report.write import write_report
 from parquill.results.parts import FOOTER_KEY
 from parquill.storage import Storage
 from tests.e2e.kit import Rehearsal, rehearsal, rows

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import parquill
-from parquill.batch import RunOptions
 from parquill.clock import SystemClock
 from parquill.emulator import Misbehaviour, Spread
 from parquill.interrupts import wait_for
+from parquill.planning import RunOptions
 from parquill.report.runs import read_nights
 from parquill.storage import Storage
 from tests.e2e.kit import ROOT, Rehearsal, rehearsal, rows, until

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.answers import load_shape
-from parquill.batch import run_job
+from parquill.answers import load_answer_schema
 from parquill.emulator import Emulator, EmulatorSettings
 from parquill.job import Job, OutputSettings, load_job
 from parquill.results import reading
+from parquill.running import run_job
 
 SCHEMA = {
     "type": "object",
@@ -26,7 +26,7 @@ SCHEMA = {
 
 
 def test_what_was_written_as_json_text_is_read_back_as_the_value() -> None:
-    shape = load_shape(OutputSettings.model_validate({"path": "out", "schema": SCHEMA}))
+    shape = load_answer_schema(OutputSettings.model_validate({"path": "out", "schema": SCHEMA}))
     answers = [{"notes": {"a": "1"}, "values": [1, "1", None]}, None]
     column = pa.chunked_array([shape.to_arrow(answers)])
     assert reading(shape.json_text)(column) == answers

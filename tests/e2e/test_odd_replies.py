@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from parquill.batch import run_job
 from parquill.doctor import Health, examine
 from parquill.errors import Stop
 from parquill.ledger import Ledger
-from parquill.verify import verify_job
+from parquill.running import run_job
+from parquill.verification import verify_job
 from tests.e2e.odd import COMPLETION_PICO, PROMPT_PICO, completion, odd_endpoint, odd_job, output
 
 LISTED = 20 * PROMPT_PICO + 5 * COMPLETION_PICO

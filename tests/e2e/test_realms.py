@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from parquill.batch import RunOptions
 from parquill.emulator import Misbehaviour
+from parquill.planning import RunOptions
 from tests.e2e.kit import rehearsal, rows
 
 PRICE = {"prompt": "0.00000002", "completion": "0.00000004"}

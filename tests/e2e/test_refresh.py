@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from parquill.batch import RunOptions
 from parquill.errors import JobError
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
+from parquill.planning import RunOptions
 from tests.e2e.dying import die_at_step
 from tests.e2e.kit import rehearsal, words
 from tests.hostile_files import noise, saved

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from parquill.batch import RunOptions
 from parquill.errors import ErrorKind, Stop
+from parquill.planning import RunOptions
 from tests.e2e.gateway import USAGE, Said, gateway
 from tests.e2e.kit import rehearsal, rows
 

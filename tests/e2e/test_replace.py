@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from parquill.batch import RunOptions, run_job
 from parquill.emulator import Spread
 from parquill.errors import ReplaceNeededError
-from parquill.estimate import EstimateOptions, estimate_job
+from parquill.estimation import EstimateOptions, estimate_job
 from parquill.job import load_job
-from parquill.ledger import Glance
+from parquill.ledger import ReadOnlyLedger
+from parquill.planning import RunOptions
+from parquill.running import run_job
 from tests.e2e.dying import die_when
 from tests.e2e.kit import COMMAND, ROOT, Rehearsal, rehearsal, rows
 from tests.e2e.test_realms import PRICE, another_endpoint
@@ -30,7 +31,7 @@ def files(run: Rehearsal) -> dict[str, bytes]:
 
 
 def archived(run: Rehearsal) -> int:
-    with Glance.at(run.folder / "out.parquill" / "ledger.sqlite") as glance:
+    with ReadOnlyLedger.at(run.folder / "out.parquill" / "ledger.sqlite") as glance:
         assert glance is not None
         return sum(glance.archived(bytes.fromhex(mark), "emulator") for mark in run.column("fingerprint") if mark)
 

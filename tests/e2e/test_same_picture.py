@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from parquill.batch import run_job
 from parquill.emulator import Emulator, EmulatorSettings
 from parquill.job import load_job
-from parquill.verify import verify_job
+from parquill.running import run_job
+from parquill.verification import verify_job
 
 SAMPLE = Path("data/samples/pictures/coffee.jpg")
 

@@ -12,11 +12,12 @@ import pyarrow.fs as fs
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 
-from parquill.batch import RunOptions, sample_job
-from parquill.batch.sample import drawn, sample_workspace
 from parquill.emulator.pictures import serve_picture
 from parquill.errors import Stop, UsageError
-from parquill.verify import verify_job
+from parquill.planning import RunOptions
+from parquill.running import sample_job
+from parquill.running.sample import drawn, sample_workspace
+from parquill.verification import verify_job
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 from tests.e2e.remote import served
 from tests.e2e.test_realms import PRICE, another_endpoint

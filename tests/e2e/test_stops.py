@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from parquill.batch import RunOptions, Stoppable, Watched
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import EXIT_STATUS, JobError, OutputError, Stop
+from parquill.observers import Stoppable, Watched
+from parquill.planning import RunOptions
 from tests.disks import small_disk
 from tests.e2e.kit import Rehearsal, ended, rehearsal, rows, until
 

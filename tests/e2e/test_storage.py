@@ -14,8 +14,8 @@ import pyarrow.fs
 import pytest
 from moto.server import DomainDispatcherApplication, create_backend_app
 
-from parquill.batch import RunOptions
 from parquill.emulator.pictures import serve_picture
+from parquill.planning import RunOptions
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 from tests.e2e.remote import Bucket, a_whole_job_holds, served
 

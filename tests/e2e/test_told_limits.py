@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from parquill.batch import Stoppable, Watched
 from parquill.emulator import Spread
-from parquill.limits.quotas import AGREED
+from parquill.limits.rate_limit_headers import AGREED
 from parquill.limits.state import FIRST_SLOTS
+from parquill.observers import Stoppable, Watched
 from parquill.run_state import LimitUse
 from tests.e2e.kit import rehearsal, rows, until
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from parquill.batch import Stoppable, Watched
 from parquill.errors import Stop
+from parquill.observers import Stoppable, Watched
 from tests.e2e.gateway import Said, gateway
 from tests.e2e.kit import rehearsal, rows, until
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from tests.mutants.coverage import Tests
 from tests.mutants.operators import Mutant
 
-BUDGET, PLAN, TWINS = "parquill/budget.py", "parquill/batch/plan.py", "parquill/batch/twins.py"
-ELSEWHERE, READER = "parquill/batch/other_outputs.py", "parquill/batch/part_reader.py"
-TAKEOVER, MEND, ADMISSION = "parquill/ledger/takeover.py", "parquill/answers/mend.py", "parquill/limits/admission.py"
+BUDGET, PLAN, TWINS = "parquill/budget.py", "parquill/planning/planner.py", "parquill/deduplication/answered_rows.py"
+ELSEWHERE, READER = "parquill/planning/other_outputs.py", "parquill/planning/part_reader.py"
+TAKEOVER, MEND, ADMISSION = "parquill/ledger/merge.py", "parquill/answers/coerce.py", "parquill/limits/queue.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ KNOWN = (
     ),
     Known(
         "64 bits of a fingerprint are taken for all of it, in this output",
-        "parquill/batch/sharing.py",
+        "parquill/deduplication/finder.py",
         "if result is None or not (own or result.fingerprint == fingerprint):",
         "if result is None:",
         ("tests/test_duplicates.py",),
@@ -248,21 +248,21 @@ KNOWN = (
     ),
     Known(
         "quantiles of rows' costs count equal rows once",
-        "parquill/costs.py",
+        "parquill/cost_quantiles.py",
         "self._classes[_class_of(number)] += times",
         "self._classes[_class_of(number)] += 1",
         ("tests/test_costs.py",),
     ),
     Known(
         "quantiles ignore how many numbers a class holds",
-        "parquill/costs.py",
+        "parquill/cost_quantiles.py",
         "            rank -= number\n",
         "            rank -= 1\n",
         ("tests/test_costs.py",),
     ),
     Known(
         "quantiles of the report ignore how many numbers a class holds",
-        "parquill/report/spread.py",
+        "parquill/report/histogram.py",
         "np.cumsum(self._classes)",
         "np.cumsum(self._classes > 0)",
         ("tests/test_report_figures.py",),

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from parquill import load_job
-from parquill.ledger import Glance, Spend
-from parquill.verify import Verification, verify_job
+from parquill.ledger import ReadOnlyLedger, Spend
+from parquill.verification import Verification, verify_job
 
 SPARE_WORKERS = 32
-"""Rows that a run has in hand beside those in flight (`parquill/batch/loop.py`)."""
+"""Rows that a run has in hand beside those in flight (`parquill/running/workers.py`)."""
 
 TITLE = "the content of row"
 
@@ -46,7 +46,7 @@ def output_of(job: dict[str, Any]) -> pa.Table:
 
 def booked(job: dict[str, Any]) -> Spend:
     """What the ledger beside an output has of all its runs."""
-    with Glance.at(Path(f"{job['output']['path']}.parquill") / "ledger.sqlite") as ledger:
+    with ReadOnlyLedger.at(Path(f"{job['output']['path']}.parquill") / "ledger.sqlite") as ledger:
         assert ledger is not None
         return ledger.totals()
 

@@ -22,8 +22,8 @@ import pytest
 import yaml
 
 from parquill import load_job
-from parquill.batch import run_job
 from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log, read_log
+from parquill.running import run_job
 from tests.orchestration.server import ROOT, Site, free_port, site, until
 from tests.orchestration.small_jobs import booked, output_of, paid_twice_is_owned_up_to, small_job, verified
 from tests.portions.windows import most_in_a_minute

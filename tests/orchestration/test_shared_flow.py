@@ -58,13 +58,13 @@ class Late(Recording):
 async def shared(job: dict[str, Any], late: bool = False) -> Any:
     """A run whose portions are tasks in threads."""
     async with get_client() as client:
-        crew = ClusterCrew(
+        worker_pool = ClusterCrew(
             (Late if late else Recording)(max_workers=2), contextvars.copy_context(), str(client.api_url)
         )
     try:
-        return await execute_with(load_job(job), None, crew)
+        return await execute_with(load_job(job), None, worker_pool)
     finally:
-        await crew.close()
+        await worker_pool.close()
 
 
 async def test_what_goes_to_a_cluster_is_a_path_and_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

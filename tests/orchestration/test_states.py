@@ -11,14 +11,14 @@ import pytest
 
 from flows.command import exit_status
 from parquill.errors import EndpointRefusedError, JobError, Stop, StorageFaultError
-from parquill.estimate import Cost, Estimate, Rows
+from parquill.estimation import Cost, Estimate, Rows
 from parquill.summary import RowCounts, RunSummary, TokenCounts
 from parquill.timeline import TimelineSample
-from parquill.verify import Finding, Verification
-from tasks.curve import as_address, cost_curve
+from parquill.verification import Finding, Verification
+from tasks.cost_chart import as_address, cost_curve
 from tasks.figures import estimate_rows, estimate_words, summary_rows
+from tasks.progress_artifact import artifact_key
 from tasks.states import STATE_NAMES, Night, all_nights, failed, final_state, mismatched, outcome
-from tasks.watching import artifact_key
 
 DAY = dt.date(2026, 11, 23)
 

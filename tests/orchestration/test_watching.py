@@ -12,10 +12,10 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from parquill import load_job
-from parquill.batch import run_job
 from parquill.emulator import Emulator, EmulatorSettings, Spread
 from parquill.job import Secret
-from tasks.watching import ARTIFACT_SECONDS, LOG_SECONDS, watched
+from parquill.running import run_job
+from tasks.progress_artifact import ARTIFACT_SECONDS, LOG_SECONDS, watched
 from tests.clock import ManualClock
 from tests.orchestration.server import free_port
 from tests.orchestration.small_jobs import TITLE, small_job
@@ -74,7 +74,7 @@ async def test_a_server_that_is_not_there_is_told_of_once_and_holds_nothing_up(
         (
             "parquill.cli, parquill.batch, parquill.terminal",
             "pandas rich PIL jinja2 tenacity jsonschema tokenizers pypdfium2 pyarrow.dataset "
-            "parquill.progress parquill.portions parquill.report parquill.estimate parquill.verify parquill.emulator",
+            "parquill.progress parquill.portions parquill.report parquill.estimation parquill.verification parquill.emulator",
         ),
     ],
 )

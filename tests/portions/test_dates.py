@@ -14,19 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parquill import load_job
-from parquill.batch import run_job
-from parquill.batch.ask import ask_portion
-from parquill.batch.attach import Stoppable, Watched
-from parquill.batch.order import Commission
-from parquill.batch.portion_spend import divide
-from parquill.batch.post import Post
 from parquill.clock import SystemClock
 from parquill.days import day_at
 from parquill.emulator import Emulator, EmulatorSettings, Spread
 from parquill.errors import Stop
 from parquill.job import Secret, state_home
-from parquill.ledger import SPEND_SUMS, DatedSpend, Glance, Spend
-from parquill.portions.spread import spread_over
+from parquill.ledger import SPEND_SUMS, DatedSpend, ReadOnlyLedger, Spend
+from parquill.observers import Stoppable, Watched
+from parquill.portions.coordinator import share_among
+from parquill.portions.mailbox import Mailbox
+from parquill.portions.spend import divide
+from parquill.portions.work_order import Handover
+from parquill.portions.worker import ask_portion
+from parquill.running import run_job
 from parquill.summary import PICO, RunSummary
 from parquill.workspace import Workspace
 from tests.orchestration.small_jobs import small_job, verified
@@ -57,7 +57,7 @@ class Here:
         self._runs.append(run)
         yield
 
-    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         asking = [
             asyncio.create_task(ask_portion(post, commission, run_job=run_job, key=KEY, clock=self._clock))
             for post in posts
@@ -71,7 +71,7 @@ class Here:
 
 
 def booked(folder: Path) -> list[DatedSpend]:
-    with Glance.at(Workspace.of(str(folder / "out"), state_home()).ledger) as glance:
+    with ReadOnlyLedger.at(Workspace.of(str(folder / "out"), state_home()).ledger) as glance:
         assert glance is not None
         return glance.spent()
 
@@ -88,8 +88,10 @@ async def shared_and_cut_off(job: dict[str, Any], emulator: Emulator, clock: Shi
     def turn() -> None:
         clock.shift += later
 
-    crew = Here(clock, lambda: emulator.stats().requests >= before + 4, turn)
-    return await run_job(loaded, key=KEY, clock=clock, attach=crew.attach, spread=spread_over(loaded, crew))
+    worker_pool = Here(clock, lambda: emulator.stats().requests >= before + 4, turn)
+    return await run_job(
+        loaded, key=KEY, clock=clock, attach=worker_pool.attach, spread=share_among(loaded, worker_pool)
+    )
 
 
 async def test_a_portion_that_was_cut_off_is_dated_by_when_it_sent(tmp_path: Path) -> None:
@@ -146,7 +148,7 @@ def test_parts_and_rest_are_what_the_portion_sent_quarter_by_quarter(
 
 
 def test_a_report_of_an_earlier_version_is_still_read(tmp_path: Path) -> None:
-    post = Post(str(tmp_path))
+    post = Mailbox(str(tmp_path))
     (tmp_path / "post").mkdir()
     (tmp_path / "post" / "report.json").write_text(
         '{"spent": {"requests": 1, "pico": 2, "tokens": 3, "prompt_tokens": 1, "completion_tokens": 2, "doubts": 0, '

@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 
 from parquill import load_job
-from parquill.batch import run_job
-from parquill.batch.ask import ask_portion
-from parquill.batch.order import Commission, Order, order_of
-from parquill.batch.post import LEASE, Post, Word
-from parquill.batch.selection import EVERY
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator
 from parquill.errors import OutputError, Stop
 from parquill.job import Secret
+from parquill.planning.selection import EVERY
+from parquill.portions.mailbox import LEASE, Mailbox, Signal
+from parquill.portions.work_order import Handover, WorkOrder, order_of
+from parquill.portions.worker import ask_portion
+from parquill.running import run_job
 from tests.clock import ManualClock
 from tests.orchestration.small_jobs import small_job
 
 KEY = Secret("sk-or-v1-0123456789")
 
 
-class Heard(Post):
+class Heard(Mailbox):
     """A post that counts how often its process looked for a word."""
 
     looks = 0
 
-    def told(self) -> Word | None:
+    def told(self) -> Signal | None:
         self.looks += 1
         return super().told()
 
@@ -48,14 +48,14 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
     async with Emulator() as emulator:
         job = small_job(tmp_path, rows=300, model={"endpoint": emulator.base_url}, output={"path": f"{place}/out"})
         job["limits"] = {"requests_per_minute": rate}
-        rows, told = {"manifest.000000.parquet": EVERY}, Commission(order_of(load_job(job)), str(tmp_path))
+        rows, told = {"manifest.000000.parquet": EVERY}, Handover(order_of(load_job(job)), str(tmp_path))
         post = Heard(place)
-        post.open(Order("one", place, 1, order_of(load_job(job)), rows, emulated=False))
+        post.open(WorkOrder("one", place, 1, order_of(load_job(job)), rows, emulated=False))
         asking = asyncio.create_task(ask_portion(post, told, run_job=run_job, key=KEY, clock=clock))
         while not asking.done():
             looks = post.looks
             if clock.monotonic() <= last_word:
-                post.tell(Word(int(clock.monotonic())))
+                post.tell(Signal(int(clock.monotonic())))
             await clock.advance(1.0)
             await until(lambda looks=looks: post.looks > looks or asking.done())  # type: ignore[misc]
         summary, report = asking.result(), post.report()
@@ -70,5 +70,5 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
 async def test_a_process_that_does_not_see_the_runs_folder_asks_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="this machine does not see the run's folder"):
         await ask_portion(
-            Post(str(tmp_path / "unseen")), Commission({}, "/"), run_job=run_job, key=KEY, clock=ManualClock()
+            Mailbox(str(tmp_path / "unseen")), Handover({}, "/"), run_job=run_job, key=KEY, clock=ManualClock()
         )

@@ -18,18 +18,18 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from parquill import load_job
-from parquill.batch import run_job
-from parquill.batch.order import Commission, Order, order_of
-from parquill.batch.post import LEASE, PortionProgress, Post
-from parquill.batch.selection import EVERY
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log, read_log
 from parquill.errors import JobError, OutputError, Stop
 from parquill.job import state_home
-from parquill.ledger import Glance
-from parquill.portions import spread_here, spread_over
+from parquill.ledger import ReadOnlyLedger
+from parquill.planning.selection import EVERY
+from parquill.portions import share_among, share_here
+from parquill.portions.mailbox import LEASE, Mailbox, PortionProgress
+from parquill.portions.work_order import Handover, WorkOrder, order_of
+from parquill.running import run_job
 from parquill.summary import RunSummary
-from parquill.verify import verify_job
+from parquill.verification import verify_job
 from parquill.workspace import Workspace
 from tests.orchestration.small_jobs import small_job
 
@@ -67,12 +67,12 @@ class Machines:
         self.rounds: list[int] = []
         """How many portions were given out, each time."""
 
-    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         first = sum(self.rounds)
         self.rounds.append(len(posts))
         await asyncio.gather(*(self._ask(number, post, commission) for number, post in enumerate(posts, first)))
 
-    async def _ask(self, number: int, post: Post, commission: Commission) -> None:
+    async def _ask(self, number: int, post: Mailbox, commission: Handover) -> None:
         environment = {**os.environ, "XDG_STATE_HOME": str(self._folder / f"machine-{number}")}
         environment["SOME_KEY"] = self._keys[number] if number < len(self._keys) else KEY
         process = await asyncio.create_subprocess_exec(
@@ -93,7 +93,7 @@ class Blind:
 
     rounds = 0
 
-    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         self.rounds += 1
 
 
@@ -109,9 +109,9 @@ async def shared(
         yield small_job(folder, rows=rows, model=model, **{**asked, **sections}), emulator
 
 
-async def run(job: dict[str, Any], crew: Machines | Blind) -> RunSummary:
+async def run(job: dict[str, Any], worker_pool: Machines | Blind) -> RunSummary:
     loaded = load_job(job)
-    return await run_job(loaded, spread=spread_over(loaded, crew))
+    return await run_job(loaded, spread=share_among(loaded, worker_pool))
 
 
 def bill(folder: Path) -> Counter[str]:
@@ -127,14 +127,14 @@ async def test_a_machine_that_dies_costs_its_share_and_its_rows_are_shared_out_o
 ) -> None:
     cap, output = 10**9, bucket("lost/out")
     async with shared(tmp_path, 40, 0.2, budget={"usd": "0.001"}, output={"path": output}) as (job, emulator):
-        crew = Machines(tmp_path, dies=lambda: emulator.stats().requests >= 8)
-        summary = await run(job, crew)
+        worker_pool = Machines(tmp_path, dies=lambda: emulator.stats().requests >= 8)
+        summary = await run(job, worker_pool)
         verification = verify_job(load_job(job))
 
-    assert crew.rounds == [2, 1, 2], "a second machine cannot go on with it; then both halve what is left of it"
+    assert worker_pool.rounds == [2, 1, 2], "a second machine cannot go on with it; then both halve what is left of it"
     assert summary.rows.ok == 40
     assert verification.holds, verification.findings
-    with Glance.at(ledger_of(output)) as ledger:
+    with ReadOnlyLedger.at(ledger_of(output)) as ledger:
         assert ledger is not None
         booked = ledger.totals()
     assert booked.doubt_pico == cap // 2, "the share of the machine that died"
@@ -151,8 +151,8 @@ async def test_a_machine_whose_run_died_is_left_alone_until_it_has_been_silent_f
         loaded = load_job({**job, "run": {}})
         portion = {**job, "budget": {"usd": share}, "output": {"path": bucket(f"dead-{silent}/out.portions/one/out")}}
         rows = {"manifest.000000.parquet": EVERY}
-        order = Order("one", place, 1, order_of(load_job(portion)), rows, False)
-        post, kept = Post(place), Workspace.of(output, state_home()).portions
+        order = WorkOrder("one", place, 1, order_of(load_job(portion)), rows, False)
+        post, kept = Mailbox(place), Workspace.of(output, state_home()).portions
         kept.mkdir(parents=True)
         (kept / "one.json").write_bytes(order.dump())
         post.open(order)
@@ -166,27 +166,27 @@ async def test_a_machine_whose_run_died_is_left_alone_until_it_has_been_silent_f
         summary = await run_job(loaded)
 
     assert summary.rows.ok == 6
-    with Glance.at(ledger_of(output)) as ledger:
+    with ReadOnlyLedger.at(ledger_of(output)) as ledger:
         assert ledger is not None
         assert ledger.totals().pico == 10**9 + read_log(tmp_path / "bill.jsonl").billed_pico
     assert list(kept.iterdir()) == []
 
 
 async def test_where_no_machine_sees_the_run_it_asks_every_row_itself(tmp_path: Path) -> None:
-    crew = Blind()
+    worker_pool = Blind()
     async with shared(tmp_path, 40, budget={"usd": "0.001"}) as (job, _):
-        summary = await run(job, crew)
+        summary = await run(job, worker_pool)
         verification = verify_job(load_job(job))
 
     assert (summary.rows.ok, summary.requests, summary.in_doubt_pico) == (40, 40, 0)
-    assert crew.rounds == 4, "each portion was given out twice, and shared out twice"
+    assert worker_pool.rounds == 4, "each portion was given out twice, and shared out twice"
     assert verification.holds
 
 
 async def test_a_key_that_one_machine_is_refused_stops_them_all(tmp_path: Path) -> None:
     async with shared(tmp_path, 400, 0.1) as (job, _):
-        crew = Machines(tmp_path, keys=["sk-or-v1-wrong"])
-        summary = await run(job, crew)
+        worker_pool = Machines(tmp_path, keys=["sk-or-v1-wrong"])
+        summary = await run(job, worker_pool)
         asked = bill(tmp_path)
         finished = await run_job(load_job({**job, "run": {}, "limits": {"max_in_flight": 100}}))
         verification = verify_job(load_job(job))
@@ -195,7 +195,7 @@ async def test_a_key_that_one_machine_is_refused_stops_them_all(tmp_path: Path) 
     assert summary.exit_status == 5
     assert summary.rows.failed == 0
     assert summary.rows.ok == 200 - (summary.rows.not_attempted - 200) < 200
-    assert crew.rounds == [2], "nobody is sent again"
+    assert worker_pool.rounds == [2], "nobody is sent again"
     assert finished.rows.ok == 400
     assert verification.holds, verification.findings
     assert asked.keys() < bill(tmp_path).keys()
@@ -212,6 +212,6 @@ async def test_a_key_that_one_machine_is_refused_stops_them_all(tmp_path: Path) 
 def test_a_key_in_a_place_is_refused_where_other_processes_are_told_it(section: str, place: str, shown: str) -> None:
     job = {"name": "told", "manifest": {"path": "in"}, "prompt": {"user": "x"}, "output": {"path": "out"}}
     with pytest.raises(JobError, match=rf"^{section}\.path: {shown}") as refused:
-        spread_here(load_job({**job, section: {"path": place}, "run": {"workers": 2}}))
+        share_here(load_job({**job, section: {"path": place}, "run": {"workers": 2}}))
     assert "hush" not in str(refused.value)
-    assert spread_here(load_job({**job, section: {"path": place}})) is None
+    assert share_here(load_job({**job, section: {"path": place}})) is None

@@ -9,8 +9,8 @@ import pytest
 from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.job import LimitSettings
-from parquill.limits import Gate, GateClosed, Need, Outcome, Quota, Reply, Told
-from parquill.portions.shares import Free, share_out
+from parquill.limits import Gate, GateClosed, HeaderLimit, Need, Outcome, Reply, Told
+from parquill.portions.quotas import Available, divide_quotas
 from tests.clock import ManualClock
 from tests.portions.windows import most_in_a_minute
 
@@ -25,7 +25,7 @@ async def keep_sending(gate: Gate, clock: ManualClock, sent: list[float], told: 
             await gate.admit(ticket)
             sent.append(clock.monotonic())
             used = sum(at > clock.monotonic() - 60 for at in sent)
-            said = None if told is None else Told(Quota(told, used), None)
+            said = None if told is None else Told(HeaderLimit(told, used), None)
             gate.settle(ticket, cost_pico=5, tokens=10, reply=Reply(Outcome.OK, told=said))
     except GateClosed:
         return
@@ -34,8 +34,8 @@ async def keep_sending(gate: Gate, clock: ManualClock, sent: list[float], told: 
 @pytest.mark.parametrize("processes", [2, 3, 7, 16, 64])
 async def test_shares_of_a_rate_together_keep_every_window_and_fill_it(processes: int) -> None:
     clock, rate = ManualClock(), 640
-    free = Free(rate, None, None, "auto", pico=None, tokens=None)
-    gates = [Gate(share.limits, Budget(), clock) for share in share_out(free, processes)]
+    free = Available(rate, None, None, "auto", pico=None, tokens=None)
+    gates = [Gate(share.limits, Budget(), clock) for share in divide_quotas(free, processes)]
     sent: list[float] = []
     senders = [asyncio.create_task(keep_sending(gate, clock, sent)) for gate in gates]
     for _ in range(240):
@@ -78,7 +78,7 @@ async def test_a_gate_that_comes_after_others_waits_until_their_minute_is_over()
 @pytest.mark.parametrize("processes", [2, 5, 64])
 async def test_shares_of_a_budget_together_never_pass_it(processes: int) -> None:
     clock, cap = ManualClock(), 1_003
-    shares = share_out(Free(None, None, None, "auto", pico=cap, tokens=None), processes)
+    shares = divide_quotas(Available(None, None, None, "auto", pico=cap, tokens=None), processes)
     gates = [Gate(share.limits, Budget.from_settings(share.budget), clock) for share in shares]
     sent: list[float] = []
     await asyncio.gather(*(keep_sending(gate, clock, sent) for gate in gates))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from parquill import load_job
-from parquill.batch import run_job
 from parquill.errors import Stop
-from parquill.portions import spread_here
+from parquill.portions import share_here
+from parquill.running import run_job
 from parquill.summary import RunSummary
 from tests.e2e.gateway import Said, gateway
 from tests.orchestration.small_jobs import output_of, small_job, verified
@@ -38,7 +38,7 @@ def job_at(folder: Path, url: str, rows: int) -> dict[str, Any]:
 
 async def run(job: dict[str, Any]) -> RunSummary:
     loaded = load_job(job)
-    return await run_job(loaded, spread=spread_here(loaded))
+    return await run_job(loaded, spread=share_here(loaded))
 
 
 async def test_rows_refused_for_their_content_fail_alone_though_their_process_had_no_other_row(tmp_path: Path) -> None:

@@ -19,15 +19,16 @@ import pytest
 import yaml
 
 from parquill import load_job
-from parquill.batch import RunOptions, run_job
 from parquill.clock import SystemClock
 from parquill.emulator import Emulator, EmulatorSettings, Spread, iter_log, read_log
 from parquill.errors import JobError, Stop
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
 from parquill.job import Job
-from parquill.portions import spread_here
+from parquill.planning import RunOptions
+from parquill.portions import share_here
+from parquill.running import run_job
 from parquill.summary import RunSummary
-from parquill.verify import verify_job
+from parquill.verification import verify_job
 from tests.hostile_files import PNG
 from tests.orchestration.small_jobs import output_of, paid_twice_is_owned_up_to, small_job, verified, write_manifest
 
@@ -50,7 +51,7 @@ async def shared(
 
 async def run(job: dict[str, Any], options: RunOptions | None = None) -> RunSummary:
     loaded: Job = load_job(job)
-    return await run_job(loaded, options, spread=spread_here(loaded))
+    return await run_job(loaded, options, spread=share_here(loaded))
 
 
 async def until(look: Callable[[], object], what: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.batch.selection import Rows
-from parquill.portions.rows import SliceToAsk, divide
-from parquill.portions.shares import Free, most_shares, share_out
+from parquill.planning.selection import Rows
+from parquill.portions.quotas import Available, divide_quotas, most_quotas
+from parquill.portions.row_division import SliceToAsk, divide
 
 AMOUNTS = st.none() | st.integers(1, 10**7)
 FREE = st.builds(
-    Free,
+    Available,
     requests_per_minute=AMOUNTS,
     tokens_per_minute=AMOUNTS,
     requests_today=AMOUNTS,
@@ -25,9 +25,9 @@ FREE = st.builds(
 
 @settings(max_examples=200)
 @given(free=FREE, wanted=st.integers(2, 64))
-def test_shares_add_up_to_the_whole_and_each_has_something_of_everything(free: Free, wanted: int) -> None:
-    count = most_shares(free, wanted)
-    shares = share_out(free, count)
+def test_shares_add_up_to_the_whole_and_each_has_something_of_everything(free: Available, wanted: int) -> None:
+    count = most_quotas(free, wanted)
+    shares = divide_quotas(free, count)
     columns: list[tuple[Any, list[Any]]] = [
         (free.requests_per_minute, [one.limits.requests_per_minute for one in shares]),
         (free.tokens_per_minute, [one.limits.tokens_per_minute for one in shares]),
@@ -47,8 +47,8 @@ def test_shares_add_up_to_the_whole_and_each_has_something_of_everything(free: F
 
 
 def test_what_is_used_up_is_not_shared() -> None:
-    nothing = Free(None, None, 0, "auto", None, None)
-    assert most_shares(nothing, 8) == 0
+    nothing = Available(None, None, 0, "auto", None, None)
+    assert most_quotas(nothing, 8) == 0
 
 
 @st.composite

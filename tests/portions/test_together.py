@@ -15,7 +15,7 @@ import pytest
 from parquill.budget import Budget
 from parquill.errors import Stop
 from parquill.limits import Gate, GateClosed, Need, Outcome, Reply
-from parquill.portions.shares import Free, Share, share_out
+from parquill.portions.quotas import Available, Quota, divide_quotas
 from tests.clock import JUMPS, ManualClock
 from tests.portions.windows import most_in_a_minute
 
@@ -61,13 +61,13 @@ class Endpoint:
 class Company:
     """A run's workers, and what those that died have left in the books."""
 
-    def __init__(self, whole: Free, count: int, seed: int, *, jumps: tuple[float, ...]) -> None:
+    def __init__(self, whole: Available, count: int, seed: int, *, jumps: tuple[float, ...]) -> None:
         self.clock, self.rng, self.whole = ManualClock(jumps=jumps), random.Random(seed), whole
         self.endpoint = Endpoint(self.clock, self.rng)
-        self.shares = share_out(whole, count)
+        self.shares = divide_quotas(whole, count)
         self.workers = [self._begin(share, Budget.from_settings(share.budget)) for share in self.shares]
 
-    def _begin(self, share: Share, budget: Budget, *, used: int = 0, crowded: bool = False) -> Worker:
+    def _begin(self, share: Quota, budget: Budget, *, used: int = 0, crowded: bool = False) -> Worker:
         worker = Worker(Gate(share.limits, budget, self.clock, day_used=used, crowded=crowded))
         senders = share.limits.max_in_flight
         assert isinstance(senders, int)
@@ -97,7 +97,7 @@ class Company:
         for _ in range(20):
             await self.clock.advance(STEP)
         seen = [worker.gate.statistics() for worker in self.workers]
-        whole = share_out(self.whole, 1)[0]
+        whole = divide_quotas(self.whole, 1)[0]
         budget = Budget.from_settings(
             whole.budget,
             spent_pico=sum(one.spent_pico for one in seen),
@@ -127,7 +127,7 @@ class Company:
 @pytest.mark.parametrize("scarce", ["rate", "budget", "tokens", "day"])
 async def test_sums_hold_at_every_instant_whoever_dies_and_what_is_left_is_used(count: int, scarce: str) -> None:
     rate = 320
-    whole = Free(
+    whole = Available(
         requests_per_minute=rate,
         tokens_per_minute=rate * MOST_TOKENS,
         requests_today=400 if scarce == "day" else 10**6,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.answers import Answer, AnswerShape, Rung, load_shape
+from parquill.answers import Answer, AnswerSchema, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 
@@ -106,14 +106,14 @@ SPECS = objects(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[AnswerShape, Spec, list[dict[str, Any]]]:
+def cases(draw: st.DrawFn) -> tuple[AnswerSchema, Spec, list[dict[str, Any]]]:
     spec = draw(SPECS)
-    shape = load_shape(OutputSettings(path="out", schema=spec.schema))
+    shape = load_answer_schema(OutputSettings(path="out", schema=spec.schema))
     return shape, spec, draw(st.lists(spec.values, min_size=1, max_size=3))
 
 
-def parse(shape: AnswerShape, text: str, reason: str = "stop") -> Answer:
-    return shape.parse(ChatCompletion(None, None, None, text, (), reason, None), Rung.JSON_SCHEMA)
+def parse(shape: AnswerSchema, text: str, reason: str = "stop") -> Answer:
+    return shape.parse(ChatCompletion(None, None, None, text, (), reason, None), OutputMode.JSON_SCHEMA)
 
 
 WRITERS = (
@@ -156,7 +156,7 @@ def same(schema: dict[str, Any], meant: Any, found: Any) -> bool:
 @MODEST
 @given(cases(), st.sampled_from(WRITERS))
 def test_an_instance_comes_back_from_pandas_as_the_model_wrote_it(
-    case: tuple[AnswerShape, Spec, list[dict[str, Any]]], write: Any
+    case: tuple[AnswerSchema, Spec, list[dict[str, Any]]], write: Any
 ) -> None:
     shape, spec, instances = case
     answers = [parse(shape, write(instance)) for instance in instances]
@@ -172,7 +172,7 @@ def test_an_instance_comes_back_from_pandas_as_the_model_wrote_it(
 @MODEST
 @given(cases())
 def test_a_normal_form_is_an_answer_with_the_same_normal_form(
-    case: tuple[AnswerShape, Spec, list[dict[str, Any]]],
+    case: tuple[AnswerSchema, Spec, list[dict[str, Any]]],
 ) -> None:
     """Values go through JSON again: into the ledger, the archive and `reuse_from`."""
     shape, _, instances = case
@@ -183,19 +183,19 @@ def test_a_normal_form_is_an_answer_with_the_same_normal_form(
 
 @settings(MODEST, max_examples=30)
 @given(cases())
-def test_all_null_has_the_same_type(case: tuple[AnswerShape, Spec, list[dict[str, Any]]]) -> None:
+def test_all_null_has_the_same_type(case: tuple[AnswerSchema, Spec, list[dict[str, Any]]]) -> None:
     shape = case[0]
     assert shape.to_arrow([]).type == shape.to_arrow([None, None]).type == shape.arrow_type
 
 
 @settings(MODEST, max_examples=30)
 @given(cases())
-def test_what_is_sent_can_be_validated_by_anyone(case: tuple[AnswerShape, Spec, list[dict[str, Any]]]) -> None:
+def test_what_is_sent_can_be_validated_by_anyone(case: tuple[AnswerSchema, Spec, list[dict[str, Any]]]) -> None:
     """The schema that goes out takes every instance once absent properties are written as null."""
     import jsonschema
 
     shape, _, instances = case
-    sent = shape.settings_for(Rung.JSON_SCHEMA)["response_format"]["json_schema"]["schema"]
+    sent = shape.settings_for(OutputMode.JSON_SCHEMA)["response_format"]["json_schema"]["schema"]
     jsonschema.Draft202012Validator.check_schema(sent)
     for instance in instances:
         jsonschema.validate(with_nulls(sent, instance), sent)
@@ -209,7 +209,7 @@ def with_nulls(schema: dict[str, Any], value: Any) -> Any:
     return value
 
 
-SHAPE = load_shape(
+SHAPE = load_answer_schema(
     OutputSettings(
         path="out",
         schema={

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.estimate.calibrate import strata
-from parquill.estimate.sums import Errors, Sums, Totals
+from parquill.estimation.calibrate import strata
+from parquill.estimation.interval import Errors, Sums, Totals
 from parquill.prices import EndpointOffer, Price, PriceSource, Rates, Surplus
 
 rates = st.builds(Rates, *[st.integers(0, 10**14)] * 2, *[st.integers(0, 10**16)] * 2)

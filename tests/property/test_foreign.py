@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from parquill.answers import Rung, load_shape
+from parquill.answers import OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.clock import SystemClock
 from parquill.errors import ErrorKind, RowError
@@ -32,7 +32,9 @@ from parquill.prompts import UserText
 from parquill.replies import Exchange, classify
 
 _RULES = UrlRules()
-_SHAPE = load_shape(OutputSettings(path="out", schema=str(Path(__file__).parents[2] / "configs/schemas/tag.json")))
+_SHAPE = load_answer_schema(
+    OutputSettings(path="out", schema=str(Path(__file__).parents[2] / "configs/schemas/tag.json"))
+)
 
 
 def _around(*pieces: str) -> st.SearchStrategy[str]:
@@ -126,8 +128,8 @@ def _reply(one: tuple[int, Any, str]) -> None:
 
 def _answer(text: str) -> None:
     completion = ChatCompletion(None, None, None, text, (), "stop", None)
-    for shape in (_SHAPE, load_shape(OutputSettings(path="out"))):
-        answer = shape.parse(completion, Rung.TEXT)
+    for shape in (_SHAPE, load_answer_schema(OutputSettings(path="out"))):
+        answer = shape.parse(completion, OutputMode.TEXT)
         assert answer.ok or answer.errors
         assert not any("unexpected" in error and "Error" in error for error in answer.errors)
 

@@ -21,11 +21,12 @@ from aiohttp import web
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from parquill.batch import RunOptions, run_job
 from parquill.clock import SystemClock
 from parquill.errors import ReplaceNeededError
 from parquill.job import load_job
-from parquill.verify import verify_job
+from parquill.planning import RunOptions
+from parquill.running import run_job
+from parquill.verification import verify_job
 from tests.e2e.dying import die_at_step, die_in_time
 from tests.e2e.kit import KEY_NAME, Rehearsal, rehearsal
 

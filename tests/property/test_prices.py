@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.costs import CostRange
-from parquill.estimate.values import Cost
+from parquill.cost_quantiles import CostRange
+from parquill.estimation.values import Cost
 from parquill.prices import Drift, Surplus, allowed_offers, choose_price, differs, max_price, parse_endpoints, ratio
 from parquill.report.headline import against_estimate
 

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.answers import Rung
-from parquill.batch.endpoint import EndpointFacts
-from parquill.batch.lessons import Lessons
-from parquill.batch.prepare import Prepared, prepare
-from parquill.batch.rows import PreparedRow
+from parquill.answers import OutputMode
+from parquill.calibration.learned import CalibrationData
 from parquill.clock import SystemClock
+from parquill.endpoint.facts import EndpointFacts
 from parquill.errors import RowError
-from parquill.estimate.counting import Counting
-from parquill.estimate.opening import PartsOf
+from parquill.estimation.attachments import PartsOf
+from parquill.estimation.counting import Counting
 from parquill.job import load_job
 from parquill.manifest import Chunk
+from parquill.planning.preparation import Prepared, prepare
+from parquill.planning.rows import PreparedRow
 from parquill.workspace import Workspace
 
 SCHEMA = pa.schema(
@@ -101,24 +101,24 @@ def test_a_dry_run_counts_the_requests_that_would_be_sent(
     name: str, rows: list[dict[str, Any]], receipts: list[int]
 ) -> None:
     job = opened(name)
-    lessons = Lessons.take_up(job, Workspace.of(job.job.output.path, Path(job.job.output.path)), "")
+    calibration_data = CalibrationData.take_up(job, Workspace.of(job.job.output.path, Path(job.job.output.path)), "")
     for counted in receipts:
-        lessons.counter.receipts.add(40.0, 1, counted - 300, "one")
-        lessons.length.observe(counted, 300, 1)
+        calibration_data.counter.receipts.add(40.0, 1, counted - 300, "one")
+        calibration_data.length.observe(counted, 300, 1)
     prepared = job.reader.read_together(chunk(job, rows, 0))
     prepared = prepared.at([place for place, fault in enumerate(prepared.faults) if fault is None])
     parts = PartsOf(job.images, check=False, wait=lambda _: pytest.fail("nothing is to be opened")).all(prepared)
     sound = [place for place, one in enumerate(parts) if not isinstance(one, RowError)]
     facts = EndpointFacts("http://127.0.0.1", None, frozenset({"response_format"}))
-    found = Counting(job, facts, lessons).count(prepared.at(sound), [parts[place] for place in sound])
+    found = Counting(job, facts, calibration_data).count(prepared.at(sound), [parts[place] for place in sound])
 
     told = zip(found.tokens, found.answers.tolist(), strict=True)
     for row, (tokens, answer) in zip(prepared.at(sound), told, strict=True):
         sent = job.images.parts_now(row.pictures)
         assert sent is not None
-        request = job.asking.request(row.text, sent, job.shape.instruction_for(Rung.PROMPT))
-        assert tokens == lessons.counter.count(request)
-        assert answer == lessons.length.expect(tokens.expected, len(sent))
+        request = job.asking.request(row.text, sent, job.shape.instruction_for(OutputMode.PROMPT))
+        assert tokens == calibration_data.counter.count(request)
+        assert answer == calibration_data.length.expect(tokens.expected, len(sent))
     for place in {*range(len(prepared))}.difference(sound):
         with pytest.raises(RowError):
             job.images.parts_now(prepared.pictures[place])

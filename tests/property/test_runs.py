@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parquill.batch import RunOptions
 from parquill.emulator import Misbehaviour, Spread
+from parquill.planning import RunOptions
 from tests.e2e.dying import die_at_step, die_in_time
 from tests.e2e.kit import Rehearsal, rehearsal
 

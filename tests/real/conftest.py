@@ -11,7 +11,7 @@ import pytest
 
 from parquill.doctor import Health, examine
 from parquill.emulator import Emulator
-from parquill.estimate import estimate_job
+from parquill.estimation import estimate_job
 from parquill.summary import RunSummary
 from tests.e2e.kit import Rehearsal
 from tests.real import software

@@ -15,7 +15,7 @@ import pytest_asyncio
 from parquill.doctor import Health, examine
 from parquill.emulator import Emulator, EmulatorSettings, Misbehaviour
 from parquill.errors import Stop
-from parquill.limits.quotas import AGREED
+from parquill.limits.rate_limit_headers import AGREED
 from parquill.limits.state import FIRST_SLOTS
 from tests.e2e.kit import KEY_NAME, rows
 from tests.real import software

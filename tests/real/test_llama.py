@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from parquill.batch import RunOptions
-from parquill.batch.prepare import prepare
 from parquill.clock import SystemClock
 from parquill.doctor import Health, examine
 from parquill.errors import Stop
 from parquill.job import ModelSettings
+from parquill.planning import RunOptions
+from parquill.planning.preparation import prepare
 from parquill.prompts import Asking
 from parquill.tokens import TokenCounter
 from tests.e2e.kit import ended

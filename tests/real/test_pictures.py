@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from parquill.errors import ErrorKind, RowError
-from parquill.images.pool import DecodePool
+from parquill.images.decoder_pool import DecodePool
 from parquill.images.sandbox.frames import Piece
 from parquill.images.sandbox.pictures import fitted
 from tests.real import pictures

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from parquill.batch.prepare import prepare
 from parquill.clock import SystemClock
 from parquill.doctor import Health, examine
 from parquill.job import ModelSettings
+from parquill.planning.preparation import prepare
 from parquill.tokens import TokenCounter
 from tests.real import software
 from tests.real.conftest import at, or_skip, whole_way

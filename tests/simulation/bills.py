@@ -26,14 +26,14 @@ from parquill.emulator.prose import sentences
 from parquill.emulator.schemas import SchemaWriter
 from parquill.emulator.settings import Spread
 from parquill.emulator.tokens import count_prompt, count_text
-from parquill.estimate.calibrate import strata
-from parquill.estimate.narrowing import rows_wanted
-from parquill.estimate.sums import Errors, Sums, Totals
-from parquill.estimate.values import Cost
+from parquill.estimation.calibrate import strata
+from parquill.estimation.interval import Errors, Sums, Totals
+from parquill.estimation.sample_size import rows_wanted
+from parquill.estimation.values import Cost
 from parquill.job import ModelSettings
 from parquill.prices import Price, PriceSource, Rates, Surplus
+from parquill.text import language_group
 from parquill.tokens import AnswerLength, TokenCounter, TokenEstimate, TokenEstimates
-from parquill.words import language_group
 
 MAX_TOKENS = 256
 NANO = 10**9

@@ -12,7 +12,7 @@ import math
 import random
 from collections import deque
 
-from parquill.limits import Quota, Told
+from parquill.limits import HeaderLimit, Told
 
 
 class RefusedError(Exception):
@@ -48,7 +48,7 @@ class Server:
         """What an answer says of the limit."""
         if not self.tells:
             return None
-        quota = Quota(self.limit, int(self.used))
+        quota = HeaderLimit(self.limit, int(self.used))
         return Told(None, quota) if by_tokens else Told(quota, None)
 
     def refuse(self, wait: float) -> RefusedError:

@@ -32,14 +32,14 @@ def _picture(data: bytearray, **options: Any) -> list[Piece]:
 
 
 def _pages(data: bytearray, **options: Any) -> list[Piece]:
-    from parquill.documents.pages import draw  # noqa: PLC0415 - as above
+    from parquill.documents import draw  # noqa: PLC0415 - as above
     from parquill.images.sandbox.pictures import encode  # noqa: PLC0415 - as above
 
     return [encode(page, page.width, page.height, lossless=True) for page in draw(_pdf(data), **options)]
 
 
 def _text(data: bytearray, **options: Any) -> list[Piece]:
-    from parquill.documents.pages import read_text  # noqa: PLC0415 - as above
+    from parquill.documents import read_text  # noqa: PLC0415 - as above
 
     return [Piece(read_text(_pdf(data), **options).encode())]
 

@@ -16,16 +16,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from parquill.batch import RunOptions, run_job
-from parquill.batch.ask import ask_portion
-from parquill.batch.order import Commission
-from parquill.batch.post import Post
-from parquill.batch.surroundings import Surroundings
 from parquill.errors import ErrorKind
 from parquill.job import Secret, load_job
-from parquill.portions.spread import spread_over
+from parquill.planning import RunOptions
+from parquill.portions.coordinator import share_among
+from parquill.portions.mailbox import Mailbox
+from parquill.portions.work_order import Handover
+from parquill.portions.worker import ask_portion
+from parquill.run_dependencies import RunDependencies
+from parquill.running import run_job
 from parquill.summary import RunSummary
-from parquill.verify import verify_job
+from parquill.verification import verify_job
 from tests.simulation.whole.endpoint import BASE, Endpoint
 from tests.simulation.whole.loop import SimulatedLoop
 from tests.simulation.whole.machine import JumpingClock, Log, MortalDisk, Reaper, opening
@@ -55,11 +56,11 @@ class Ended:
 class Crew:
     """Asks portions in the run's own process, on its clock and at its endpoint."""
 
-    def __init__(self, clock: JumpingClock, surroundings: Surroundings) -> None:
-        self._clock, self._surroundings = clock, surroundings
+    def __init__(self, clock: JumpingClock, dependencies: RunDependencies) -> None:
+        self._clock, self._dependencies = clock, dependencies
 
-    async def work(self, posts: Sequence[Post], commission: Commission) -> None:
-        how: dict[str, Any] = {"run_job": run_job, "key": KEY, "clock": self._clock, "surroundings": self._surroundings}
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
+        how: dict[str, Any] = {"run_job": run_job, "key": KEY, "clock": self._clock, "dependencies": self._dependencies}
         await asyncio.gather(*(ask_portion(post, commission, **how) for post in posts))
 
 
@@ -143,12 +144,12 @@ def _live(
     clock = JumpingClock(loop, wall, life.jumps)
     endpoint = Endpoint(plan, number, clock, log, well=well)
     ledgers = opening(reaper, log, rng)
-    around = Surroundings(endpoint.connect, ledgers, lambda: random.Random(f"waits {plan.seed} {number}"))
+    around = RunDependencies(endpoint.connect, ledgers, lambda: random.Random(f"waits {plan.seed} {number}"))
     job = load_job(job_of(plan, folder, well=well))
-    spread = spread_over(job, Crew(clock, around)) if plan.workers > 1 and not well else None
+    spread = share_among(job, Crew(clock, around)) if plan.workers > 1 and not well else None
     options = RunOptions(retry=frozenset(ErrorKind)) if well else RunOptions()
     asyncio.set_event_loop(loop)
-    run = run_job(job, options, key=KEY, clock=clock, disk=MortalDisk(reaper), spread=spread, surroundings=around)
+    run = run_job(job, options, key=KEY, clock=clock, disk=MortalDisk(reaper), spread=spread, dependencies=around)
     summary = loop.run_until_complete(run)
     # Each of them in some seeds, the last in all: it costs as much as a life.
     holds = (plan.seed + number) % 4 != 0 and not well

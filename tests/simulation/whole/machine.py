@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from parquill.clock import Clock
 from parquill.ledger import Ledger
-from parquill.ledger.group import Group
+from parquill.ledger.batch_commit import BatchCommit
 from parquill.ledger.schema import connect
 from parquill.ledger.writer import Pending, Writer, _Call
 from parquill.results import ItemResult
@@ -113,10 +113,10 @@ class DelayedWriter(Writer):
         self._path, self.fault, self.commits = path, None, 0
         self._reaper, self._log, self._rng = reaper, log, rng
         self._db = connect(path, job)
-        self._waiting: list[Group] = []
+        self._waiting: list[BatchCommit] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, group: Group) -> None:
+    def send(self, group: BatchCommit) -> None:
         self._waiting.append(group)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._rng.uniform(0.0, 0.02), self._commit)

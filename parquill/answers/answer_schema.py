@@ -1,0 +1,235 @@
+"""What an answer looks like, from the job's output settings to the column that is written."""
+
+from __future__ import annotations
+
+import asyncio
+import keyword
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from parquill.answers.arrow import Lowering, arrow_type, json_text_paths, lowering, sound
+from parquill.answers.control import without_control
+from parquill.answers.functions import (
+    JSON_FORM,
+    PROMPT_FORM,
+    CallReading,
+    Function,
+    call_value,
+    calls_instruction,
+    calls_node,
+    read_functions,
+    read_text_calls,
+    read_tool_calls,
+    request_node,
+)
+from parquill.answers.output_modes import Kind, OutputMode
+from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json
+from parquill.answers.plain import parse_text
+from parquill.answers.schema import read_root
+from parquill.answers.schema_cursor import SchemaCursor
+from parquill.answers.schema_source import read_schema
+from parquill.answers.schema_tree import Node, is_strict, request_schema
+from parquill.chat import ChatCompletion
+from parquill.errors import SchemaError
+from parquill.finish import Ending
+from parquill.job import OutputSettings
+
+ANSWER_FUNCTION = "answer"
+"""The name of the schema in `response_format`, and of the one forced function on the rung `tools`."""
+
+_OBJECT_WANTED = (
+    "Reply with one JSON object and nothing else: no other text, no code fence. Give every key, with null only where "
+    "the schema allows it and nothing is known. The object, which is not the schema itself, has to fit this JSON "
+    "Schema:\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSchema:
+    """What every answer of a job has to be; made once by `load_answer_schema`, the same for every row."""
+
+    kind: Kind
+    arrow_type: pa.DataType
+    notices: tuple[str, ...]
+    """What the user should know, said once: fields that become JSON text, formats that are not checked."""
+    digest_source: bytes
+    """What of the shape decides an answer, for the fingerprint; equal schemas give equal bytes."""
+    functions: tuple[Function, ...] = ()
+    max_chars: int | None = None
+    check: Check | None = field(default=None, repr=False, compare=False)
+    _lower: Lowering | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def json_schema(self) -> dict[str, Any] | None:
+        """The JSON Schema that an answer's text fits, the longest call for functions; None for plain text."""
+        if self.kind == "functions":
+            return {"anyOf": [one.definition["parameters"] for one in self.functions]}
+        return request_schema(self._node) if self.kind == "schema" else None
+
+    @property
+    def json_text(self) -> tuple[tuple[str, ...], ...]:
+        """Where in an answer's column values stand as JSON text; a part's footer says so, for who reads it back."""
+        return () if self.kind == "text" else json_text_paths(self._node)
+
+    def to_arrow(self, answers: list[Any]) -> pa.Array:
+        """Return values of `Answer.value` (None = null) as an array of `arrow_type`."""
+        if self._lower is not None:
+            answers = [None if value is None else self._lower(value) for value in answers]
+        return sound(pa.array(answers, type=self.arrow_type))
+
+    def settings_for(self, output_mode: OutputMode) -> dict[str, Any]:
+        """Return the keys of a request body that a rung adds."""
+        if output_mode is OutputMode.JSON_OBJECT:
+            return {"response_format": {"type": "json_object"}}
+        if output_mode is OutputMode.JSON_SCHEMA:
+            return {"response_format": {"type": "json_schema", "json_schema": self._named_schema()}}
+        if output_mode is not OutputMode.TOOLS:
+            return {}
+        definitions = [one.definition for one in self.functions] or [
+            {
+                "name": ANSWER_FUNCTION,
+                "description": "Gives the answer.",
+                "parameters": request_schema(self._node),
+            }
+        ]
+        forced = {"type": "function", "function": {"name": definitions[0]["name"]}}
+        return {
+            "tools": [{"type": "function", "function": one} for one in definitions],
+            "tool_choice": forced if len(definitions) == 1 else "required",
+        }
+
+    def instruction_for(self, output_mode: OutputMode) -> str | None:
+        """Return the text that the prompt needs on a rung, None where the endpoint is told otherwise."""
+        if self.kind == "functions":
+            return (
+                None
+                if output_mode is OutputMode.TOOLS
+                else calls_instruction(self.functions, self._call_form(output_mode))
+            )
+        if self.kind == "schema" and output_mode in (OutputMode.JSON_OBJECT, OutputMode.PROMPT):
+            return _OBJECT_WANTED + orjson.dumps(request_schema(self._node)).decode()
+        return None
+
+    def parse(self, completion: ChatCompletion, output_mode: OutputMode) -> Answer:
+        """Return what a completion says; a bad answer is a fault, never an exception.
+
+        Whatever the rung, a native call and text are both understood: models answer in the
+        content where a call was forced, and some servers call where none was.
+        """
+        try:
+            return self._parse(completion)
+        except Exception as error:  # a library's, for an answer that was not foreseen
+            return failed(completion.text, completion.ending, f"cannot be read: unexpected {type(error).__name__}")
+
+    def _parse(self, completion: ChatCompletion) -> Answer:
+        calls, text, ending = completion.tool_calls, completion.text, completion.ending
+        if self.kind == "text" or self.check is None:
+            return parse_text(text, ending, self.max_chars)
+        if self.kind == "functions":
+            return self._parse_calls(completion)
+        if not calls:
+            return parse_json(self.check, text, ending)
+        arguments = {call.arguments for call in calls}
+        if len(arguments) > 1:
+            return failed("\n".join(call.arguments for call in calls), ending, "several calls, and one is wanted")
+        return parse_json(self.check, arguments.pop(), ending)
+
+    def _parse_calls(self, completion: ChatCompletion) -> Answer:
+        ended = completion.ending in ENDED
+        if completion.tool_calls:
+            text = "\n".join(f"{call.name}({call.arguments})" for call in completion.tool_calls)
+            reading = read_tool_calls(completion.tool_calls, ended=ended)
+        else:
+            text = completion.text
+            bare, notes = without_control(text, plain=False)
+            reading = read_text_calls(bare, self.functions, ended=ended)
+            reading = replace(reading, notes=(*notes, *reading.notes))
+        return self._answer_of(reading, text, completion.ending)
+
+    def _answer_of(self, reading: CallReading, text: str, ending: Ending) -> Answer:
+        names = [one.name for one in self.functions]
+        unknown = [name for name, _ in reading.calls if name not in names]
+        if reading.problem or unknown:
+            said = reading.problem or f"there is no function {unknown[0]!r}; there are {', '.join(names)}"
+            return failed(text, ending, said)
+        values = [call_value(name, arguments) for name, arguments in reading.calls]
+        assert self.check is not None
+        return choose(self.check, values, text, reading.notes, ending)
+
+    def _named_schema(self) -> dict[str, Any]:
+        if self.functions:
+            strict = all(is_strict(one.node) for one in self.functions)
+            return {"name": "call", "strict": strict, "schema": request_node(self.functions)}
+        return {"name": ANSWER_FUNCTION, "strict": is_strict(self._node), "schema": request_schema(self._node)}
+
+    def _call_form(self, output_mode: OutputMode) -> str:
+        if output_mode is OutputMode.JSON_SCHEMA:
+            return f'{{"call": {JSON_FORM}}}'
+        return PROMPT_FORM if output_mode is OutputMode.PROMPT and self.speaks_python else JSON_FORM
+
+    @property
+    def _node(self) -> Node:
+        assert self.check is not None
+        return self.check.node
+
+    @property
+    def speaks_python(self) -> bool:
+        """Gemma's prompt style names arguments as Python does: not every property name can be written so."""
+        names = [child.name for one in self.functions for child in one.node.fields]
+        return all(name.isidentifier() and not keyword.iskeyword(name) for name in names)
+
+
+def load_answer_schema(output: OutputSettings) -> AnswerSchema:
+    """Read and check what the job wants its answers to be.
+
+    Raises `SchemaError` naming the place inside the schema.
+    """
+    if output.functions is not None:
+        return _functions_shape(output)
+    if output.schema_ is not None:
+        return _schema_shape(output, output.schema_)
+    if output.mode != "auto":
+        raise SchemaError(f"output.mode: {output.mode} needs an output.schema or output.functions; else leave it out")
+    source = b"" if output.max_chars is None else f"max_chars={output.max_chars}".encode()
+    return AnswerSchema("text", pa.string(), (), source, max_chars=output.max_chars)
+
+
+def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> AnswerSchema:
+    _no_max_chars(output)
+    name, document = read_schema(source)
+    walk = SchemaCursor(name, document)
+    node = read_root(walk)
+    digest = orjson.dumps(request_schema(node))
+    return AnswerSchema(
+        "schema", arrow_type(node), tuple(walk.notices), digest, check=make_check(node), _lower=lowering(node)
+    )
+
+
+def _functions_shape(output: OutputSettings) -> AnswerSchema:
+    _no_max_chars(output)
+    functions, notices = read_functions(output.functions or ())
+    node = calls_node(functions)
+    digest = orjson.dumps([one.definition for one in functions])
+    return AnswerSchema(
+        "functions", arrow_type(node), notices, digest, functions, check=make_check(node), _lower=lowering(node)
+    )
+
+
+def _no_max_chars(output: OutputSettings) -> None:
+    if output.max_chars is not None:
+        raise SchemaError("output.max_chars is for plain text; in a schema, give a string its maxLength")
+
+
+APART = 20_000
+"""Characters of an answer above which it is read in a thread: signals and other rows do not wait for it."""
+
+
+async def parse_apart(shape: AnswerSchema, completion: ChatCompletion, output_mode: OutputMode) -> Answer:
+    """Return what `AnswerSchema.parse` does; a long answer is read beside the event loop."""
+    size = len(completion.text) + sum(len(call.arguments) for call in completion.tool_calls)
+    if size <= APART:
+        return shape.parse(completion, output_mode)
+    return await asyncio.to_thread(shape.parse, completion, output_mode)

@@ -1,0 +1,121 @@
+"""The schema as Parquill understands it: a tree without references, one node for each value.
+
+A node knows its kind, and through it everything else: its Arrow type (`arrow.py`), the JSON
+Schema that is sent and the one that validates (here), the free repairs (`coerce.py`). An optional
+property is nullable: strict endpoints want every property to be required, so a model says `null`
+where it has nothing to say, and an absent property and a null one are the same null in the output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+
+
+class Kind(StrEnum):
+    """What a value is; `UNION`, `MAP` and `ANY` become JSON text in the output."""
+
+    OBJECT = "object"
+    ARRAY = "array"
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "date-time"
+    ENUM = "enum"
+    UNION = "union"
+    MAP = "map"
+    ANY = "any"
+
+
+JSON_TEXT = frozenset({Kind.UNION, Kind.MAP, Kind.ANY})
+"""Kinds without a column type of their own: they are kept as JSON text."""
+
+_JSON_TYPE = {
+    Kind.OBJECT: "object",
+    Kind.MAP: "object",
+    Kind.ARRAY: "array",
+    Kind.INTEGER: "integer",
+    Kind.NUMBER: "number",
+    Kind.BOOLEAN: "boolean",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One value of an answer. Which of the later fields are used depends on the kind."""
+
+    kind: Kind
+    nullable: bool = False
+    description: str = ""
+    constraints: dict[str, Any] = field(default_factory=dict)
+    """Keywords passed on as they are: maxLength, pattern, minimum, uniqueItems, format…"""
+    values: tuple[Any, ...] = ()
+    """The allowed values, without null: of an ENUM (strings), or of a scalar with `enum`."""
+    fields: tuple[Field, ...] = ()
+    item: Node | None = None
+    """What an ARRAY or a MAP holds."""
+    branches: tuple[Node, ...] = ()
+    exclusive: bool = False
+    """A UNION that came from `oneOf`: exactly one branch may fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One property of an OBJECT."""
+
+    name: str
+    node: Node
+    required: bool
+
+
+def request_schema(node: Node) -> dict[str, Any]:
+    """Return the JSON Schema that is sent: closed objects, every property required.
+
+    This is what OpenAI's and its followers' `strict` mode asks for. `oneOf` is sent as
+    `anyOf`, which those endpoints know; the answer is still validated as `oneOf`.
+    """
+    return _emit(node, strict=True)
+
+
+def validation_schema(node: Node) -> dict[str, Any]:
+    """Return the JSON Schema that an answer must fit: as sent, but optional properties may be absent."""
+    return _emit(node, strict=False)
+
+
+def is_strict(node: Node) -> bool:
+    """Tell whether `strict` mode can express the node: it has no place for open objects."""
+    if node.kind in (Kind.MAP, Kind.ANY):
+        return False
+    inner = (*(child.node for child in node.fields), *node.branches, *((node.item,) if node.item else ()))
+    return all(is_strict(child) for child in inner)
+
+
+def _emit(node: Node, *, strict: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {"description": node.description} if strict and node.description else {}
+    if node.kind is Kind.UNION:
+        branches = [_emit(branch, strict=strict) for branch in node.branches]
+        if node.nullable:
+            branches.append({"type": "null"})
+        return out | {"oneOf" if node.exclusive and not strict else "anyOf": branches}
+    if node.kind is not Kind.ANY:
+        name = _JSON_TYPE.get(node.kind, "string")
+        out["type"] = [name, "null"] if node.nullable else name
+    if node.values:
+        out["enum"] = [*node.values, None] if node.nullable else list(node.values)
+    out |= node.constraints
+    if node.kind is Kind.INTEGER and not strict:
+        out["minimum"] = max(out.get("minimum", INT64_MIN), INT64_MIN)
+        out["maximum"] = min(out.get("maximum", INT64_MAX), INT64_MAX)
+    if node.kind is Kind.OBJECT:
+        out["properties"] = {child.name: _emit(child.node, strict=strict) for child in node.fields}
+        out["required"] = [child.name for child in node.fields if strict or child.required]
+        out["additionalProperties"] = False
+    elif node.item is not None:
+        out["items" if node.kind is Kind.ARRAY else "additionalProperties"] = _emit(node.item, strict=strict)
+    return out

@@ -1,0 +1,32 @@
+"""One row, from its prompt to its result: conversation, attempts, refusals."""
+
+from parquill.asking.attempt_log_check import RunEvidence, accept_what_stands, lost_lines
+from parquill.asking.attempts import Attempts
+from parquill.asking.conversation import ConversationContext, Conversations
+from parquill.asking.conversation_state import figures_of
+from parquill.asking.output_mode import OutputModeChoice
+from parquill.asking.refusals import HeldError, Refusal, Refusals
+from parquill.asking.request_bodies import request_settings
+from parquill.asking.request_forms import FormChoice
+from parquill.asking.row_costs import RowCosts
+from parquill.asking.row_state import Pictures, RowRef, RowState
+
+__all__ = [
+    "Attempts",
+    "ConversationContext",
+    "Conversations",
+    "FormChoice",
+    "HeldError",
+    "OutputModeChoice",
+    "Pictures",
+    "Refusal",
+    "Refusals",
+    "RowCosts",
+    "RowRef",
+    "RowState",
+    "RunEvidence",
+    "accept_what_stands",
+    "figures_of",
+    "lost_lines",
+    "request_settings",
+]

@@ -1,0 +1,66 @@
+"""A row while it is being asked: where it stands, what it cost so far, and the time it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parquill.asking.refusals import Refusal, Row
+from parquill.asking.row_costs import RowCosts
+from parquill.booking import Booking
+from parquill.chat import ImageFigures
+
+
+@dataclass(frozen=True, slots=True)
+class RowRef:
+    """Where a row stands in the ledger."""
+
+    slice_id: int
+    row: int
+    fingerprint: bytes | None
+    part: str
+
+    @property
+    def key(self) -> Row:
+        return self.slice_id, self.row
+
+
+Pictures = tuple[ImageFigures | None, ...] | None
+"""`ItemResult.images`."""
+
+
+class RowState:
+    """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
+
+    __slots__ = (
+        "account", "first_sent", "gate_seconds", "images", "is_over", "last_latency_ms", "limited", "place",
+        "refusal", "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
+    )  # fmt: skip
+
+    def __init__(self, place: RowRef, account: RowCosts) -> None:
+        self.place = place
+        self.account = account
+        self.images: Pictures = None
+        self.refusal: Refusal | None = None
+        """The endpoint's, where it is not known yet whose fault it is."""
+        self.first_sent: float | None = None
+        self.gate_seconds = 0.0
+        self.tries = 0
+        self.throttles = 0
+        self.limited = 0
+        """Tries that ended in a way that more of them do not change."""
+        self.rest: float | None = None
+        """Seconds until its next try, where the endpoint or the gate decides them; None: the row's own wait."""
+        self.is_over = False
+        """The endpoint asks it to wait for longer than it has."""
+        self.last_latency_ms: int | None = None
+        self.sent_at = 0.0
+        """When its latest request left, on the clock's monotonic time."""
+        self.reply_seconds = 0.0
+        """How long the last reply took that came whole."""
+        self.unsettled: tuple[int, Booking] | None = None
+        """An attempt whose outcome goes to the ledger together with the row's."""
+
+    def begin_again(self) -> None:
+        """Give the row a new deadline and new attempts; what it cost so far still counts."""
+        self.first_sent, self.gate_seconds = None, 0.0
+        self.tries = self.throttles = 0

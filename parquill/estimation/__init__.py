@@ -1,0 +1,42 @@
+"""The dry run: what a job would cost and how long it would take, before anything is sent.
+
+    values.py     what is asked of an estimate, and what it says
+    planning.py   which rows a run would ask: the run's own plan, on a shelf where nothing moves
+    opening.py    pictures and documents, as far as their content decides what a row costs
+    walk.py       every row once, in order: its state, its tokens, its cost
+    counting.py   rows to ask, column by column: their requests' tokens, their answers'
+    pricing.py    what each of them costs
+    lines.py      estimate.parquet, a line for each row, written as the walk goes
+    sums.py       totals, and the interval around them
+    pace.py       how long it takes, from known limits or from the last run
+    narrowing.py  how many rows a calibration should have
+    calibrate.py  some rows, sent through the ordinary run, so that the rest is known better
+    reckoning.py  `estimate_job`: all of it; the gate of `--max-usd`
+    table.py      the table for people
+
+Invariants: nothing is sent but look-ups of prices (and, where asked for, the calibration's rows);
+no lock is taken; only `estimate.parquet` and `estimate.json` are written, beside the output. Rows are
+read, planned, laid out as requests and counted by the code that a run uses, a chunk at a time: where that
+code has a way by row and one by column, property tests hold them equal. Memory grows by the
+index of fingerprints alone, 24 bytes a row.
+
+Accepted: a row counts as answered elsewhere on 64 bits of its fingerprint; what a run in progress
+has in flight is not seen. Paid second tries are not foreseen until receipts show them.
+"""
+
+from parquill.estimation.estimator import estimate_job, refuse_above
+from parquill.estimation.table import render_estimate, sections
+from parquill.estimation.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
+
+__all__ = [
+    "Calibration",
+    "Cost",
+    "Estimate",
+    "EstimateOptions",
+    "Group",
+    "Rows",
+    "estimate_job",
+    "refuse_above",
+    "render_estimate",
+    "sections",
+]

@@ -1,0 +1,86 @@
+"""What planning needs of the ledger: which rows it holds, and a place for those that found none.
+
+A run moves such rows into the archive (`LedgerArchive`); whoever only looks, as the dry run does,
+brings a shelf of its own, on which nothing moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from parquill.endpoint import EMULATOR
+from parquill.ledger import ArchiveEntry, FailureRecord, Ledger, SliceRecord
+from parquill.results import ItemResult, Status
+
+
+class ArchiveAccess(Protocol):
+    """Where the planner finds and leaves rows of older runs."""
+
+    def slices(self) -> Sequence[SliceRecord]:
+        """Return the ledger's open slices."""
+
+    def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        """Return a slice's rows that have an outcome, with the fingerprint where that is an answer."""
+
+    def retire(self, slice_id: int) -> None:
+        """Take the outcomes of a slice that is another now."""
+
+    def lifted_rows(self, part_id: str) -> Sequence[int]:
+        """Return the rows of a part that were taken out of it before."""
+
+    def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        """Take rows (with their number in that part) that have no place in the output any more."""
+
+    def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the encoded answers that stand in the archive under these fingerprints."""
+
+    def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        """Return in how many runs the requests with these fingerprints failed alike, where that was counted."""
+
+    def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        """Put archived answers under other fingerprints, so that no row finds them; pairs (old, new)."""
+
+
+class LedgerArchive:
+    """The run's own: rows go into the ledger's archive, durably."""
+
+    def __init__(self, ledger: Ledger, realm: str) -> None:
+        self._ledger = ledger
+        self._realm = realm
+
+    def slices(self) -> Sequence[SliceRecord]:
+        return self._ledger.slices().result()
+
+    def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        return self._ledger.answered(slice_id).result()
+
+    def retire(self, slice_id: int) -> None:
+        self._ledger.retire(slice_id).result()
+
+    def lifted_rows(self, part_id: str) -> Sequence[int]:
+        return self._ledger.lifted_rows(part_id).result()
+
+    def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        self._ledger.lift(part_id, entries).result()
+
+    def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        return self._ledger.archived(fingerprints, self._realm).result()
+
+    def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        return self._ledger.failures(fingerprints, self._realm).result() if fingerprints else {}
+
+    def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        self._ledger.rename_archived(names, self._realm).result()
+
+
+def archive_entry(result: ItemResult) -> ArchiveEntry:
+    """An older result as it goes to the archive; of a failure only the cost is kept."""
+    ok = result.status is Status.OK
+    return ArchiveEntry(
+        fingerprint=result.fingerprint or b"",
+        realm=EMULATOR if result.provider == EMULATOR else "",
+        ok=ok,
+        cost_pico=result.cost_pico or 0,
+        payload=result.encode() if ok else None,
+    )

@@ -1,0 +1,136 @@
+"""Orders out, processes at work, those that died asked again, stops passed on."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from parquill.answers import read_schema
+from parquill.errors import Stop
+from parquill.event_loop import to_its_end
+from parquill.job import Job
+from parquill.planning import Rows
+from parquill.portions.mailbox import Mailbox
+from parquill.portions.monitor import SharedRun
+from parquill.portions.quotas import Available, Quota, divide_quotas, most_quotas
+from parquill.portions.row_division import divide, rows_to_ask
+from parquill.portions.work_order import (
+    Coordinate,
+    Handover,
+    RunToShare,
+    SharedOutcome,
+    WorkOrder,
+    handover_of,
+    order_of,
+    portion_folder,
+    refuse_keys,
+)
+from parquill.run_sampling import sampling
+from parquill.storage import beside
+from parquill.threads import in_thread
+
+ROUNDS = 2
+"""How often a portion is given to a process: whoever dies over it leaves it to another."""
+
+
+class WorkerPool(Protocol):
+    """Processes that ask portions."""
+
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
+        """Have each portion asked by a process of its own; return when all have ended, well or not."""
+
+
+Give = Callable[[Sequence[Mailbox]], Awaitable[None]]
+
+
+def share_among(job: Job, worker_pool: WorkerPool) -> Coordinate:
+    """Return what `run_job` is given to have a crew's processes, `run.workers` of them, do a part of the work.
+
+    Raises `JobError` for a job that no other process may be told of.
+    """
+    refuse_keys(job)
+    workers = job.run.workers
+
+    async def spread(work: RunToShare) -> SharedOutcome | None:
+        slices, free = await in_thread(rows_to_ask, work), _free(work)
+        count = min(most_quotas(free, workers), sum(one.todo for one in slices))
+        if count < workers:
+            work.notice(f"run.workers: {workers} processes were wanted; limits, budget and rows are enough for {count}")
+        if count < 2:
+            return None
+        shares = zip(divide(slices, count), divide_quotas(free, count), strict=True)
+        orders = [_order(work, rows, share, sharers=count) for rows, share in shares]
+        posts = await asyncio.to_thread(_leave, work, orders)
+        run = SharedRun(work, posts)
+        async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
+            commission = handover_of(work.opened.job, work.facts)
+            await _asked(lambda left: worker_pool.work(left, commission), posts, run)
+        lost = [post for post in posts if await asyncio.to_thread(post.report) is None]
+        return SharedOutcome(run.stopped, lost=bool(lost))
+
+    return spread
+
+
+async def _asked(give: Give, posts: Sequence[Mailbox], run: SharedRun) -> None:
+    """Give the orders out, and again those whose process died; cancelled, see that all come to their end."""
+    await to_its_end(
+        _rounds(give, posts, run),
+        on_cancel=lambda _: run.stop(Stop.SIGTERM, "the run was cancelled"),
+        is_overdue=lambda: run.is_overdue,
+    )
+
+
+async def _rounds(give: Give, posts: Sequence[Mailbox], run: SharedRun) -> None:
+    left = list(posts)
+    for _ in range(ROUNDS):
+        await give(left)
+        left = [post for post in left if await asyncio.to_thread(post.report) is None]
+        if not left or run.stopped is not None:
+            return
+
+
+def _free(work: RunToShare) -> Available:
+    limits, budget = work.opened.job.limits, work.budget
+    return Available(
+        requests_per_minute=limits.requests_per_minute,
+        tokens_per_minute=limits.tokens_per_minute,
+        requests_today=None if limits.requests_per_day is None else max(0, limits.requests_per_day - work.day_used),
+        max_in_flight=limits.max_in_flight,
+        pico=budget.free_pico,
+        tokens=budget.free_tokens,
+    )
+
+
+def _order(work: RunToShare, rows: Mapping[str, Rows], share: Quota, *, sharers: int) -> WorkOrder:
+    job, name = work.opened.job, uuid.uuid4().hex
+    place = portion_folder(job, work.workspace, name)
+    # A file that may be read again names no code: the schema itself stands in it.
+    schema = job.output.schema_ if job.output.schema_ is None else read_schema(job.output.schema_)[1]
+    output = job.output.model_copy(update={"path": beside(place, "/out"), "reuse_from": (), "schema_": schema})
+    job = job.model_copy(update={"limits": share.limits, "budget": share.budget, "output": output})
+    return WorkOrder(
+        id=name,
+        place=place,
+        run=work.run,
+        job=order_of(job),
+        rows=rows,
+        emulated=work.facts.emulated,
+        retry=tuple(work.options.retry),
+        deadline=work.options.deadline,
+        crowded=work.crowded,
+        sharers=sharers,
+    )
+
+
+def _leave(work: RunToShare, orders: Sequence[WorkOrder]) -> list[Mailbox]:
+    """Note what is asked before anyone begins: whatever happens, the next run finds it."""
+    folder = work.workspace.storage(work.workspace.portions.name)
+    folder.make_ready()
+    posts = []
+    for order in orders:
+        folder.write_bytes(f"{order.id}.json", order.dump())
+        posts.append(Mailbox(order.place))
+        posts[-1].open(order)
+    return posts

@@ -1,0 +1,56 @@
+"""Portions asked by processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+
+from parquill.errors import JobError
+from parquill.job import Job, Secret
+from parquill.portions.coordinator import share_among
+from parquill.portions.mailbox import Mailbox
+from parquill.portions.work_order import Coordinate, Handover
+
+
+class LocalPool:
+    """Starts a Python for each portion, and waits for it."""
+
+    def __init__(self, key: Secret | None = None) -> None:
+        """`key`: the endpoint's, where the processes do not find it in their environment."""
+        self._key = key
+
+    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
+        await asyncio.gather(*(self._ask(post, commission) for post in posts))
+
+    async def _ask(self, post: Mailbox, commission: Handover) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, start_new_session=True
+        )
+        key = self._key.reveal() if self._key is not None else None
+        told = {"place": post.place, "key": key, "commission": dataclasses.asdict(commission)}
+        try:
+            with contextlib.suppress(OSError):  # it died already; its portion is asked again
+                await process.communicate(json.dumps(told).encode())
+            await process.wait()
+        except asyncio.CancelledError:  # it had its time
+            process.kill()
+            raise
+
+
+def share_here(job: Job) -> Coordinate | None:
+    """Return what spreads a job over this machine's processes; None where it wants one.
+
+    Raises `JobError` where it wants a cluster's: only a flow has one; and as `share_among` does.
+    """
+    if job.run.workers == 1:
+        return None
+    if job.run.engine != "local":
+        raise JobError(
+            f"run.engine: {job.run.engine} needs a flow: python -m flows.batch JOB. "
+            "Or share the run among this machine's processes: --set run.engine=local"
+        )
+    return share_among(job, LocalPool())

@@ -1,0 +1,11 @@
+"""A slice's results, collected and published as a part."""
+
+from parquill.publishing.failure_counts import FailureCounts
+from parquill.publishing.publisher import Publisher
+from parquill.publishing.slice_results import SliceResults
+
+__all__ = [
+    "FailureCounts",
+    "Publisher",
+    "SliceResults",
+]

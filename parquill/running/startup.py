@@ -1,0 +1,115 @@
+"""`plan_run`: what a process begins with. The ledger put right, portions taken over, what is left to do."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from parquill.clock import Clock
+from parquill.endpoint import realm_of
+from parquill.ledger import QUARTER_US, DatedSpend, Spend
+from parquill.planning import (
+    LedgerArchive,
+    Planner,
+    Prepared,
+    Recheck,
+    Refresher,
+    RetryChoice,
+    RunOptions,
+    RunPlan,
+    refuse_unwanted,
+    replaced_by,
+)
+from parquill.replaced import Replaced
+from parquill.results import PartInfo, read_part, results_in
+from parquill.running.context import RunContext
+from parquill.running.repair import set_aside, square
+from parquill.storage import Storage
+from parquill.threads import in_thread, wait_in
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and what a person should know of it."""
+
+    plan: RunPlan
+    notices: tuple[str, ...] = ()
+    replaced: Replaced | None = None
+    """Answers that changed settings take out of the table."""
+
+
+async def plan_run(opened: Prepared, place: RunContext, options: RunOptions, clock: Clock) -> Planned:
+    """Return the plan, and what a person should know of it; sends nothing to the model.
+
+    Raises `UsageError` for a manifest or an output that will not do, `ReplaceNeededError` where a changed
+    setting would take answers out of the table and no one agreed.
+    """
+    planner = Planner(opened, place.output)
+    parts = await in_thread(planner.standing)
+    said: tuple[str, ...] = ()
+    if options.repair:
+        digests = await in_thread(planner.digests)
+        parts, said = await in_thread(set_aside, opened, place, parts, digests)
+    await _recover(place, parts, clock)
+    await place.portions.take_over()
+    if options.repair:
+        said += await square(place, parts)
+    loop = asyncio.get_running_loop()
+    planned = await in_thread(_planned, planner, parts, opened, place, options, loop)
+    return dataclasses.replace(planned, notices=(*said, *planned.notices))
+
+
+async def _recover(place: RunContext, parts: Mapping[str, PartInfo], clock: Clock) -> None:
+    """Put right what a dead process left."""
+    if parts and not await place.ledger.runs():
+        await place.ledger.open_books(await in_thread(_spent_on, parts, place.output, clock.wall()))
+    await place.ledger.recover({name: info.part_id for name, info in parts.items()})
+
+
+def _spent_on(parts: Mapping[str, PartInfo], output: Storage, now: float) -> list[DatedSpend]:
+    """What parts cost, by when their rows ended: when they were sent is known to a ledger only, and it is lost.
+
+    A row that has no end counts as asked just now.
+    """
+    by_quarter: Counter[int] = Counter()
+    for info in parts.values():
+        for row in results_in(info, read_part(output, info.name)):
+            at = now * 1_000_000 if row.finished_at is None else row.finished_at
+            by_quarter[int(at // QUARTER_US)] += row.cost_pico or 0
+    return [DatedSpend(quarter, Spend(0, pico, 0, 0, 0, 0, 0)) for quarter, pico in by_quarter.items() if pico]
+
+
+def _planned(  # noqa: PLR0917 - a thread is handed all it works with
+    planner: Planner,
+    parts: Mapping[str, PartInfo],
+    opened: Prepared,
+    place: RunContext,
+    options: RunOptions,
+    loop: asyncio.AbstractEventLoop,
+) -> Planned:
+    emulated, realm, job = place.facts.emulated, realm_of(emulated=place.facts.emulated), opened.job
+    replaced = None
+    if options.sample is None:  # a sample's output is there to be replaced
+        replaced = replaced_by(planner, parts, job, place.workspace, options, emulated=emulated)
+    if replaced is not None:
+        refuse_unwanted(replaced, job, options)
+    told = () if replaced is None else (replaced.after(),)
+    archive = LedgerArchive(place.ledger, realm)
+    plan = planner.plan(
+        parts,
+        archive,
+        emulated=emulated,
+        retry=RetryChoice(options.retry, job.retry.max_runs),
+        allow_shrink=options.allow_shrink,
+    )
+    if options.portion is not None:
+        return Planned(plan, told, replaced)
+    plan = Recheck(opened, place.output, wait=wait_in(loop)).judged(plan, planner, archive, options.chosen)
+    if not job.images.refresh:
+        return Planned(plan, told, replaced)
+    refresher = Refresher(planner, opened.images, place.output, archive, wait=wait_in(loop))
+    plan = refresher.refreshed(plan, options.chosen)
+    return Planned(plan, (*told, *refresher.notices), replaced)
