@@ -126,11 +126,10 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         if max_usd is not None:
             _gate(loaded, options, max_usd)
         attach = attended(console, json_lines=progress == "json")
-        asks = console is not None and not as_json
         summary = _agreed(
             lambda given: run_alone(run_job(loaded, given, attach=attach, spread=_spread(loaded, given))),
             options,
-            asks=asks,
+            asks=console is not None and not as_json,
         )
     if as_json:
         _print_json(summary.to_json())

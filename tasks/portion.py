@@ -25,11 +25,7 @@ async def portion(place: str, commission: Mapping[str, Any]) -> None:
     written, its variables unfilled. They and the key (`key.py`) are found here. Raises `UsageError` where the portion
     is not to be asked from this machine.
     """
-    from parquill.portions import (
-        Handover,
-        Mailbox,
-        ask_portion,
-    )
+    from parquill.portions import Handover, Mailbox, ask_portion  # noqa: PLC0415 - the engine is loaded where it works
     from parquill.running import run_job  # noqa: PLC0415 - the engine is loaded where it works
 
     told = Handover(**commission)

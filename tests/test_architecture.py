@@ -20,17 +20,23 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "costs errors clock open_files days defaults finish garbage signals store_calls threads timeline",
+        "cost_quantiles errors clock open_files days bootstrap finish gc_tuning signals store_calls threads timeline",
         "job",
-        "advice chat identity loops nights storage templates words",
+        "hints chat identity event_loop nightly_schedule storage templates text",
         "answers budget prices prompts redaction replaced replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "booking images manifest notify run_state",
-        "progress",
-        "emulator",
-        "batch starter",
-        "estimate verify",
-        "interrupts portions",
+        "endpoint observers progress",
+        "emulator run_sampling",
+        "init_job planning run_dependencies",
+        "calibration publishing",
+        "asking",
+        "feeding",
+        "deduplication",
+        "portions",
+        "running",
+        "estimation verification",
+        "interrupts",
         "api doctor report terminal",
         "cli",
     )
@@ -48,7 +54,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "ray": "",
         "tenacity": "retry",
         "aiohttp": "client fetch notify emulator",
-        "pyarrow": "manifest results storage answers batch estimate verify report",
+        "pyarrow": "manifest results storage answers asking planning publishing running estimation verification report",
         "leather": "report",
         "sqlite3": "ledger",
         "yaml": "job",
@@ -60,7 +66,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "json_repair": "answers",
         "tokenizers": "tokens",
         "pandas": "summary report cli",
-        "rich": "progress doctor estimate verify terminal cli",
+        "rich": "progress doctor estimation verification terminal cli",
         "typer": "cli",
     }.items()
 }
@@ -133,7 +139,7 @@ def upward(sources: Sources) -> list[str]:
     faults = []
     for module, source in sources.items():
         room = _room(module)
-        if room in {"parquill", "__main__"}:
+        if room in {"parquill", "__main__"} or module.endswith(".__main__"):
             continue
         for name in _imports(source):
             other = _room(name)
@@ -244,7 +250,7 @@ def test_rooms_import_only_from_layers_below(engine: Sources) -> None:
 
 
 def test_an_import_that_goes_up_or_sideways_is_found() -> None:
-    assert upward({"parquill.chat": "from parquill.batch import run_batch"})
+    assert upward({"parquill.chat": "from parquill.running import run_job"})
     assert upward({"parquill.ledger": "def f():\n    import parquill.results"})
     assert upward({"parquill.ledger.groups": "from parquill import results"})
     assert upward({"parquill.attic": "from parquill.errors import Stop"})
@@ -265,15 +271,15 @@ def test_a_library_is_imported_at_its_door_only(program: Sources) -> None:
 
 
 def test_a_library_at_the_wrong_door_is_found() -> None:
-    assert wrong_doors({"parquill.batch": "import aiohttp"})
+    assert wrong_doors({"parquill.running": "import aiohttp"})
     assert wrong_doors({"parquill.images.sandbox.child": "from pyarrow.parquet import read_table"})
     assert wrong_doors({"flows.batch": "def f():\n    import tenacity"})
     assert not wrong_doors({"flows.batch": "from prefect import flow", "parquill.fetch.session": "import aiohttp"})
 
 
 def test_only_the_job_reads_the_environment(program: Sources) -> None:
-    """`defaults` writes there what is not for Parquill."""
-    others = {module: source for module, source in program.items() if _room(module) not in {"job", "defaults"}}
+    """`bootstrap` writes there what is not for Parquill."""
+    others = {module: source for module, source in program.items() if _room(module) not in {"job", "bootstrap"}}
     _none(environment_readers(others))
 
 
@@ -334,10 +340,10 @@ def test_tasks_are_made_in_one_module(program: Sources) -> None:
 
 
 def test_a_task_made_elsewhere_is_found() -> None:
-    assert task_makers({"parquill.batch": "import asyncio\nasyncio.create_task(work())"})
+    assert task_makers({"parquill.running": "import asyncio\nasyncio.create_task(work())"})
     assert task_makers({"flows.batch": "async with TaskGroup() as group:\n    group.create_task(work())"})
     assert not task_makers(
-        {"parquill.event_loop": "asyncio.create_task(work())", "parquill.batch": "tasks.start(work())"}
+        {"parquill.event_loop": "asyncio.create_task(work())", "parquill.running": "tasks.start(work())"}
     )
 
 

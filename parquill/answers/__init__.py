@@ -1,13 +1,14 @@
 """Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns.
 
-    schema_source.py       where a schema comes from: a file, the job, a pydantic model
-    schema.py       document -> tree of nodes; what is refused, with its place (schema_cursor.py; keywords.py: the words)
-    schema_tree.py        the tree, and the JSON Schemas made from it: one that is sent, one that validates
-    arrow.py        tree -> Arrow type; plain JSON values -> Arrow array
-    functions.py    several functions, one of which is called
-    answer_schema.py        AnswerShape: all of it for one job
-    output_modes.py        the ladder of ways to ask; probe.py: what shows that one works
-    parse.py        completion -> Answer; strict_json.py (to the letter), repair.py, python_literals.py and
+    schema_source.py   where a schema comes from: a file, the job, a pydantic model
+    schema.py          document -> tree of nodes; what is refused, with its location
+                       (schema_cursor.py; keywords.py: the words)
+    schema_tree.py     the tree, and the JSON Schemas made from it: one that is sent, one that validates
+    arrow.py           tree -> Arrow type; plain JSON values -> Arrow array
+    functions.py       several functions, one of which is called
+    answer_schema.py   AnswerSchema: all of it for one job
+    output_modes.py    the ways to ask, in their fallback order; probe.py: what shows that one works
+    parse.py           completion -> Answer; strict_json.py (to the letter), repair.py, python_literals.py and
                     verify_repair.py (damaged text), coerce.py and dates.py (values), normalize.py (normal form),
                     repetition.py, control.py (marks and thoughts around an answer), plain.py (no schema)
     reask.py        what a paid second try says and samples differently

@@ -1,8 +1,9 @@
 """What one portion of a run is asked, and the run that asks it: values only.
 
-Two things, and they come on two ways. An `WorkOrder` lies in files, beside an output or in a store that others may write
-to: it says which rows, and which share of limits and budget, and is checked as data. A `Handover` is handed over by
-the run itself: the job, with all that names code to import, addresses and paths, and the folder to stand in.
+Two things, and they come on two ways. A `WorkOrder` lies in files, beside an output or in a store that
+others may write to: it says which rows, and which share of limits and budget, and is checked as data. A
+`Handover` comes from the run itself: the job, with all that names code to import, addresses and paths, and
+the working folder.
 """
 
 from __future__ import annotations

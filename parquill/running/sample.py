@@ -5,8 +5,9 @@
 
 What holds: the rows drawn depend on the number of rows in the manifest alone, so that two prompts answer the same
 rows, and a larger sample holds the rows of a smaller one. An answer is paid once: the sample takes over what stands
-in the real output, a run takes over what stands in the sample (`deduplication/answered_rows.py`), and an earlier prompt finds its answers in
-the sample's archive. With `images.refresh` neither is taken over: another output's pictures are not looked at.
+in the real output, a run takes over what stands in the sample (`planning/other_outputs.py`),
+and an earlier prompt finds its answers in the sample's archive. With `images.refresh` neither is taken over: another
+output's pictures are not looked at.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ from parquill.running.doubt_notices import doubt_notices
 from parquill.running.monitor import RunMonitor
 from parquill.running.provenance import leave_record, price_snapshot, versions
 from parquill.running.startup import plan_run
+from parquill.running.summary_builder import summary_of
 from parquill.running.workers import LoopContext, WorkerLoop
 from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts
 from parquill.threads import in_thread
@@ -330,25 +331,15 @@ class Session:
     def _summary(
         self, plan: RunPlan, parts: list[PartInfo], run_id: str, counted: RowCounts, **figures: Any
     ) -> RunSummary:
-        errors: Counter[str] = Counter()
-        for info in parts:
-            errors.update(info.by_error_kind)
-        return RunSummary(
-            job=self._job.name,
+        return summary_of(
+            plan,
+            parts,
             run_id=run_id,
+            counted=counted,
+            job=self._job.name,
             started_at=self._started_at,
-            rows=RowCounts(
-                total=plan.manifest.rows,
-                ok=sum(info.ok for info in parts),
-                failed=sum(info.failed for info in parts),
-                not_attempted=plan.manifest.rows - sum(info.ok + info.failed for info in parts),
-                kept=plan.kept_ok,
-                reused=counted.reused,
-                failed_before=counted.failed_before,
-            ),
             output=self._place.workspace.output,
             seconds=self._clock.monotonic() - self._started,
-            errors_by_kind=dict(errors),
             left_by_kind=Counter(plan.left_errors) + self._failed_runs.left,
             notices=tuple(self._notices),
             replaced=self._replaced.to_json() if self._replaced is not None else {},

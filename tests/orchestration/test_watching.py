@@ -69,12 +69,12 @@ async def test_a_server_that_is_not_there_is_told_of_once_and_holds_nothing_up(
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [
-        ("flows.batch, flows.nightly, flows.estimate", "pyarrow numpy pandas aiohttp PIL jinja2 parquill.batch"),
+        ("flows.batch, flows.nightly, flows.estimate", "pyarrow numpy pandas aiohttp PIL jinja2 parquill.running"),
         ("parquill.cli, parquill.api, parquill.terminal", "prefect flows tasks"),
         (
-            "parquill.cli, parquill.batch, parquill.terminal",
+            "parquill.cli, parquill.running, parquill.terminal",
             "pandas rich PIL jinja2 tenacity jsonschema tokenizers pypdfium2 pyarrow.dataset "
-            "parquill.progress parquill.portions parquill.report parquill.estimation parquill.verification parquill.emulator",
+            "parquill.progress parquill.report parquill.estimation parquill.verification parquill.emulator",
         ),
     ],
 )
