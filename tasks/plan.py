@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
@@ -11,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from parquill.clock import SystemClock
 from parquill.job import Job
 from parquill.text import count, printable
+from parquill.threads import in_thread
 
 if TYPE_CHECKING:
     from parquill.planning import RunPreview
@@ -21,7 +21,7 @@ async def plan(job: Job) -> RunPreview:
     """Check the job against its manifest and its output; raises `UsageError`."""
     from parquill.planning import preview_run  # noqa: PLC0415 - the engine is loaded where it works
 
-    preview = await asyncio.to_thread(preview_run, job, SystemClock())
+    preview = await in_thread(preview_run, job, SystemClock())
     logger = get_run_logger()
     logger.info(
         "%s: %s of %s rows are in slices that are not finished (%s of %s); %s at %s -> %s",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
@@ -10,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from parquill.job import Job
 from parquill.text import count, printable
+from parquill.threads import in_thread
 
 if TYPE_CHECKING:
     from parquill.verification import Verification
@@ -20,7 +20,7 @@ async def verify(job: Job) -> Verification:
     """Hold the output against the manifest and the books against each other; changes nothing."""
     from parquill.verification import verify_job  # noqa: PLC0415 - the engine is loaded where it works
 
-    verification = await asyncio.to_thread(verify_job, job)
+    verification = await in_thread(verify_job, job)
     logger, rows = get_run_logger(), verification.rows
     if verification.holds:
         logger.info("verified: one output row for each of %s manifest rows", count(rows["total"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.whole.plans import FAULTS, draw
+from tests.simulation.whole.plans import DAY, FAULTS, Plan, draw
 
 ROOT = Path(__file__).parents[1]
 SEEDS = 24
@@ -46,3 +47,28 @@ def test_seeds_draw_all_that_can_happen() -> None:
     assert any(life.turn for plan in plans for life in plan.lives)
     assert any(by < 0 for plan in plans for life in plan.lives for _, by in life.jumps)
     assert draw(7) == draw(7)
+
+
+def test_many_seeds_have_a_days_cap_and_a_clock_that_jumps_over_its_end_while_rows_are_asked() -> None:
+    plans = [draw(seed) for seed in range(100)]
+    jumping = [plan for plan in plans if plan.sections["limits"].get("requests_per_day") and _turns_utc_day(plan)]
+    assert len(jumping) >= 10
+    assert any(plan.sections["limits"].get("wait") for plan in jumping)
+    assert any(by < 0 for plan in jumping for _, by in plan.lives[0].jumps)
+
+
+def test_many_seeds_begin_processes_in_a_midnight_hour_that_comes_again() -> None:
+    """In Havana it is midnight at 04:00 and 05:00 UTC on 2026-11-01, in the Azores at 00:00 and 01:00 on 2026-10-25."""
+    hours = {"America/Havana": "2026-11-01T04:00+00:00", "Atlantic/Azores": "2026-10-25T00:00+00:00"}
+    begin = 0
+    for plan in map(draw, range(100)):
+        first = dt.datetime.fromisoformat(
+            hours.get(plan.sections["budget"].get("timezone", ""), "1970-01-01T00:00+00:00")
+        )
+        since, daily = plan.start - first.timestamp(), plan.sections["budget"].get("per") == "day"
+        begin += daily and 0 <= since < 3600 and any(3600 <= since + life.pause < 7200 for life in plan.lives)
+    assert begin >= 8
+
+
+def _turns_utc_day(plan: Plan) -> bool:
+    return any(plan.start // DAY != (plan.start + when + by) // DAY for when, by in plan.lives[0].jumps if by > 0)

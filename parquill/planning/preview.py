@@ -8,6 +8,7 @@ lock, and what it finds there counts.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -85,5 +86,5 @@ def _with_refused(opened: Prepared, planner: Planner, left: tuple[Slice, ...]) -
                 runner.run(opened.images.close())
 
     with ThreadPoolExecutor(1) as beside:  # the caller's thread may have a loop that runs
-        numbers = beside.submit(judge).result()
+        numbers = beside.submit(contextvars.copy_context().run, judge).result()  # it stops with the caller
     return tuple(one for number, one in enumerate(slices) if one.part in open_parts or number in numbers)

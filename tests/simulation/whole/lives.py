@@ -36,6 +36,8 @@ KEY = Secret("sk-simulated-0123456789")
 MOST_LIVES = 6
 MOST_TURNS = 1_500
 """Of the loop, after which a process is killed: it waits for another day (`limits.wait`)."""
+ENDLESS = 16_000
+"""Turns after which a process that is to come to its end never will."""
 SECONDS = 60
 """Of real time, that one life may take."""
 
@@ -138,7 +140,9 @@ def _live(
         report.write_text(json.dumps(asdict(words)))
 
     reaper = Reaper(
-        turn=life.turn or (None if well else MOST_TURNS), step=life.step, last_words=lambda: leave(killed=True)
+        turn=None if well else min(life.turn or MOST_TURNS, MOST_TURNS),
+        step=life.step,
+        last_words=lambda: leave(killed=True),
     )
     loop = SimulatedLoop(lambda: rng.choice([0.0, 0.001, 0.003]), lambda turn: _turned(reaper, turn))
     clock = JumpingClock(loop, wall, life.jumps)
@@ -157,7 +161,7 @@ def _live(
 
 
 def _turned(reaper: Reaper, turn: int) -> None:
-    if turn > 2 * MOST_TURNS:
+    if turn > ENDLESS:
         raise AssertionError(f"the run goes on and on: {turn} turns of the loop")
     reaper.at_turn(turn)
 
