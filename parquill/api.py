@@ -52,8 +52,9 @@ async def run_async(job: JobLike, overrides: Overrides = (), *, options: RunOpti
 
 
 def _spread(job: Job, options: RunOptions | None) -> Coordinate | None:
-    """What shares a run among processes of this machine; a sample is asked by this one."""
-    return None if options is not None and options.sample is not None else share_here(job)
+    """What shares a run among processes of this machine; a sample, and answered rows, are asked by this one."""
+    alone = options is not None and (options.sample is not None or options.again)
+    return None if alone else share_here(job)
 
 
 def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:

@@ -87,7 +87,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         typer.Option(min=1, metavar="N", help="try the job on N rows, beside the output, which stays as it is"),
     ] = None,
     retry: Annotated[
-        str, typer.Option(metavar="KIND,…", help="ask again rows that failed with these error kinds")
+        str, typer.Option(metavar="KIND,…", help="ask again rows that failed with these error kinds; ok: answered rows")
     ] = "",
     fresh_budget: Annotated[bool, typer.Option(help="begin a new run with the whole budget")] = False,
     allow_shrink: Annotated[bool, typer.Option(help="accept a manifest that lost more than half of its rows")] = False,
@@ -104,7 +104,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
 ) -> None:
     """Run a job, resume it, or add what is new: the same command each time."""
     load_beside("aiohttp")
-    from parquill.job import parse_kinds  # noqa: PLC0415
+    from parquill.job import parse_retry  # noqa: PLC0415
     from parquill.planning import RunOptions  # noqa: PLC0415
     from parquill.running import run_job  # noqa: PLC0415
     from parquill.terminal import attended  # noqa: PLC0415
@@ -117,7 +117,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
         options = RunOptions(
             limit=limit,
             sample=sample,
-            retry=parse_kinds(retry),
+            **parse_retry(retry),
             fresh_budget=fresh_budget,
             allow_shrink=allow_shrink,
             repair=repair,
@@ -267,7 +267,7 @@ def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
         from parquill.running import sample_job  # noqa: PLC0415 - loaded only for a sample
 
         job, allow_shrink = sample_job(job, options.sample), True
-    asked = EstimateOptions(limit=options.limit, retry=options.retry, allow_shrink=allow_shrink)
+    asked = EstimateOptions(limit=options.limit, retry=options.retry, again=options.again, allow_shrink=allow_shrink)
     refuse_above(run_alone(estimate_job(job, asked)), most)
 
 
@@ -289,7 +289,7 @@ def _agreed(run: Callable[[RunOptions], RunSummary], options: RunOptions, *, ask
 
 def _spread(job: Job, options: RunOptions) -> Coordinate | None:
     """What shares the run among processes of this machine; the usual one process loads none of it."""
-    if job.run.workers == 1 or options.sample is not None:
+    if job.run.workers == 1 or options.sample is not None or options.again:
         return None
     from parquill.portions import share_here  # noqa: PLC0415
 

@@ -40,6 +40,7 @@ from parquill.planning import (
     RowSorter,
     RunOptions,
     RunPlan,
+    asked_again,
     audit_of,
     missing_pictures_notice,
     prepare,
@@ -172,6 +173,8 @@ class _Desk:
             replaced = audit.found(plan) if audit is not None else None
             judge = Recheck(opened, output, wait=wait_in(loop))
             plan = judge.judged(plan, planner, archive, chosen, rewrites=False)
+            if options.again:
+                plan = asked_again(planner, output, archive, plan, chosen)
             refresher = Refresher(planner, opened.images, output, archive, wait=wait_in(loop))
             if self._job.images.refresh:
                 plan = refresher.refreshed(plan, chosen)

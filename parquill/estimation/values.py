@@ -23,6 +23,8 @@ class EstimateOptions:
     """Only the first so many rows of the manifest, as `run --limit` asks them."""
     retry: frozenset[ErrorKind] = frozenset()
     """Failed rows of these kinds are asked again too."""
+    again: bool = False
+    """Answered rows are asked again too."""
     allow_shrink: bool = False
     """Accept a manifest that lost more than half of its rows."""
     calibrate: int | None = None

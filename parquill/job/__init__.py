@@ -18,7 +18,7 @@ from parquill.job.environment import (
     wants_api_key,
 )
 from parquill.job.gateways import UNIX, NetworkSettings, RequestTags, unix_socket
-from parquill.job.loading import load_job, load_written, parse_kinds
+from parquill.job.loading import load_job, load_written, parse_kinds, parse_retry
 from parquill.job.settings import (
     OPENROUTER_URL,
     BudgetSettings,
@@ -77,6 +77,7 @@ __all__ = [
     "load_job",
     "load_written",
     "parse_kinds",
+    "parse_retry",
     "read_access",
     "read_api_key",
     "settings_of",

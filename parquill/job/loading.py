@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pydantic
 import yaml
@@ -75,6 +75,19 @@ def load_written(data: Mapping[str, Any], *, environ: Mapping[str, str] | None =
         raise JobError(explain(error, Origin(name, [], filled.variables))) from None
     job.written.update(filled.written)
     return job
+
+
+class Retried(TypedDict):
+    """What `--retry` asks for, by the names of a run's options."""
+
+    retry: frozenset[ErrorKind]
+    again: bool
+
+
+def parse_retry(text: str) -> Retried:
+    """Parse `--retry KIND,…`: error kinds, and `ok` for answered rows; raises `JobError` as `parse_kinds` does."""
+    words = [word.strip() for word in text.split(",")]
+    return {"retry": parse_kinds(",".join(word for word in words if word != "ok")), "again": "ok" in words}
 
 
 def parse_kinds(text: str) -> frozenset[ErrorKind]:

@@ -20,6 +20,7 @@ from parquill.planning.rows import PreparedRow, PreparedRows
 from parquill.planning.run_options import Portion, RunOptions
 from parquill.planning.run_plan import OpenSlice, RunPlan, held_in
 from parquill.planning.selection import Rows, Selection
+from parquill.planning.superseded import asked_again, refuse_unless_agreed
 
 __all__ = [
     "EQUAL",
@@ -48,6 +49,7 @@ __all__ = [
     "RunPreview",
     "Selection",
     "SortedChunk",
+    "asked_again",
     "audit_of",
     "bare_message",
     "held_in",
@@ -56,6 +58,7 @@ __all__ = [
     "part_faults",
     "prepare",
     "preview_run",
+    "refuse_unless_agreed",
     "refuse_unwanted",
     "replaced_by",
     "shown_columns",

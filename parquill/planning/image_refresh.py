@@ -17,20 +17,17 @@ import asyncio
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-
-import numpy as np
-import pyarrow as pa
 
 from parquill.chat import ImageFigures
 from parquill.images import ImageLoader, PictureValue
 from parquill.manifest import Chunk
-from parquill.planning.archive_access import ArchiveAccess, archive_entry
+from parquill.planning.archive_access import ArchiveAccess
 from parquill.planning.planner import Planner
 from parquill.planning.rows import PreparedRow
 from parquill.planning.run_plan import OpenSlice, RunPlan, as_open
 from parquill.planning.selection import Selection
-from parquill.results import RESULT_COLUMNS, ItemResult, Status, read_part, results_in
+from parquill.planning.superseded import kept_answers, reopened, without_answers
+from parquill.results import ItemResult
 from parquill.storage import Storage
 from parquill.text import counted
 from parquill.threads import Wait
@@ -75,31 +72,17 @@ class Refresher:
         numbers = {one.part: number for number, one in enumerate(manifest.slices) if chosen.touches(one)}
         columns = manifest.columns.needed(plan.reader.columns)
         chunks = manifest.read(columns, set(numbers)) if numbers else iter(())
-        reopened: dict[int, OpenSlice] = {}
+        slices: dict[int, OpenSlice] = {}
         lost = 0
         for part, its in itertools.groupby(chunks, key=lambda chunk: chunk.slice.part):
             number = numbers[part]
             one = open_slices.get(number) or as_open(manifest.slices[number], number, plan.complete[number])
-            answers = self._answers(one)
+            answers = kept_answers(self._output, one)
             rows = [row for chunk in its for row in self._changed_in(plan, chunk, chosen, answers)]
             if rows:
-                reopened[number] = self._without(one, rows, answers)
+                slices[number] = without_answers(self._archive, one, rows, answers, _superseded)
                 lost += len(rows)
-        if not reopened:
-            return plan
-        complete = {number: info for number, info in plan.complete.items() if number not in reopened}
-        merged = tuple(one for _, one in sorted({**open_slices, **reopened}.items()))
-        plan = replace(plan, complete=complete, open=merged, kept_ok=plan.kept_ok - lost)
-        return self._planner.indexed(plan, self._archive)
-
-    def _answers(self, one: OpenSlice) -> Mapping[int, ItemResult]:
-        """The answers that a slice would keep, by row."""
-        if one.old is None or one.kept_at is None:
-            return {}
-        rows = np.flatnonzero(one.kept_at >= 0)
-        table = read_part(self._output, one.old.name, RESULT_COLUMNS).take(pa.array(one.kept_at[rows]))
-        kept = zip(rows.tolist(), results_in(one.old, table), strict=True)
-        return {row: result for row, result in kept if result.status is Status.OK}
+        return reopened(self._planner, self._archive, plan, slices, lost)
 
     def _changed_in(
         self, plan: RunPlan, chunk: Chunk, chosen: Selection, answers: Mapping[int, ItemResult]
@@ -148,16 +131,6 @@ class Refresher:
                 return await self._images.changed(*question)
 
         return await asyncio.gather(*map(ask, questions))
-
-    def _without(self, one: OpenSlice, rows: Sequence[int], answers: Mapping[int, ItemResult]) -> OpenSlice:
-        """Lift the answers of rows from a slice's part, and have the rows asked again."""
-        assert one.old is not None
-        assert one.kept_at is not None
-        entries = [(row, replace(archive_entry(answers[row]), fingerprint=_superseded(answers[row]))) for row in rows]
-        self._archive.lift(one.old.part_id, [(int(one.kept_at[row]), entry) for row, entry in entries])
-        kept_at = one.kept_at.copy()
-        kept_at[list(rows)] = -1
-        return replace(one, kept_at=kept_at, stands=False)
 
 
 def _questions(row: PreparedRow, result: ItemResult) -> list[Question]:

@@ -52,6 +52,11 @@ class Planner:
         self.recorded = RecordedSettings(self._job, self._identity, workspace)
         """With which settings the answers of the output's parts were asked."""
 
+    @property
+    def output(self) -> Storage:
+        """Where the parts stand."""
+        return self._output
+
     def standing(self) -> dict[str, PartInfo]:
         """Read the footers of the output's parts; raises `OutputError` for a foreign file."""
         parts = {}

@@ -35,6 +35,8 @@ class RunOptions:
     """Ask only the rows at these positions of the manifest."""
     retry: frozenset[ErrorKind] = frozenset()
     """Failed rows of these kinds are asked again too."""
+    again: bool = False
+    """Answered rows are asked again too, of those that are asked at all."""
     fresh_budget: bool = False
     """End the run that goes on, and begin one with the whole budget."""
     allow_shrink: bool = False
@@ -53,6 +55,8 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.sample is None:
             return
+        if self.again:
+            raise UsageError("--retry ok asks rows of the table again, --sample asks beside it: give one of the two")
         if self.sample < 1:
             raise UsageError(f"--sample {self.sample}: a sample has at least 1 row")
         if self.limit is not None or self.select is not None:

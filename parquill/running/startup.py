@@ -20,6 +20,8 @@ from parquill.planning import (
     RetryChoice,
     RunOptions,
     RunPlan,
+    asked_again,
+    refuse_unless_agreed,
     refuse_unwanted,
     replaced_by,
 )
@@ -96,7 +98,10 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
         replaced = replaced_by(planner, parts, job, place.workspace, options, emulated=emulated)
     if replaced is not None:
         refuse_unwanted(replaced, job, options)
-    told = () if replaced is None else (replaced.after(),)
+    told: tuple[str, ...] = () if replaced is None else (replaced.after(),)
+    if options.again:
+        again = refuse_unless_agreed(planner, parts, job, place.workspace, options, emulated=emulated)
+        told += (again,) if again else ()
     archive = LedgerArchive(place.ledger, realm)
     plan = planner.plan(
         parts,
@@ -108,6 +113,8 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
     if options.portion is not None:
         return Planned(plan, told, replaced)
     plan = Recheck(opened, place.output, wait=wait_in(loop)).judged(plan, planner, archive, options.chosen)
+    if options.again:
+        plan = asked_again(planner, place.output, archive, plan, options.chosen)
     if not job.images.refresh:
         return Planned(plan, told, replaced)
     refresher = Refresher(planner, opened.images, place.output, archive, wait=wait_in(loop))
