@@ -48,8 +48,8 @@ chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every c
 simulate: .venv/.dev  ## whole runs under a seed each, in simulated time; SEEDS=1000, and a broken one again with ARGS="--seed N"
 	$(BIN)/python -m tests.simulation.whole --seeds $(SEEDS) $(ARGS)
 
-fuzz: .venv/.dev  ## random and hostile URLs, pictures, replies, answers and templates for FUZZ_SECONDS (600)
-	$(BIN)/python -m pytest -n 0 --fuzz-seconds $(or $(FUZZ_SECONDS),600) tests/property/test_foreign.py
+fuzz: .venv/.dev  ## foreign data of every kind at random for FUZZ_SECONDS (600), and the time that every expression takes
+	$(BIN)/python -m pytest -n 0 --fuzz-seconds $(or $(FUZZ_SECONDS),600) tests/property/test_foreign.py tests/property/test_linear.py
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ Every task has an owner who hears of the exception that ends it: none is started
     together       a list of jobs; the first fault in their order is raised
     run_in         a coroutine in a runner, whose end waits for no thread where it is cancelled
     to_its_end     one task that outlives the cancellation of its caller
+    apart          a piece of work on foreign data, in a thread where the data are long
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ from parquill.store_calls import left_when_interrupted
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+
+LONG = 100_000
+"""Bytes or characters of foreign data; reading them takes a microsecond for each at the most."""
+
+
+async def apart(size: int, work: Callable[..., T], *values: Any) -> T:
+    """Return `work(*values)`; where its data are long, signals and other rows do not wait for it."""
+    return work(*values) if size <= LONG else await asyncio.to_thread(work, *values)
 
 
 def run_alone(work: Coroutine[Any, Any, T]) -> T:

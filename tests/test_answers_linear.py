@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from parquill.answers import repair
-from parquill.answers.answer_schema import APART, parse_apart
+from parquill.answers.answer_schema import APART, load_answer_schema, parse_apart
 from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
 from parquill.answers.output_modes import OutputMode
 from parquill.answers.schema_tree import Kind, Node
 from parquill.chat import ChatCompletion
+from parquill.job import OutputSettings
 from parquill.replies.streams import join_events
 
 _PIECES = ["# ", "// ", "/* ", "{//", '\\"', "\\", '", ', "{", " ", "\n", ", ", '{"a":', "'", "```", "<"]
@@ -100,20 +101,68 @@ def test_comments_are_taken_out_of_random_texts_as_by_the_slow_expressions() -> 
             assert repair._without_comments(text) == _comments_taken_out_as_before(text), text
 
 
-def test_a_long_answer_is_read_beside_the_event_loop_and_a_short_one_in_it() -> None:
+def _where_read(text: str, shape: Any) -> bool:
+    """Whether an answer was read in the event loop's own thread."""
     seen: list[threading.Thread] = []
 
-    class Shape:
-        def parse(self, completion: ChatCompletion, output_mode: str) -> None:
+    class Noting:
+        def parse(self, completion: ChatCompletion, output_mode: str) -> str:
             seen.append(threading.current_thread())
+            return "read"
 
-    shape: Any = Shape()
+        def parse_quickly(self, completion: ChatCompletion) -> Any:
+            return shape.parse_quickly(completion)
 
-    async def both() -> None:
-        for text in ("x" * APART, "x" * (APART + 1)):
-            completion: Any = type("Completion", (), {"text": text, "tool_calls": ()})
-            await parse_apart(shape, completion, OutputMode.TEXT)
+    noting: Any = Noting()
+    asyncio.run(parse_apart(noting, ChatCompletion(None, None, None, text, (), "stop", None), OutputMode.TEXT))
+    return seen in ([], [threading.main_thread()])
 
-    asyncio.run(both())
-    assert seen[0] is threading.main_thread()
-    assert seen[1] is not threading.main_thread()
+
+def test_an_answer_that_takes_long_is_read_beside_the_event_loop_and_any_other_in_it() -> None:
+    text, schema = (
+        load_answer_schema(OutputSettings(path="out")),
+        load_answer_schema(
+            OutputSettings(
+                path="out",
+                schema={"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False},
+            )
+        ),
+    )
+    assert _where_read("x " * (APART // 2), text)
+    assert not _where_read("x " * (APART // 2) + "x", text)
+    whole = '{"a": "' + "x y z " * 300 + '"}'
+    assert _where_read(whole, schema)
+    assert not _where_read(whole[:-1], schema), "a damaged one is repaired elsewhere"
+    assert _where_read('{"a": 1', schema)
+
+
+def _guess_steps(text: str) -> int:
+    """Count how often json-repair looks at a part of a text before it ends or is stopped."""
+    looked = 0
+
+    class Looking(repair._Counted):
+        __slots__ = ()
+
+        def __getitem__(self, place: Any) -> str:
+            nonlocal looked
+            looked += 1
+            return super().__getitem__(place)
+
+    kept, repair._Counted = repair._Counted, Looking  # type: ignore[misc]  # a class that counts in its place
+    try:
+        repair._guess(text)
+    finally:
+        repair._Counted = kept  # type: ignore[misc]  # as above
+    return looked
+
+
+@pytest.mark.parametrize("piece", ["1}{", '{"title"', '{"a" ', "{", "}{true", '}{"a":', '"t": "x" y'])
+def test_a_guess_looks_at_each_character_a_bounded_number_of_times(piece: str) -> None:
+    for size in (200, 2_000):
+        assert _guess_steps('{"title" ' + piece * (size // len(piece))) <= 1_001 + 8 * (size + 10)
+
+
+def test_damage_that_can_be_repaired_is_repaired_within_its_steps() -> None:
+    parts = ", ".join(f'"key {number}": "a "quoted" word and, more" ' for number in range(100))
+    reading = repair.read_objects("{" + parts + "}", ended=True)
+    assert not reading.problem and len(reading.objects[0]) == 100

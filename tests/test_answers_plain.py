@@ -185,3 +185,10 @@ def test_a_date_is_read_only_where_it_can_be_one_day(text: str, day: tuple[int, 
 def test_a_moment_is_read_in_utc(text: str, iso: str | None, said: bool) -> None:
     read = read_datetime(text)
     assert (None if read is None else (read[0].isoformat(), read[1])) == (None if iso is None else (iso, said))
+
+
+def test_a_loop_before_a_mark_that_ends_the_turn_is_told_as_a_loop() -> None:
+    text = "over and over " * 40 + "<end_of_turn>"
+    shape = load_answer_schema(OutputSettings(path="out"))
+    answer = shape.parse(ChatCompletion(None, None, None, text, (), "stop", None), OutputMode.TEXT)
+    assert (answer.fault, len(answer.errors)) == ("loop", 1)

@@ -77,8 +77,8 @@ class TestYaml:
         assert refused(source=path).startswith(f"{path}:2:")
 
     def test_nesting_without_end_is_refused(self, tmp_path: Path) -> None:
-        assert "nested too deeply" in refused(source=file(tmp_path, "a: " + "[" * 5_000))
-        assert "nested too deeply" in refused(source=file(tmp_path, '{"a": ' + "[" * 5_000))
+        assert "nested more than 100 deep" in refused(source=file(tmp_path, "a: " + "[" * 5_000))
+        assert "nested more than 100 deep" in refused(source=file(tmp_path, '{"a": ' + "[" * 5_000))
 
     @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words", "null"])
     def test_a_file_that_is_no_mapping_is_refused_with_what_belongs_there(self, tmp_path: Path, text: str) -> None:

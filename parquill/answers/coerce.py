@@ -117,7 +117,8 @@ def _to_boolean(node: Node, text: str) -> tuple[str, bool] | None:
 def _to_enum(node: Node, text: str) -> tuple[str, str] | None:
     if text in node.values:
         return "", text
-    fits = [value for value in node.values if _plain(value) == _plain(text)]
+    plain = _plain(text)
+    fits = [value for value in node.values if _plain(value) == plain]
     return ("enum", fits[0]) if len(fits) == 1 else None
 
 

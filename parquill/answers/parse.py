@@ -90,10 +90,16 @@ def make_check(node: Node) -> Check:
 
 def parse_json(check: Check, text: str, ending: Ending) -> Answer:
     """Read an answer that should be one JSON object; never raises for what a model wrote."""
+    answer = parse_undamaged(check, text)
+    return _parse_slowly(check, text, ending) if answer is None else answer
+
+
+def parse_undamaged(check: Check, text: str) -> Answer | None:
+    """Read an answer that fits as it stands, which is quick; None for any other."""
     try:
         value = check.fit(load_fast(text))
     except (ValueError, RecursionError):
-        return _parse_slowly(check, text, ending)
+        return None
     return accepted(value, text, ())
 
 

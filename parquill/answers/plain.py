@@ -18,7 +18,10 @@ def parse_text(text: str, ending: Ending, max_chars: int | None) -> Answer:
     """Return the text as an answer; one that was cut off, is empty or loops is a fault."""
     bare, notes = without_control(text, plain=True)
     stripped = bare.strip()
-    if ending is Ending.CUT or not stripped or (len(stripped) >= LONG and repetition_in(stripped, cut_off=False)):
+    found = repetition_in(stripped, cut_off=False) if ending is not Ending.CUT and len(stripped) >= LONG else ""
+    if found:  # of the text without its marks: `failed` would look at the last of them
+        return Answer(False, None, text, errors=(found,), fault="loop")
+    if ending is Ending.CUT or not stripped:
         if text.strip() and not stripped and ending is not Ending.CUT:
             return Answer(False, None, text, errors=(f"no answer stands beside {_named(notes)}",), fault="empty")
         return failed(text, ending)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import orjson
 
@@ -29,10 +29,9 @@ from parquill.answers.verify_repair import accounts_for
 
 MAX_DAMAGED = 40_000
 MAX_GUESSED = 6_000
-"""Characters of a damaged text that readings 2 and 3, and json-repair, are given at most.
-
-json-repair takes quadratic time on some damage: 0.7 s for so much of `{"title"` in a row.
-"""
+"""Characters of a damaged text that readings 2 and 3, and json-repair, are given at most."""
+_MOST_STEPS, _STEPS_A_CHARACTER = 1_000, 8
+"""Looks at characters that json-repair may take: real damage needs 5 for each, `1}{` in a row 1,000 (and 21 s)."""
 _MAX_OBJECTS = 50
 
 _INVISIBLE = "\ufeff\u200b\u2060"
@@ -204,13 +203,32 @@ def _read_literal(text: str) -> Any:
         return None
 
 
+class _TooManyStepsError(Exception):
+    """A guess takes longer than its text's length allows."""
+
+
+class _Counted(str):
+    """A text that counts how often a part of it is looked at: json-repair takes quadratic time on some damage."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, text: str) -> None:
+        self._left = _MOST_STEPS + _STEPS_A_CHARACTER * len(text)
+
+    def __getitem__(self, place: SupportsIndex | slice) -> str:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooManyStepsError
+        return super().__getitem__(place)
+
+
 def _guess(text: str) -> tuple[dict[str, Any] | None, bool]:
     """Let json-repair propose a reading; return it if the text spells it, and whether it is unclosed."""
     import json_repair  # noqa: PLC0415 - few runs meet a damaged answer
 
     try:
-        value = json_repair.loads(text)
-    except ValueError:  # nested deeper than it reads
+        value = json_repair.loads(_Counted(text))
+    except (ValueError, _TooManyStepsError):  # nested deeper than it reads
         return None, False
     if not isinstance(value, dict):
         return None, False

@@ -19,7 +19,7 @@ from typing import Any
 _PAIRS = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’"}
 _SPACE = re.compile(r"\s*")
 _BARE = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.])")
+_NUMBER = re.compile(r"[-+]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][-+]?\d+)?(?![\w.])")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "/": "/", "\\": "\\", '"': '"', "'": "'"}
 _WORDS = {"true": True, "false": False, "null": None, "none": None}
 _COULD_END = re.compile(r"[\"'“”‘’]\s*(?:[:,}\]]|$)|(?:^|[{\[,:])\s*[\"'“”‘’]")

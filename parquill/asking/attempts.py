@@ -20,6 +20,7 @@ from parquill.booking import Booking, Request, book
 from parquill.client import Transport
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
+from parquill.event_loop import apart
 from parquill.ledger import Durable, Ledger
 from parquill.limits import Gate, Need, Reply, Ticket
 from parquill.prices import Price
@@ -167,14 +168,16 @@ class Attempts:
         ticket, attempt = await self._through_the_gate(asked, need)
         seconds = self._attempt_seconds(asked)
         exchange: Exchange | None = None
+        read: Verdict | None = None
         self.refusals.sent(asked.place.key)
         try:
             exchange = await self._client.complete(
                 body(), seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
             )
+            read = await apart(len(exchange.body), classify, exchange)
         finally:
             # Also when the run is cut off while waiting: maybe billed, and no receipt.
-            verdict = classify(exchange) if exchange is not None else _CUT_OFF
+            verdict = read if read is not None else _CUT_OFF if exchange is None else classify(exchange)
             booking = book(Request(need.worst_pico, images), verdict, self._price)
             self.refusals.ended(asked.place.key, answered=verdict.completion is not None)
             asked.account.add(booking)

@@ -36,6 +36,8 @@ ASKED_AGAIN = 10
 
 _VARYING = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\S*[\d/]\S*")
 """What differs between two refusals of one kind: quoted values, numbers, ids, addresses."""
+_COMPARED = 500
+"""Characters of a message."""
 _BAD_KEY = 401
 _OF_THE_KEY = frozenset({_BAD_KEY, 403})
 """Only an answer to this process's key shows that such a refusal is the row's."""
@@ -62,7 +64,7 @@ class Refusal:
     @property
     def likeness(self) -> tuple[int, str]:
         """What two refusals of one kind have in common."""
-        return self.status, " ".join(_VARYING.sub(" ", self.message.lower()).split())[:160]
+        return self.status, " ".join(_VARYING.sub(" ", self.message.lower()[:_COMPARED]).split())[:160]
 
 
 class HeldError(Exception):

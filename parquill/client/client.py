@@ -9,7 +9,6 @@ where a server repeats it in a reply, it is taken out here (`redact.py`), so tha
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import ssl
@@ -30,15 +29,15 @@ from parquill.client.redact import Redactor
 from parquill.client.wire import Wire
 from parquill.clock import Clock, SystemClock
 from parquill.errors import JobError
+from parquill.event_loop import apart
 from parquill.job import Access, Secret
 from parquill.replies import Exchange, straighten
 
-_QUOTED = re.compile(r"""[:,\s]*(message=)?(\\n|\s)*b?['"].*""", re.DOTALL)
-"""What aiohttp's parser repeats of a broken reply: it may begin or end in the middle of a secret."""
+_QUOTE = re.compile(r"""b?['"]""")
+_LONGEST_SAID = 1000
+"""Characters of a fault that are looked at; fewer are shown."""
 _NO_VARIABLES: Mapping[str, str] = {}
 _DIRECT = Access()
-_LONG = 100_000
-"""Bytes of a body; a hostile one takes about a microsecond for each."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
 
@@ -105,8 +104,9 @@ class Client:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return _broken(error, _since(started), seconds, self._said(error))
         latency, headers = _since(started), self._redactor.redact_headers(headers)
-        content, repairs = straighten(content, headers)
-        return Exchange(status, headers, await self._redacted(content, status), latency, repairs=repairs)
+        content, repairs = await apart(len(content), straighten, content, headers)
+        content = await apart(len(content), self._redactor.redact_body, content, status)
+        return Exchange(status, headers, content, latency, repairs=repairs)
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:
         """GET a path below the base URL; return status and JSON, (0, None) where there is no reply.
@@ -120,7 +120,8 @@ class Client:
         except (TimeoutError, aiohttp.ClientError, OSError):
             return 0, None
         try:
-            return status, orjson.loads(await self._redacted(content, status))
+            content = await apart(len(content), self._redactor.redact_body, content, status)
+            return status, orjson.loads(content)
         except orjson.JSONDecodeError:
             return status, None
 
@@ -136,19 +137,24 @@ class Client:
         except (TimeoutError, aiohttp.ClientError, OSError):
             return False
 
-    async def _redacted(self, content: bytes, status: int) -> bytes:
-        """The body without a secret; a long one is looked through where it holds nothing else up."""
-        if len(content) <= _LONG:
-            return self._redactor.redact_body(content, status)
-        return await asyncio.to_thread(self._redactor.redact_body, content, status)
-
     def _said(self, error: Exception) -> str:
         """The error in one line of plain ASCII, without a secret."""
-        text = f"{type(error).__name__}: {error}"
+        text = self._redactor.redact(f"{type(error).__name__}: {error}")
         if isinstance(error, aiohttp.ClientPayloadError):
-            text = _QUOTED.sub("", text)
-        text = re.sub(r"\s+", " ", self._redactor.redact(text)).strip()
+            text = _without_quoted(text)
+        text = " ".join(text.split())
         return text.encode("ascii", "backslashreplace").decode()[:200]
+
+
+def _without_quoted(text: str) -> str:
+    """What aiohttp's parser says of a broken reply, without what it repeats: that may begin or end inside a secret."""
+    quote = _QUOTE.search(text)
+    if quote is None:
+        return text
+    said = text[: quote.start()][:_LONGEST_SAID]
+    while (shorter := said.rstrip(":, \t\r\n").removesuffix("\\n").removesuffix("message=")) != said:
+        said = shorter
+    return said
 
 
 def _encoded(access: Access, key: Secret | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ import functools
 import html
 import html.entities
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from multidict import CIMultiDict
@@ -30,6 +30,10 @@ SHORTEST_IN_FAULTS = 8
 
 _MOST_READINGS = 24
 """Readings of one text that are looked through, so that the time stays linear in its length."""
+_WINDOW, _OVERLAP = 1_000_000, 65_536
+"""Characters that are read at once, so that all readings together stay small; secrets across their bounds are found."""
+_LONGEST_SIGN = 64
+"""Characters that one letter of a secret may be written with: escapes within escapes."""
 
 
 class Redactor:
@@ -55,12 +59,20 @@ class Redactor:
         if not secrets:
             return text
         found: list[tuple[int, int, str]] = []
+        overlap = max(_OVERLAP, _LONGEST_SIGN * len(secrets[0].value))
+        for first in range(0, max(1, len(text) - overlap), _WINDOW):
+            window = text[first : first + _WINDOW + overlap]
+            found += [(first + start, first + end, shown) for start, end, shown in self._found(window, secrets)]
+        return _replaced(text, found) if found else text
+
+    def _found(self, text: str, secrets: Sequence[_Hidden]) -> Iterator[tuple[int, int, str]]:
+        """Yield where secrets stand in a text, and what is shown in their place."""
         for reading in self._readings(text):
             lowered = reading.text.lower()
             for secret in secrets:
                 if secret.lowered in lowered:
-                    found += [(*reading.source(start, end), secret.shown) for start, end in secret.places(reading.text)]
-        return _replaced(text, found) if found else text
+                    for start, end in secret.places(reading.text):
+                        yield (*reading.source(start, end), secret.shown)
 
     def redact_body(self, content: bytes, status: int) -> bytes:
         """Return a reply's body without the secrets; an answer (2xx) keeps words that only serve as a key."""

@@ -130,7 +130,7 @@ def _shown(value: object) -> str:
         return "a mapping" if isinstance(value, dict) else "a list"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = re.sub(r"(?<=//)[^/@\s]*@", "***@", str(value))
+    text = re.sub(r"(?<=//)[^/@\s]*@", "***@", str(value)[:4000])
     text = re.sub(r"(://[^?\s]*\?).*", r"\1***", text)
     text = text if len(text) <= 80 else f"{text[:80]}…"
     return repr(text) if isinstance(value, str) else text

@@ -17,17 +17,32 @@ import yaml
 
 from parquill.errors import JobError
 
+DEEPEST = 100
+"""Levels of lists and mappings; no job has a tenth. PyYAML takes quadratic time for open brackets."""
+_TOO_DEEP = f"lists and mappings are nested more than {DEEPEST} deep"
+
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML that knows JSON's kinds of values and nothing else."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012 - the base class declares it so
+    _depth = 0
+
+    def fetch_flow_collection_start(self, token_class: Any) -> None:
+        if self.flow_level >= DEEPEST:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token_class)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             mark = self.current_event.start_mark
             raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=mark)
-        return super().compose_node(parent, index)
+        if self._depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.get_mark())
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -68,12 +83,15 @@ def parse(text: str) -> Any:
     try:
         if text.lstrip().startswith("{"):
             try:
-                return json.loads(text, object_pairs_hook=_without_repeats)
+                value = json.loads(text, object_pairs_hook=_without_repeats)
             except ValueError:
                 pass  # the YAML reader says what is wrong, and where
+            else:
+                _refuse_depth(value)
+                return value
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that refuses more
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -117,6 +135,18 @@ def _place(error: yaml.YAMLError, text: str) -> str:
 def _line_and_column(text: str, position: int) -> str:
     before = text[:position]
     return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _refuse_depth(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for one in level
+            for inner in (one.values() if isinstance(one, dict) else one if isinstance(one, list) else ())
+        ]
+    if level:
+        raise ValueError(_TOO_DEEP)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ CONNECT_SECONDS = 5.0
 _OPENING_SECONDS = 60.0
 """For what a library asks before anything is read: a bucket's region, an identity."""
 _MOST_OPEN = 256
-_SECRET_OPTION = re.compile(r"(?<=[?&])([^=&\s]*(?:key|secret|token|sig|password)[^=&\s]*)=[^&\s]*", re.IGNORECASE)
+_OPTION = re.compile(r"(?<=[?&])([^=&?\s]*+)=[^&\s]*")
+_SECRET_NAME = re.compile(r"key|secret|token|sig|password", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -49,7 +50,11 @@ def is_remote(location: str) -> bool:
 
 def shown(location: str) -> str:
     """The place as it may stand in a message: a URI without its credentials."""
-    return _SECRET_OPTION.sub(r"\1=***", _USERINFO.sub("***@", location))
+    return _OPTION.sub(_option_shown, _USERINFO.sub("***@", location))
+
+
+def _option_shown(option: re.Match[str]) -> str:
+    return f"{option[1]}=***" if _SECRET_NAME.search(option[1]) else option[0]
 
 
 def identity(location: str) -> str:

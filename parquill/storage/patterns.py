@@ -6,7 +6,7 @@ import re
 
 from parquill.storage.location import is_remote
 
-_WILDCARD = re.compile(r"(\*\*/|\*|\?|\[!?[^\]/]+\])")
+_WILDCARD = re.compile(r"(\*\*/|\*|\?|\[!?[^\]/]{1,255}\])")
 _MEANING = {"**/": r"(?:[^/]+/)*", "*": r"[^/]*", "?": r"[^/]"}
 
 

@@ -1,45 +1,74 @@
 """Foreign data of every kind, made up at random around what once did harm: it becomes a row's error or a value.
 
-The short look is part of every run of the tests; `make fuzz` looks for minutes.
+The short look is part of every run of the tests; `make fuzz` looks for minutes, at long texts as well: there no
+input may take more time than its length allows, nor more than `MOST_MEMORY`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
 from parquill.answers import OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
+from parquill.client.redact import Redactor
 from parquill.clock import SystemClock
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, ParquillError, RowError
 from parquill.fetch import Fetcher, UrlRules, check_url, judge_url
 from parquill.fetch.faults import retry_after
 from parquill.fetch.session import _Answer, _next_hop
-from parquill.images.values import DataPicture, decode_data_url, named, read_cell
-from parquill.job import OutputSettings, load_job
+from parquill.images.decoder_pool import DecodePool
+from parquill.images.values import DataPicture, decode_data_url, identity, named, read_cell
+from parquill.job import OutputSettings, Secret, load_job
 from parquill.job.syntax import parse
+from parquill.limits.rate_limit_headers import read_quotas
+from parquill.limits.retry_after import wait_seconds
+from parquill.manifest import RowsDigest, places_in
 from parquill.prompts import UserText
-from parquill.replies import Exchange, classify
+from parquill.replies import Exchange, classify, straighten
+from parquill.results import row_values
+from tests.hostile_files import HOSTILE, noise, saved
+from tests.manifests import opened
+from tests.pdfs import pdf
+
+MOST_MEMORY = 600 * 10**6
+"""Bytes by which one input may make this process grow."""
+SECONDS, SECONDS_A_CHARACTER = 0.5, 60e-6
+"""CPU time that an input may take here; a repair may take the most, on a loaded machine."""
 
 _RULES = UrlRules()
 _SHAPE = load_answer_schema(
     OutputSettings(path="out", schema=str(Path(__file__).parents[2] / "configs/schemas/tag.json"))
 )
+_PLAIN = load_answer_schema(OutputSettings(path="out"))
+_REDACTOR = Redactor(Secret("sk-or-v1-0123456789abcdef+/CANARY"), {"A": "hunter2/hunter2+="})
 
 
 def _around(*pieces: str) -> st.SearchStrategy[str]:
     """Texts made of pieces that mean something, with anything between them."""
     return st.lists(st.sampled_from(pieces) | st.text(max_size=4), max_size=14).map("".join)
+
+
+def _long(texts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Some of the texts again and again, up to 40,000 characters, between others."""
+    return st.builds(
+        lambda before, piece, size, after: before + piece * (size // max(1, len(piece))) + after,
+        texts, texts.filter(lambda text: len(text) <= 12), st.sampled_from([400, 4_000, 38_000]), texts,
+    )  # fmt: skip
 
 
 _URLS = _around(
@@ -49,14 +78,17 @@ _URLS = _around(
 _JSON_TEXT = _around(
     "{", "}", "[", "]", '"', '"choices"', ":", ",", "1", "-", "1e999", "NaN", "null", "\\u", "\\ud83d", '"message"',
     '"content"', '{"choices":[{"message":{"content":"x"}}]}', "data: ", "\n\n", "[DONE]", '"usage"', "\ufeff", "'",
+    "\\u0073", "%2573", "&#115;", "sk-or-v1-0123456789abcdef+/CANARY",
 )  # fmt: skip
 _WORDS = _around(
     "{", "}", "[", "]", '"', "'", ":", ",", "# ", "// ", "/*", "*/", "\\", "```json", "<think>", "</think>", "<s>",
     "</s>", "<|im_end|>", '"label"', "label", "1", "True", "None", "\n", "\u201c", "\u201d", "(", ")", "2026-01-02",
+    '{"label": "', '{"label": ', '"}', "1}{",
 )  # fmt: skip
 _TEMPLATES = _around(
     "{{", "}}", "{%", "%}", " a ", " b ", "|", "tojson", "upper", "join", "for x in", "endfor", "if", "endif", "[", "]",
     "(", ")", ".", "'", "0", "*", "%", "~", "__class__", "format", "x", "loop", "list", "map", "replace",
+    "{{ 'a' * 10**9 }}", "{{ [1] * ", "10**9 }}", "{{ a * 999999999 }}",
 )  # fmt: skip
 _ODD: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["stop", "429"]),
@@ -64,18 +96,7 @@ _ODD: st.SearchStrategy[Any] = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                [
-                    "choices",
-                    "message",
-                    "content",
-                    "usage",
-                    "error",
-                    "code",
-                    "metadata",
-                    "cost",
-                    "tool_calls",
-                    "function",
-                ]
+                "choices message content usage error code metadata cost tool_calls function".split()  # noqa: SIM905
             ),
             inner,
             max_size=4,
@@ -83,6 +104,17 @@ _ODD: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=12,
 )
+_HEADER_NAMES = (
+    "retry-after", "retry-after-ms", "x-ratelimit-reset", "x-ratelimit-limit-requests",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-reset-requests", "content-type", "location", "x-generation-id",
+)  # fmt: skip
+_HEADER_VALUES = _around(
+    "1", "0", "-", ".", "e", "9" * 40, "h", "m", "s", "ms", "\u00b5s", "inf", "nan", ",", " GMT",
+    "Wed, 21 Oct 2026 07:28:00 GMT",
+    "charset=", "utf-16", "idna", "unicode_escape",
+    "text/event-stream", "\u0663", "+", ":",
+)  # fmt: skip
 
 
 def _cells() -> st.SearchStrategy[Any]:
@@ -112,6 +144,7 @@ def _cell(cell: Any) -> None:
         try:
             for value in read_cell(cell, _RULES, wanted):  # type: ignore[arg-type]  # two of its words
                 named(value)
+                identity(value, lambda _: (0, 0))
                 if isinstance(value, DataPicture):
                     decode_data_url(value.url)
         except RowError:
@@ -121,14 +154,25 @@ def _cell(cell: Any) -> None:
 def _reply(one: tuple[int, Any, str]) -> None:
     status, body, kind = one
     raw = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
-    verdict = classify(Exchange(status, {"Content-Type": kind}, raw, 1))
+    headers = {"Content-Type": kind}
+    content, repairs = straighten(raw, headers)
+    content = _REDACTOR.redact_body(content, status)
+    verdict = classify(Exchange(status, headers, content, 1, repairs=repairs))
     assert sum(one is not None for one in (verdict.completion, verdict.kind, verdict.stop)) == 1
     assert "unexpected" not in verdict.message
+    assert b"CANARY" not in content
+
+
+def _headers(headers: Mapping[str, str]) -> None:
+    wait = wait_seconds(headers, None, 1.7e9)
+    assert wait is None or 0 <= wait.seconds <= 300
+    read_quotas(headers, 1.7e9)
+    classify(Exchange(429, _REDACTOR.redact_headers(headers), b"{}", 1))
 
 
 def _answer(text: str) -> None:
     completion = ChatCompletion(None, None, None, text, (), "stop", None)
-    for shape in (_SHAPE, load_answer_schema(OutputSettings(path="out"))):
+    for shape in (_SHAPE, _PLAIN):
         answer = shape.parse(completion, OutputMode.TEXT)
         assert answer.ok or answer.errors
         assert not any("unexpected" in error and "Error" in error for error in answer.errors)
@@ -152,32 +196,249 @@ def _job_file(text: str) -> None:
         assert isinstance(fault, ValueError) or type(fault).__module__.startswith("yaml"), fault
 
 
+_KINDS: dict[pa.DataType, pa.DataType] = {
+    pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view(),
+    pa.binary(): pa.binary(), pa.date32(): pa.int32(), pa.date64(): pa.int64(), pa.time32("ms"): pa.int32(),
+    pa.time64("us"): pa.int64(), pa.timestamp("us"): pa.int64(), pa.timestamp("ns", "UTC"): pa.int64(),
+    pa.timestamp("us", "Mars/Olympus"): pa.int64(), pa.timestamp("ms", "Europe/Berlin"): pa.int64(),
+    pa.duration("s"): pa.int64(), pa.float16(): pa.int16(), pa.float64(): pa.int64(), pa.bool_(): pa.bool_(),
+    pa.decimal128(3, 2): pa.binary(16), pa.uint64(): pa.uint64(), pa.null(): pa.null(),
+}  # fmt: skip
+"""Types of columns, and those that hold any bits at all for them."""
+_OF_STORAGE: Mapping[str, st.SearchStrategy[Any]] = {
+    "int16": st.integers(-(2**15), 2**15 - 1), "int32": st.integers(-(2**31), 2**31 - 1),
+    "int64": st.integers(-(2**63), 2**63 - 1), "uint64": st.integers(0, 2**64 - 1), "bool": st.booleans(),
+    "null": st.none(), "fixed_size_binary[16]": st.binary(min_size=16, max_size=16),
+}  # fmt: skip
+_BYTES = st.binary(max_size=8) | st.sampled_from(
+    [b"\xff", b"http://a.b[]@", b"s3://b/k", b"\xf0\x9f", b"../x", b"%PDF-"]
+)
+
+
+def _arrays(kind: pa.DataType) -> st.SearchStrategy[pa.Array]:
+    storage = _KINDS[kind]
+    values = st.lists(st.none() | _OF_STORAGE.get(str(storage), _BYTES), min_size=4, max_size=4)
+    return values.map(lambda made: pa.array(made, storage).view(kind) if kind != storage else pa.array(made, storage))
+
+
+def _nested(array: pa.Array) -> st.SearchStrategy[pa.Array]:
+    ways = [lambda one: one, lambda one: pa.ListArray.from_arrays([0, 1, 1, 3, 4], one)]
+    if not pa.types.is_null(array.type):
+        ways += [
+            lambda one: pa.StructArray.from_arrays([one, one], names=["path", "bytes"]),
+            lambda one: pa.MapArray.from_arrays([0, 1, 2, 3, 4], pa.array(list("abcd")), one),
+            lambda one: pa.FixedSizeListArray.from_arrays(one, 1),
+            lambda one: pa.DictionaryArray.from_arrays(pa.array([0, 3, None, 1], pa.int32()), one),
+        ]
+    return st.sampled_from(ways).map(lambda way: way(array))
+
+
+_ARROW = st.sampled_from(list(_KINDS)).flatmap(_arrays).flatmap(_nested)
+_LINES = (
+    b'{"x": ', b'"a"', b"}", b"\n", b'{"x": "\\ud83d"}\n', b'{"x": "\xff"}\n', b"[", b",", b"x,y\n", b"a,b\n", b'"',
+    b"\xff\xfe,1\n", b"\r", b"1e999", b"9" * 30, b"\0", b"\xef\xbb\xbf", b'{"x": 1}\n', b'{"x": [[{"y": null}]]}\n',
+)  # fmt: skip
+_TEXT_FILES = st.tuples(
+    st.sampled_from([".jsonl", ".csv"]),
+    st.lists(st.sampled_from(_LINES) | st.binary(max_size=4), max_size=14).map(b"".join),
+)
+_NAMES = st.lists(
+    st.sampled_from(["x=1", "x=%ff", "x=", "=", "..a", "a b", "\x1b]0;t\x07", "\u202e", "\u00e9", "\udcff", "n\nl"]),
+    min_size=1, max_size=3,
+)  # fmt: skip
+
+
+def _read_all(path: Path) -> None:
+    """Read a manifest as a run does: digests, places of pictures, cells, texts."""
+    try:
+        manifest = opened(path)
+        digest = RowsDigest(b"")
+        for chunk in manifest.read(manifest.columns.schema.names):
+            chunk.table.validate(full=True)
+            digest.add(chunk.table)
+            for name in chunk.table.schema.names:
+                list(places_in(chunk.table.column(name)))
+                values, faults = chunk.cells(name)
+                assert len(values) == chunk.table.num_rows and all(0 <= place < len(values) for place in faults)
+                for value in values:
+                    _cell(value)
+            for batch in chunk.table.to_batches():
+                row_values(batch, 0)
+        digest.hexdigest()
+    except ParquillError:
+        pass
+
+
+@dataclass
+class Lab:
+    """What a look needs beside its data."""
+
+    folder: Path
+    runner: asyncio.Runner
+    pool: DecodePool
+
+    def arrow(self, array: pa.Array) -> None:
+        """Read a column of Parquet that holds any bits for its type."""
+        path = self.folder / "m.parquet"
+        try:
+            pq.write_table(pa.table({"x": array, "id": list("abcd")}), path)
+        except (pa.ArrowException, ValueError, OverflowError):
+            return  # no file of Parquet holds it
+        _read_all(path)
+
+    def text_file(self, one: tuple[str, bytes]) -> None:
+        """Read JSON lines or CSV."""
+        path = self.folder / f"m{one[0]}"
+        path.write_bytes(one[1])
+        _read_all(path)
+
+    def names(self, steps: list[str]) -> None:
+        """Read a folder whose files and folders have odd names."""
+        folder = self.folder / "names"
+        place = folder.joinpath(*[step.replace("/", "_") for step in steps])
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"id": ["a"]}), str(place / "m.parquet"))
+        except (OSError, ValueError, UnicodeError):
+            return
+        try:
+            _read_all(folder)
+        finally:
+            (place / "m.parquet").unlink()
+
+    def picture(self, data: bytes) -> None:
+        """Open what may be a picture."""
+        self._decode("picture", data, ErrorKind.IMAGE_INVALID, max_side=64)
+
+    def document(self, data: bytes) -> None:
+        """Draw and read what may be a PDF."""
+        pages: dict[str, Any] = {"wanted": None, "max_pages": 2, "take": "first"}
+        self._decode("pages", data, ErrorKind.DOCUMENT_INVALID, max_side=64, **pages)
+        self._decode("text", data, ErrorKind.DOCUMENT_INVALID, **pages)
+
+    def _decode(self, op: str, data: bytes, kind: ErrorKind, **options: Any) -> None:
+        try:
+            pieces = self.runner.run(self.pool.run(op, data, kind, **options))
+        except RowError as fault:
+            assert fault.kind in (kind, ErrorKind.IMAGE_REFUSED)
+            assert fault.message.isascii()
+        else:
+            assert all(len(piece.payload) < 10**7 for piece in pieces)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with asyncio.Runner() as runner:
+        lab = Lab(tmp_path_factory.mktemp("foreign"), runner, DecodePool(workers=1))
+        yield lab
+        runner.run(lab.pool.close())
+
+
+def _damaged(files: list[bytes], *pieces: bytes) -> st.SearchStrategy[bytes]:
+    """Files with some of their bytes replaced by others, cut, or repeated: the lengths within them are near right."""
+    step = st.tuples(st.floats(0, 1), st.sampled_from(["flip", "put", "cut", "twice"]), st.sampled_from(pieces))
+
+    def made(file: bytes, steps: list[tuple[float, str, bytes]]) -> bytes:
+        for where, what, piece in steps:
+            at = int(where * max(0, len(file) - 1))
+            if what == "cut":
+                file = file[: max(8, at)]
+            elif what == "twice":
+                file = file[:at] + file[at : at + 64] + file[at:]
+            else:
+                new = piece if what == "put" else bytes([file[at] ^ 0xFF])
+                file = file[:at] + new + file[at + len(new) :]
+        return file
+
+    return st.builds(made, st.sampled_from(files), st.lists(step, max_size=5))
+
+
+_SMALL = noise(24, 16)
+_PICTURES = _damaged(
+    [saved(_SMALL, kind) for kind in ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF")]
+    + [saved(noise(24, 16, "CMYK"), "JPEG"), saved(_SMALL.convert("P"), "PNG"), saved(noise(24, 16, "I;16"), "PNG")]
+    + [data for name, (make, _) in HOSTILE.items() if "mega" not in name and len(data := make()) < 20_000],
+    b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff", b"\0", b"IDAT", b"iCCP", b"\xff\xda",
+    b"\xff\xe2\0\x10ICC_PROFILE", b"VP8X",
+)  # fmt: skip
+_PDFS = _damaged(
+    [pdf(["one", "two"]), pdf([""]), pdf(["x"], box="0 0 1e9 1e9"), pdf(["x"], box="0 0 0 0"), pdf(["x"] * 9)],
+    b"/Kids [4 0 R]", b"/Count -1", b"/Count 999999999", b"<<", b">>", b"endobj", b"stream", b"1e38", b"2 0 R",
+    b"/Length 9",
+    b"/Type /Pages", b"/Parent 4 0 R", b"0 0 -5 -5", b"\xff\xff", b"/FlateDecode", b"startxref\n0",
+)  # fmt: skip
+
 _REPLIES = st.tuples(
     st.sampled_from([200, 200, 302, 400, 402, 404, 408, 429, 500, 529, 999]),
     st.binary(max_size=40) | _JSON_TEXT | _ODD.map(json.dumps),
     st.sampled_from(["", "application/json", "text/event-stream", "text/html; charset=idna", "x; charset=utf-16"]),
 )
-_PLACES: list[tuple[st.SearchStrategy[Any], Callable[[Any], None]]] = [
-    (_URLS, _url),
-    (_URLS, _location),
-    (_cells(), _cell),
-    (_REPLIES, _reply),
-    (_WORDS, _answer),
-    (_TEMPLATES, _template),
-    (_WORDS, _job_file),
-]
+_LONG_REPLIES = st.tuples(st.sampled_from([200, 500]), _long(_JSON_TEXT), st.sampled_from(["", "text/event-stream"]))
 
 
-@pytest.mark.parametrize(("made", "look"), _PLACES, ids=[look.__name__[1:] for _, look in _PLACES])
-def test_foreign_data_becomes_a_value_or_a_row_s_error(
-    made: st.SearchStrategy[Any], look: Callable[[Any], None], request: pytest.FixtureRequest
-) -> None:
-    seconds = float(request.config.getoption("--fuzz-seconds")) / len(_PLACES)
-    checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    tried = settings(max_examples=300 if seconds else 150, deadline=None, database=None, suppress_health_check=checks)(
-        given(made)(look)
+@dataclass(frozen=True)
+class Place:
+    """One place where foreign data come in: what is made up for it, and what looks at it."""
+
+    made: st.SearchStrategy[Any]
+    look: Callable[[Lab, Any], None]
+    long: st.SearchStrategy[Any] | None = None
+    """What is made up besides by `make fuzz`."""
+    examples: int = 60
+
+
+def _alone(look: Callable[[Any], None]) -> Callable[[Lab, Any], None]:
+    return lambda _, value: look(value)
+
+
+_PLACES = {
+    "url": Place(_URLS, _alone(_url), _long(_URLS)),
+    "location": Place(_URLS, _alone(_location), _long(_URLS)),
+    "cell": Place(_cells(), _alone(_cell), _long(_URLS)),
+    "reply": Place(_REPLIES, _alone(_reply), _LONG_REPLIES),
+    "headers": Place(st.dictionaries(st.sampled_from(_HEADER_NAMES), _HEADER_VALUES), _alone(_headers)),
+    "answer": Place(_WORDS, _alone(_answer), _long(_WORDS)),
+    "template": Place(_TEMPLATES, _alone(_template)),
+    "job_file": Place(_WORDS, _alone(_job_file), _long(_WORDS)),
+    "arrow": Place(_ARROW, Lab.arrow, examples=40),
+    "text_file": Place(_TEXT_FILES, Lab.text_file, examples=30),
+    "names": Place(_NAMES, Lab.names, examples=15),
+    "picture": Place(_PICTURES, Lab.picture, examples=25),
+    "document": Place(_PDFS, Lab.document, examples=25),
+}
+
+
+def _bounded(look: Callable[[Lab, Any], None], lab: Lab, value: Any) -> None:
+    """Look, and hold the time and the memory that it took against the value's length."""
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
+    look(lab, value)
+    seconds = time.thread_time() - start
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    size = sum(
+        len(part) for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, (str, bytes))
     )
+    assert seconds <= SECONDS + SECONDS_A_CHARACTER * size, f"{seconds:.1f} s for {size} characters"
+    assert grown <= MOST_MEMORY, f"{grown >> 20} MB for {size} characters"
+
+
+@pytest.mark.parametrize("name", _PLACES)
+def test_foreign_data_becomes_a_value_or_a_row_s_error(name: str, lab: Lab, request: pytest.FixtureRequest) -> None:
+    place = _PLACES[name]
+    seconds = float(request.config.getoption("--fuzz-seconds")) / len(_PLACES)
     end = time.monotonic() + seconds
+    checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
+
+    def look(value: Any) -> None:
+        if seconds:
+            _bounded(place.look, lab, value)
+        else:
+            place.look(lab, value)
+
+    made = place.made | place.long if seconds and place.long is not None else place.made
+    examples = max(300, place.examples) if seconds else place.examples
+    phases = (Phase.generate,) if seconds else (Phase.generate, Phase.shrink)  # what is slow is not made smaller
+    how = settings(max_examples=examples, deadline=None, database=None, suppress_health_check=checks, phases=phases)
+    tried = settings(how, derandomize=not seconds)(given(made)(look))  # the short look is the same in every run
     tried()
     while time.monotonic() < end:
         tried()
