@@ -56,7 +56,7 @@ check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-mutants: .venv/.dev  ## change the guarding code on purpose and count what the tests notice (an hour and more; ARGS="--count 50 --module budget")
+mutants: .venv/.dev  ## change the guarding code on purpose and count what the tests notice (20 minutes and more; ARGS="--count 50 --module budget")
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/mutants.lock
 	$(BIN)/python -m tests.mutants $(ARGS)
 

@@ -188,7 +188,9 @@ class _Run:
         works = {0: self.work}
         standing = AnsweredRows(plan, storage, ledger, works)
         feed = cast(Feed, _Rows(works, spent))
-        self.sharing = DuplicateFinder(plan, standing, feed, None, clock=ManualClock(), finish=SliceResults.finish)
+        self.sharing = DuplicateFinder(
+            plan, standing, feed, None, clock=ManualClock(jumps=()), finish=SliceResults.finish
+        )
 
     async def asks(self, row: int, text: bytes) -> bool:
         prepared = PreparedRow(row, text, "", (), (), None)
@@ -214,6 +216,7 @@ async def test_an_equal_row_takes_the_outcome_now_or_when_it_comes(run: _Run) ->
         result = run.work.results[row]
         assert result is not None
         assert (result.answer_text, result.cost_source, result.cost_pico) == ("a", CostSource.REUSED, 0)
+        assert result.finished_at == 1_790_000_000 * 1_000_000, "microseconds"
     assert run.work.left == 0
 
 

@@ -283,6 +283,7 @@ async def test_after_a_fault_every_waiter_and_every_later_call_hears_of_it(ledge
     waiters = await asyncio.gather(wait(), wait(), return_exceptions=True)
     assert [type(heard) for heard in waiters] == [StorageFaultError, StorageFaultError]
     assert waiters[0] is not waiters[1]
+    assert all(isinstance(heard.__cause__, sqlite3.IntegrityError) for heard in waiters if heard is not None)
     with pytest.raises(StorageFaultError, match=r"ledger\.sqlite: the ledger could not be written"):
         intend(ledger, row=1)
     with pytest.raises(StorageFaultError):

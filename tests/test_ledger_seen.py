@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from parquill.ledger import QUARTER_US, EvidenceCount, FailureRecord, ReadOnlyLedger
+from parquill.ledger import GROUP_SECONDS, QUARTER_US, EvidenceCount, FailureRecord, Ledger, ReadOnlyLedger
 from parquill.ledger.schema import ROW_BITS
+from tests.clock import ManualClock
 from tests.test_ledger_books import NOON, PART, Room, entry, fingerprint
 
 LAST_ROW = (1 << ROW_BITS) - 1
@@ -194,3 +195,24 @@ async def test_the_ledger_of_a_folder_that_is_its_owners_alone_is_so_too(tmp_pat
     room.ledger.close()
     assert all(mode & 0o077 == 0 for mode in modes)
     assert room.ledger.path == room.path
+
+
+async def test_a_group_that_was_sent_early_takes_nothing_from_the_time_of_the_next(tmp_path: Path) -> None:
+    clock = ManualClock()
+    room = Room(tmp_path / "ledger.sqlite")
+    room.ledger.close()
+    room.ledger = Ledger.open(room.path, job="job", clock=clock)
+    await room.begin()
+    room.intend(0)
+    sent = room.ledger.flush()
+    assert sent is not None
+    await sent
+    await clock.advance(GROUP_SECONDS / 2)
+    room.intend(1)
+    commits = room.ledger.statistics().commits
+    await clock.advance(GROUP_SECONDS * 0.75)
+    assert room.ledger.statistics().commits == commits, "the first one's time is over, the second one's is not"
+    waiting = room.ledger.flush()
+    assert waiting is not None
+    await waiting
+    room.ledger.close()

@@ -136,3 +136,17 @@ def test_a_limit_refuses_several_in_a_row_which_is_never_taken_for_noise() -> No
             sent += 1
             noise.exceeds(0.0, sent)
         assert not noise.stretch(1.0, 3000 / load, 3000 if load == 25 else 204)
+
+
+def test_refusals_known_to_be_unrelated_are_tolerated_at_twice_their_share() -> None:
+    noise, sent = RandomRefusals(), 0
+    for load in (100, 100, 25):
+        for _ in range(4):
+            sent += 50
+            noise.exceeds(0.0, sent)
+        noise.stretch(1.0, 200 / load, 200)
+    assert noise.noisy(2.0)
+    assert not any(noise.exceeds(2.0, sent + 25 * number) for number in range(1, 200)), "one in 25, as expected of 2 %"
+    sent += 25 * 200
+    assert any(noise.exceeds(2.0, sent + 10 * number) for number in range(1, 200)), "one in ten is a limit"
+    assert not noise.noisy(3000.0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parquill.errors import UsageError
 from parquill.prices import (
     Drift,
     EndpointOffer,
@@ -20,6 +23,8 @@ from parquill.prices import (
     compare,
     parse_endpoints,
     ratio,
+    read_table,
+    table_price,
 )
 from parquill.prices.money import Tier, parse_rate
 from parquill.prices.ratio import change_told, differs
@@ -177,3 +182,31 @@ def test_the_cost_of_rows_to_come_is_uncertain_once_two_were_seen() -> None:
     assert surplus.error(10, 1000, worth=2.0) == pytest.approx(expected * ((1 / 4 + 1 / 10) / (1 / 2 + 1 / 10)) ** 0.5)
     assert surplus.error(0, 1000) == 0.0
     assert surplus.applied(1000) == pytest.approx(1000 * (400 + 200) / (200 + 200))
+
+
+def test_an_override_for_some_hours_and_long_prompts_raises_the_ceiling_only() -> None:
+    override = {"min_prompt_tokens": 100, "prompt": "0.000009"}
+    pricing = {"prompt": "0.000004", "completion": "0.000008"}
+    timed = {**override, "utc_start": "0800", "utc_end": "1700"}
+    for given, tiers in ((override, (Tier(100, Rates(9 * MICRO, 8 * MICRO)),)), (timed, ())):
+        (one,) = parse_endpoints({"data": {"endpoints": [{"pricing": {**pricing, "overrides": [given]}}]}})
+        assert one.tiers == tiers
+        assert one.ceiling == Rates(9 * MICRO, 8 * MICRO)
+
+
+@pytest.mark.parametrize("key", ["context_length", "max_completion_tokens"])
+def test_limits_of_a_table_are_whole_numbers_or_left_out(tmp_path: Path, key: str) -> None:
+    def table(**more: object) -> Path:
+        path = tmp_path / "prices.json"
+        entry = {"id": "m", "prompt": "0.1", "completion": "0.2", "as_of": "2026-01-02", **more}
+        path.write_text(json.dumps({"models": [entry]}))
+        return path
+
+    assert getattr(read_table(table())["m"], key) is None
+    assert getattr(read_table(table(**{key: 4096}))["m"], key) == 4096
+    with pytest.raises(UsageError, match=f"'m': {key} is not a whole number"):
+        read_table(table(**{key: "4096"}))
+    found = table_price(table(), "m")
+    assert found is not None
+    assert found.rates == Rates(10**17, 2 * 10**17)
+    assert table_price(table(), "other") is None

@@ -138,7 +138,6 @@ class Breaker:
 
     def sent(self, ticket: Ticket) -> None:
         """Count a request that leaves."""
-        ticket.failed_after = math.nan
         if self.until is None:
             ticket.probe = 0
             self._sends.append(ticket)

@@ -53,9 +53,7 @@ def pump_line(state: State, now: float, decisions: Decisions) -> None:
         queue, retries_at = _queue_whose_turn_it_is(state, now)
         ticket = queue[0]
         held = blocked(state, now, ticket)
-        if held is None:
-            queue.popleft()
-        else:
+        if held is not None:
             until, binding = held
             if binding is Binding.DAY and not state.waits:
                 close(state, Stop.DAILY_LIMIT, day_used_up(state), decisions)

@@ -65,7 +65,6 @@ class RateSearch:
         self._interval = FIRST_PROBE
         self._by_minute = False
         self._since = now
-        self._mark = 0
 
     def refused(self, now: float, sent: int, attempted: float, counted: float | None, *, floor: float) -> None:
         """Cut: `attempted` per minute was too much, `counted` went through in the server's minute.

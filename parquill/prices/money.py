@@ -51,11 +51,9 @@ def parse_rate(value: object) -> Fraction | None:
 
     A negative price ("-1") marks one that varies, as a router's; it is no price either.
     """
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        return None
     try:
         usd = Decimal(str(value).strip())
-    except ArithmeticError:
+    except ArithmeticError:  # no number: a word, a list, true
         return None
     # Nothing costs 1,000 USD a token or less than an atto-USD; an exponent beyond that is no price.
     if not usd.is_finite() or usd < 0 or usd > 1000 or (usd and usd.adjusted() < -18):

@@ -103,7 +103,7 @@ def _retry_delays(details: object) -> list[str]:
 
 def _status(value: object) -> int | None:
     """An HTTP status, also as text; other numbers are codes of the sender's own."""
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"[45]\d\d", str(value)):
+    if not isinstance(value, (int, str)) or not re.fullmatch(r"[45]\d\d", str(value)):
         return None
     return int(value)
 
