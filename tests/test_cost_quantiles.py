@@ -35,3 +35,13 @@ def test_what_is_expected_is_spread_by_how_far_it_may_be_off() -> None:
 
 def test_of_nothing_there_are_none() -> None:
     assert Quantiles().at_shares() == Quantiles().at_shares(5.0) == ()
+
+
+def test_numbers_counted_together_weigh_as_much_as_one_by_one() -> None:
+    numbers = [10] * 70 + [1000] * 29 + [10**6]
+    together, alone = Quantiles(), Quantiles()
+    together.add_all(numbers)
+    for number in numbers:
+        alone.add(number)
+    assert together.count == alone.count == 100
+    assert together.at_shares() == alone.at_shares()

@@ -19,6 +19,7 @@ from parquill.booking import Booking
 from parquill.deduplication.answered_rows import AnsweredRows, reused
 from parquill.deduplication.finder import DuplicateFinder
 from parquill.feeding.feed import Feed
+from parquill.job import Job
 from parquill.ledger import Ledger
 from parquill.manifest import Slice
 from parquill.planning.fingerprint_index import FingerprintIndex
@@ -279,3 +280,20 @@ def test_a_failure_is_shared_as_well_and_a_stop_claims_no_source() -> None:
     stopped = dataclasses.replace(FAILED, status=Status.NOT_ATTEMPTED, error_kind=None)
     assert reused(stopped, RowCosts(), fingerprint=mark("b"), now_us=7).cost_source is None
     assert reused(stopped, spent(5, CostSource.PRICE), fingerprint=mark("b"), now_us=7).cost_source is CostSource.PRICE
+
+
+@pytest.mark.parametrize("emulated", [True, False])
+async def test_answers_of_the_emulator_and_of_real_endpoints_are_never_taken_for_each_other(
+    tmp_path: Path, emulated: bool
+) -> None:
+    other = Storage.at(tmp_path / "other")
+    other.make_ready()
+    results = [named("real", provider="DeepInfra"), named("simulated", provider="emulator"), named("x", provider=None)]
+    about = {"part_id": "p", "slice_digest": "d", "settings": "s"}
+    write_part(other, NAME, result_table(SCHEMA, MANIFEST, results, to_arrow), about)
+    sections = {"manifest": {"path": "m.parquet"}, "prompt": {"user": "x"}, "model": {"name": "m"}}
+    output = {"path": str(tmp_path / "out"), "reuse_from": [str(tmp_path / "other")]}
+    elsewhere = OtherOutputs.open(Job.model_validate({"name": "job", **sections, "output": output}), emulated=emulated)
+    assert elsewhere is not None
+    found = [text for text in ("real", "simulated", "x") if await elsewhere.find(mark(text)) is not None]
+    assert found == (["simulated"] if emulated else ["real", "x"])

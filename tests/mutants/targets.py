@@ -25,7 +25,6 @@ GUARDS = (
     "parquill/planning/other_outputs.py",
     "parquill/planning/part_reader.py",
     "parquill/planning/planner.py",
-    "parquill/portions/merge.py",
     "parquill/planning/run_plan.py",
     "parquill/deduplication/finder.py",
     "parquill/deduplication/answered_rows.py",
