@@ -11,7 +11,7 @@ import pytest
 from parquill.ledger import GROUP_SECONDS, QUARTER_US, EvidenceCount, FailureRecord, Ledger, ReadOnlyLedger
 from parquill.ledger.schema import ROW_BITS
 from tests.clock import ManualClock
-from tests.test_ledger_books import NOON, PART, Room, entry, fingerprint
+from tests.test_ledger_accounting import NOON, PART, Room, entry, fingerprint
 
 LAST_ROW = (1 << ROW_BITS) - 1
 

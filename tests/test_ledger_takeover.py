@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parquill.ledger import QUARTER_US, DatedSpend, Spend, TakenPart, TakenRow
-from tests.test_ledger_books import NOON, PART, Room, fingerprint
+from tests.test_ledger_accounting import NOON, PART, Room, fingerprint
 
 QUARTER = NOON // QUARTER_US
 
