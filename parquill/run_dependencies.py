@@ -40,7 +40,7 @@ async def endpoint_of(
             emulator = await stack.enter_async_context(Emulator(EmulatorSettings(log_path=log)))
             base_url, secret, shown = emulator.base_url, Secret(emulator.api_key), emulator.base_url
         access = read_access(job) if where is None else Access()
-        client = Client(base_url, secret, access=access, variables=job.hidden)
+        client = Client(base_url, secret, access=access, variables=job.hidden, max_tokens=job.model.max_tokens)
         yield await stack.enter_async_context(client), shown
 
 

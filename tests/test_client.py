@@ -232,6 +232,18 @@ class TestBounds:
             assert (exchange.broken, exchange.sent, exchange.body) == ("connection", True, b"")
             assert "longer than 32 MiB" in exchange.detail
 
+    async def test_a_reply_is_bounded_by_what_max_tokens_can_be_before_it_is_decompressed(self) -> None:
+        async with serving(zipped(b"\0" * (4 * MIB)), zipped(b" " * MIB + b"{}")) as server:
+            async with Client(server.url, None, max_tokens=256) as client:
+                exchange = await client.complete(b"{}", seconds=20, on_id=lambda _: None)
+                assert (exchange.broken, exchange.body) == (None, b"\0" * (4 * MIB))
+            async with Client(server.url, None, max_tokens=64) as client:
+                assert (await client.complete(b"{}", seconds=20, on_id=lambda _: None)).body.endswith(b"{}")
+        async with serving(zipped(b"\0" * (4 * MIB))) as server, Client(server.url, None, max_tokens=64) as client:
+            exchange = await client.complete(b"{}", seconds=20, on_id=lambda _: None)
+        assert (exchange.broken, exchange.sent) == ("connection", True)
+        assert "longer than 2.5 MiB" in exchange.detail
+
     async def test_a_compressed_reply_is_read(self) -> None:
         async with serving(zipped(b'{"a": 1}')) as server:
             assert (await ask(server.url)).body == b'{"a": 1}'

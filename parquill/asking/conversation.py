@@ -105,6 +105,8 @@ class Conversations:
         return self._rooms.asking.fingerprint(prepared.text, said)
 
     async def _ask(self, prepared: PreparedRow, asked: RowState, parts: Parts) -> ItemResult:
+        if never := self._rooms.facts.never_fits(len(prepared.text)):
+            return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, never)
         talk = ConversationState(parts, self._forms.form)
         while True:
             if talk.parts is None:

@@ -22,7 +22,7 @@ import orjson
 import yarl
 
 from parquill.client.binding import RequestIds
-from parquill.client.connection import Headers, read_whole
+from parquill.client.connection import MOST_BYTES, Headers, read_whole
 from parquill.client.errors import NotReceivedError
 from parquill.client.opening import asking, certificate_advice, open_session, request_for, url_below
 from parquill.client.redact import Redactor
@@ -38,6 +38,8 @@ _LONGEST_SAID = 1000
 """Characters of a fault that are looked at; fewer are shown."""
 _NO_VARIABLES: Mapping[str, str] = {}
 _DIRECT = Access()
+_TOKEN_BYTES, _ROOM_BYTES = 8192, 2 * 2**20
+"""A token of 40 letters with log probabilities of 20 others has some 3 kB; and a reply that repeats its request."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
 
@@ -53,11 +55,13 @@ class Client:
         variables: Mapping[str, str] = _NO_VARIABLES,
         clock: Clock | None = None,
         ids: str = "",
+        max_tokens: int | None = None,
     ) -> None:
         """Take where to ask, with which key, and on which way.
 
         `variables`: what the environment put into the job, by variable; it is shown nowhere, as the
-        key is not. `ids` begins the ids of this client's requests; by chance if empty.
+        key is not. `ids` begins the ids of this client's requests; by chance if empty. `max_tokens`: of an
+        answer, where it is known; a reply that is far longer is not read to its end.
         """
         self._base = base_url.rstrip("/")
         self._access = access
@@ -65,6 +69,7 @@ class Client:
         self._redactor = Redactor(key, {**access.hidden, **_encoded(access, key), **variables})
         self._clock = clock or SystemClock()
         self._ids = RequestIds(ids or f"pq-{secrets.token_hex(6)}")
+        self._most = MOST_BYTES if max_tokens is None else min(MOST_BYTES, _ROOM_BYTES + max_tokens * _TOKEN_BYTES)
         self._session: aiohttp.ClientSession | None = None
         self._wire: Wire | None = None
 
@@ -72,7 +77,7 @@ class Client:
         self._session = open_session(self._base, self._access, self._key)
         try:
             request = request_for(self._url("/chat/completions"), self._session, self._access)
-            self._wire = Wire(self._session, request, self._clock, self._ids)
+            self._wire = Wire(self._session, request, self._clock, self._ids, self._most)
         except JobError:
             await self._session.close()
             raise

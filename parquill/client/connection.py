@@ -25,7 +25,8 @@ from parquill.clock import Clock
 Headers = Mapping[str, str]
 Reply = tuple[int, Headers, bytes]
 
-_MAX_REPLY_BYTES = 32 * 2**20
+MOST_BYTES = 32 * 2**20
+"""Of any reply, its content encoding undone; aiohttp undoes it piece by piece, no faster than it is read here."""
 _END_OF_HEAD = b"\r\n\r\n"
 _WITHOUT_BODY = frozenset({204, 304})
 _NOT_IN_TIME = 408
@@ -93,8 +94,8 @@ class KeptConnection(asyncio.Protocol):
         """End it, with what it still had to send."""
         self._lease.close()
 
-    async def ask(self, head: bytes, body: bytes, on_headers: Callable[[Headers], object]) -> Reply:
-        """Send a request, read the reply whole; return its status, headers and body.
+    async def ask(self, head: bytes, body: bytes, on_headers: Callable[[Headers], object], most: int) -> Reply:
+        """Send a request, read the reply whole, of at most `most` bytes; return its status, headers and body.
 
         Raises `NotReceivedError` where certainly nothing of the request was received,
         `ForeignReplyError` where the reply may be another request's, and what aiohttp raises.
@@ -107,11 +108,11 @@ class KeptConnection(asyncio.Protocol):
                 message, content = await self._reader.read()
             if content.is_eof():  # as most are: it came whole
                 whole = content.read_nowait()
-                _bound(len(whole))
+                _bound(len(whole), most)
             else:
                 self._payload = content
                 on_headers(message.headers)
-                whole = await read_whole(content)
+                whole = await read_whole(content, most)
         except HttpProcessingError as error:
             raise aiohttp.ClientPayloadError(f"{error.code}, {error.message}") from error
         except aiohttp.ClientError as error:
@@ -210,17 +211,19 @@ class KeptConnection(asyncio.Protocol):
         return None if unconfirmed is None else unconfirmed + self._transport.get_write_buffer_size()
 
 
-async def read_whole(content: StreamReader) -> bytes:
+async def read_whole(content: StreamReader, most: int = MOST_BYTES) -> bytes:
     """Read a body whole, but not without bound: a hostile or broken server could send for ever."""
     chunks: list[bytes] = []
     size = 0
     while chunk := await content.readany():
         size += len(chunk)
-        _bound(size)
+        _bound(size, most)
         chunks.append(chunk)
     return b"".join(chunks)
 
 
-def _bound(size: int) -> None:
-    if size > _MAX_REPLY_BYTES:
-        raise aiohttp.ClientPayloadError(f"the reply is longer than {_MAX_REPLY_BYTES >> 20} MiB")
+def _bound(size: int, most: int) -> None:
+    if size > most:
+        raise aiohttp.ClientPayloadError(
+            f"the reply is longer than {most / 2**20:g} MiB, far more than an answer may have"
+        )

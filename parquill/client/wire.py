@@ -15,7 +15,7 @@ from collections.abc import Callable
 import aiohttp
 
 from parquill.client.binding import HEADER, RequestIds
-from parquill.client.connection import Headers, Reply
+from parquill.client.connection import MOST_BYTES, Headers, Reply
 from parquill.client.deadlines import Deadlines
 from parquill.client.errors import NotReceivedError
 from parquill.client.opening import target_of, to_connect
@@ -29,18 +29,27 @@ log = logging.getLogger(__name__)
 class Wire:
     """Posts to one URL with one set of headers; lives as long as its session, in its event loop."""
 
-    __slots__ = ("_clock", "_connector", "_deadlines", "_head", "_ids", "_pool", "_request")
+    __slots__ = ("_clock", "_connector", "_deadlines", "_head", "_ids", "_most", "_pool", "_request")
 
     def __init__(
-        self, session: aiohttp.ClientSession, request: aiohttp.ClientRequest, clock: Clock, ids: RequestIds
+        self,
+        session: aiohttp.ClientSession,
+        request: aiohttp.ClientRequest,
+        clock: Clock,
+        ids: RequestIds,
+        most: int = MOST_BYTES,
     ) -> None:
-        """The session makes connections, for requests like this. Raises `JobError` for a key that breaks its line."""
+        """The session makes connections, for requests like this; `most`: bytes of a reply.
+
+        Raises `JobError` for a key that breaks its line.
+        """
         assert session.connector is not None
         self._connector = session.connector
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._pool = Pool(self._connect, clock)
         self._ids = ids
+        self._most = most
         self._request = request
         self._head = _head_of(request)
 
@@ -65,7 +74,7 @@ class Wire:
             request_id = self._ids.new()
             self._deadlines.add(connection, until)
             try:
-                reply = await connection.ask(b"%b%b\r\n" % (self._head, request_id), body, on_headers)
+                reply = await connection.ask(b"%b%b\r\n" % (self._head, request_id), body, on_headers, self._most)
                 self._ids.check(request_id, reply[1], reply[2])
                 connection.answer_id = self._ids.check_new(connection.answer_id, reply[2])
             except NotReceivedError as error:

@@ -37,6 +37,10 @@ EMULATOR = "emulator"
 PRICE_TABLE = Path(__file__).resolve().parents[2] / "data" / "prices.json"
 
 
+_LONGEST_TOKEN = 32
+"""Characters of the longest tokens, which are of blanks; those of words have 4 on average."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointFacts:
     """One endpoint as this run sees it; None means that it did not say."""
@@ -66,6 +70,13 @@ class EndpointFacts:
     def max_completion_tokens(self) -> int | None:
         """Tokens that an answer may have."""
         return self.price.max_completion_tokens if self.price else None
+
+    def never_fits(self, characters: int) -> str | None:
+        """Say why a text of so many characters is too long whatever it says, before its tokens are counted."""
+        context = self.context_length
+        if context is None or characters <= context * _LONGEST_TOKEN:
+            return None
+        return f"a text of {characters:,} characters does not fit into the context of {context:,} tokens"
 
     def overflow(self, prompt_tokens: int, max_tokens: int) -> str | None:
         """Say why a prompt of about so many tokens, with its answer, is too long to be asked; None where it fits."""

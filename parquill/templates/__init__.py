@@ -2,6 +2,7 @@
 
 `values.py`   what a template may print, and what stands for everything else.
 `joined.py`   templates of text and columns alone, joined without Jinja.
+`bounds.py`   how much a template may do for one row.
 `sandbox.py`  all others: the only module that imports jinja2 here, loaded where one is used.
 
 What holds: a text is made of texts, numbers, dates, and lists and mappings of these. A null, a method,

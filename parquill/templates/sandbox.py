@@ -17,12 +17,20 @@ import jinja2
 import jinja2.meta
 import jinja2.sandbox
 from jinja2 import nodes
+from jinja2.visitor import NodeTransformer
 
 from parquill.errors import ErrorKind, JobError, RowError
+from parquill.templates import bounds
 from parquill.templates.values import Inside, InsideError, Null, closed, first_inside, json_default, opened
 
 _CHANGING = frozenset({"random"})
 """Filters that give another text at each look: the row would be asked and paid anew each time."""
+
+
+_CALL = 3
+"""Steps that a call or a filter counts."""
+_EACH, _HANDLED, _JOINED = "each item", "handled value", "joined values"
+"""Filters that no template can name: they count the work (`bounds.py`)."""
 
 
 class JinjaTemplate:
@@ -49,6 +57,7 @@ class JinjaTemplate:
 
     def render(self, values: Mapping[str, Any]) -> str:
         """Return the text of a row; raises `InsideError` naming column and remedy."""
+        bounds.begin_row()
         try:
             return self._template.render(values)
         except InsideError as error:
@@ -66,31 +75,29 @@ class _Undefined(jinja2.StrictUndefined):
     __repr__ = jinja2.StrictUndefined.__str__
 
 
-_LONGEST = 16_000_000
-"""Characters or items that a multiplication may make: more than any model's context holds."""
-_LARGEST = 10_000
-"""Bits of a power."""
-
-
 class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
     """Judged before they are computed, also where Jinja would compute a constant beforehand."""
+    concat = staticmethod(bounds.concat)  # of a whole text, and of a macro's
 
     def __init__(self) -> None:
         super().__init__(undefined=_Undefined, finalize=_printed, keep_trailing_newline=True, autoescape=False)
         self.globals.clear()
         self.tests["none"] = lambda value: value is None or isinstance(value, Null)
         self.filters = {name: _closing(name, one) for name, one in self.filters.items() if name not in _CHANGING}
+        self.filters |= {_EACH: bounds.each, _JOINED: lambda parts: "".join(map(str, bounds.joined(parts)))}
+        self.filters[_HANDLED] = bounds.checked
+        tests: Mapping[str, Any] = self.tests
+        self.tests = {name: _charging(one) for name, one in tests.items()}
         self.policies["json.dumps_function"] = _json
 
+    def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
+        _count_work(source)
+        return super()._generate(source, *args, **kwargs)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if operator == "*":
-            for many, times in ((left, right), (right, left)):
-                if isinstance(many, (str, list, tuple)) and isinstance(times, int) and len(many) * times > _LONGEST:
-                    raise RowError(ErrorKind.BAD_ROW, f"prompt.user: a product is longer than {_LONGEST} characters")
-        elif isinstance(left, int) and isinstance(right, int) and left.bit_length() * right > _LARGEST:
-            raise RowError(ErrorKind.BAD_ROW, "prompt.user: a power is too large to be computed")
-        return super().call_binop(context, operator, left, right)
+        bounds.judge_operation(operator, left, right)
+        return bounds.checked(super().call_binop(context, operator, left, right))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         obj = opened(obj)
@@ -109,8 +116,15 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in Jinja
         name = getattr(__obj, "name", "")
+        function = opened(__obj)
+        bounds.spend(steps=_CALL)
+        method = getattr(function, "__wrapped__", function)  # `str.format` is wrapped by the sandbox
+        if isinstance(owner := getattr(method, "__self__", None), (str, bytes, int)):
+            bounds.judge_method(owner, method.__name__, args, kwargs)
+            if method.__name__ == "join" and args and not isinstance(owner, int):
+                args = (bounds.joined(args[0]), *args[1:])
         try:
-            return _closed(super().call(__context, opened(__obj), *args, **kwargs), f"{name}()")
+            return bounds.checked(_closed(super().call(__context, function, *args, **kwargs), f"{name}()"))
         except TypeError:  # of a method of Python's that takes texts alone: `', '.join([t.upper])`
             if (found := first_inside([*args, *kwargs.values()])) is not None:
                 raise InsideError(found.what, found.name, found.columns) from None
@@ -122,17 +136,71 @@ def _closed(value: Any, name: str) -> Any:
 
 
 def _closing(name: str, used: Callable[..., Any]) -> Callable[..., Any]:
+    before = 1 if hasattr(used, "jinja_pass_arg") else 0
+    """The context or environment, which some take before the value."""
+
     @functools.wraps(used)
     def filtered(*args: Any, **kwargs: Any) -> Any:
-        return _closed(used(*args, **kwargs), f"|{name}")
+        if len(args) > before:
+            first, value, rest = args[:before], args[before], args[before + 1 :]
+            bounds.spend(value, steps=_CALL)
+            bounds.judge_filter(name, value, rest, kwargs)
+            if name == "sum":
+                value = bounds.summed(value, kwargs.get("start", rest[1] if len(rest) > 1 else 0))
+            elif name == "join":
+                value = bounds.joined(value)
+                bounds.judge_method(str(kwargs.get("d", rest[0] if rest else "")), "join", [value], {})
+            args = (*first, value, *rest)
+        return bounds.checked(_closed(used(*args, **kwargs), f"|{name}"))
 
     return filtered
 
 
+def _charging(used: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(used)
+    def tested(*args: Any, **kwargs: Any) -> Any:
+        for one in args:
+            bounds.spend(one)
+        return used(*args, **kwargs)
+
+    return tested
+
+
+def _count_work(tree: nodes.Template) -> None:
+    """Have loops, comparisons, slices and `~` pass the filters that charge for them."""
+
+    def filtered(node: Any, name: str) -> nodes.Filter:
+        return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+    for loop in list(tree.find_all(nodes.For)):
+        loop.iter = filtered(loop.iter, _EACH)
+    for operand in list(tree.find_all(nodes.Operand)):
+        operand.expr = filtered(operand.expr, _HANDLED)
+    _Counted().visit(tree)
+
+
+class _Counted(NodeTransformer):
+    """Puts a filter around each slice, and in place of each `~`."""
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - as Jinja names it
+        self.generic_visit(node)
+        parts = nodes.List(node.nodes, lineno=node.lineno)
+        return nodes.Filter(parts, _JOINED, [], [], None, None, lineno=node.lineno)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - as Jinja names it
+        self.generic_visit(node)
+        if not isinstance(node.arg, nodes.Slice):
+            return node
+        return nodes.Filter(node, _HANDLED, [], [], None, None, lineno=node.lineno)
+
+
 def _printed(value: Any) -> Any:
+    if type(value) is str:
+        return value
     if value is None:
         raise RowError(ErrorKind.BAD_ROW, "prompt.user prints a value that is null in this row")
     value = _closed(value, "")
+    bounds.judge_text(value)
     return str(value) if isinstance(value, Inside) else value
 
 
