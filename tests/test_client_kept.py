@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
-from parquill.client import Client
+from parquill.client import Client, tcp
 from parquill.client.binding import RequestIds
 from parquill.client.errors import ForeignReplyError
 from parquill.client.pool import PROOFS, SILENCE, Pool
@@ -327,8 +327,23 @@ class TestIdleEnd:
             assert (exchange.broken, exchange.sent) == ("connection", True)
 
 
+async def test_the_system_is_not_asked_once_every_packet_of_this_network_is_confirmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp, "_SHORTEST_ROUND_TRIP", 0.0)
+    monkeypatch.setattr(tcp, "_TIMES_AS_LONG", 0)
+    async with echoing() as server, asking(server) as asked:
+        await asked.trust()
+        monkeypatch.setattr(SocketView, "unconfirmed", lambda _: pytest.fail("it was asked"))
+        assert (await asked.ask()).status == 200
+
+
 class TestEarly:
     """What came before the request had been received: as in a network where a packet takes its time."""
+
+    @pytest.fixture(autouse=True)
+    def slow_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tcp, "_SHORTEST_ROUND_TRIP", 1.0)
 
     async def test_an_answer_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         async with echoing() as server, asking(server) as asked:
@@ -418,7 +433,7 @@ class TestOpenFiles:
             raise aiohttp.ClientConnectorError(key, OSError(24, "Too many open files"))
 
         clock, asked_at = ManualClock(), list[float]()
-        taking: Awaitable[object] = asyncio.ensure_future(Pool(connect, clock).take(3.0))
+        taking: Awaitable[object] = asyncio.ensure_future(Pool(connect, clock).make(3.0, fresh=False))
         await clock.advance(5)
         with pytest.raises(aiohttp.ClientConnectorError):
             await taking

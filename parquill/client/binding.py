@@ -51,7 +51,8 @@ class RequestIds:
 
         `before` is that reply's id. Its equal says something only while no id of this server ever came twice in a row.
         """
-        found = _ANSWER_ID.search(content, 0, _LOOKED_THROUGH)
+        at = content.find(b'"id"', 0, _LOOKED_THROUGH)
+        found = _ANSWER_ID.search(content, at, _LOOKED_THROUGH) if at >= 0 else None
         answer_id = found[1] if found else b""
         if not answer_id:
             return b""

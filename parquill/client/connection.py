@@ -30,8 +30,6 @@ MOST_BYTES = 32 * 2**20
 _END_OF_HEAD = b"\r\n\r\n"
 _WITHOUT_BODY = frozenset({204, 304})
 _NOT_IN_TIME = 408
-_LONGEST_ROUND_TRIP = 1.0
-"""Seconds after which every network has confirmed a request that arrived; later, nothing is asked of the system."""
 
 
 class Owner(Protocol):
@@ -44,6 +42,16 @@ class Owner(Protocol):
         """An idle connection was closed by the other side."""
 
 
+class _Reader(ResponseHandler):
+    """aiohttp's reader of replies, which resumes only where it had paused: each body read would else cost a parse of
+    nothing and a call of the transport."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on where reading was paused."""
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
+
 class KeptConnection(asyncio.Protocol):
     """Stands between a transport and aiohttp's reader for as long as the connection lasts."""
 
@@ -54,15 +62,22 @@ class KeptConnection(asyncio.Protocol):
 
     def __init__(self, lease: aiohttp.connector.Connection, owner: Owner, clock: Clock) -> None:
         """Take over a connection that aiohttp has just made. Raises `NotReceivedError` where it is of no use."""
-        reader, transport = lease.protocol, lease.transport
-        if reader is None or transport is None or transport.is_closing() or reader.should_close:
+        first, transport = lease.protocol, lease.transport
+        if first is None or transport is None or transport.is_closing() or first.should_close:
             lease.close()
             raise NotReceivedError("the server closed the connection, or sent something, before the request was sent")
         self._lease, self._owner, self._clock = lease, owner, clock
-        self._reader: ResponseHandler = reader
+        self._reader = _Reader(asyncio.get_running_loop())
+        self._reader.connection_made(transport)
+        self._reader.set_response_params(
+            read_until_eof=True,
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+            max_headers=MOST_HEADERS,
+        )
         self._transport: asyncio.Transport = transport
         sock: socket.socket = transport.get_extra_info("socket")
-        self._view = SocketView(sock.fileno(), sock.family)
+        self._view = SocketView(sock)
         notice_when_gone(sock)
         self._payload: StreamReader | None = None
         self._asked = False
@@ -129,12 +144,6 @@ class KeptConnection(asyncio.Protocol):
         self._received, self._tail = 0, b""
         self._asked = True
         self.used += 1
-        self._reader.set_response_params(
-            read_until_eof=True,
-            max_line_size=LONGEST_HEADER,
-            max_field_size=LONGEST_HEADER,
-            max_headers=MOST_HEADERS,
-        )
         request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
         self._length = len(request)
         self._sent_at = self._clock.monotonic()
@@ -186,7 +195,7 @@ class KeptConnection(asyncio.Protocol):
             self._head_end = data.find(_END_OF_HEAD) + 4
             if self._head_end < 4:
                 self._head_end = -1  # the head comes in pieces
-            if self.used > 1 and self._clock.monotonic() - self._sent_at < _LONGEST_ROUND_TRIP:
+            if self.used > 1 and self._clock.monotonic() - self._sent_at < self._view.round_trip:
                 self._early = self._unconfirmed()
         self._received += len(data)
         self._tail = data[-4:] if len(data) >= 4 else (self._tail + data)[-4:]

@@ -51,17 +51,13 @@ class Pool:
         self._trusted_never = False
         self._sweep: Timer | None = None
 
-    async def take(self, seconds: float, *, fresh: bool = False) -> KeptConnection:
-        """Return a connection for one request; `fresh` asks for one that was never used.
-
-        Raises what aiohttp raises where none can be made within `seconds`.
-        """
-        if not fresh:
-            while (connection := self._next()) is not None:
-                if connection.is_usable:
-                    return connection
-                self._discard(connection)
-        return await self._make(seconds, fresh)
+    def take_idle(self) -> KeptConnection | None:
+        """Return a kept connection for one request, or None where none may be used."""
+        while (connection := self._next()) is not None:
+            if connection.is_usable:
+                return connection
+            self._discard(connection)
+        return None
 
     def release(self, connection: KeptConnection) -> None:
         """Keep a connection whose reply has been read, or close it where it is not to be used again."""
@@ -124,7 +120,11 @@ class Pool:
         else:
             connection.close()
 
-    async def _make(self, seconds: float, fresh: bool) -> KeptConnection:
+    async def make(self, seconds: float, *, fresh: bool) -> KeptConnection:
+        """Make a connection; where no more files may be open, wait for one, or (unless `fresh`) take a resting one.
+
+        Raises what aiohttp raises where none can be made within `seconds`.
+        """
         until = self._clock.monotonic() + seconds
         while True:
             try:

@@ -52,11 +52,15 @@ class Redactor:
         # The longest first: one may be a part of another.
         self._secrets = [_Hidden(value, shown[value]) for value in sorted(shown, key=len, reverse=True)]
         self._writings = _writings(frozenset("".join(shown)))
+        self._parts = _parts(self._writings)
+        self._of_length: dict[int, list[_Hidden]] = {}
 
     def redact(self, text: str, *, shortest: int = SHORTEST_IN_FAULTS) -> str:
         """Return `text` without the secrets of at least `shortest` letters; the same object where it holds none."""
-        secrets = [one for one in self._secrets if len(one.value) >= shortest]
-        if not secrets:
+        secrets = self._of_length.get(shortest)
+        if secrets is None:
+            secrets = self._of_length[shortest] = [one for one in self._secrets if len(one.value) >= shortest]
+        if not secrets or self._is_clean(text, secrets):
             return text
         found: list[tuple[int, int, str]] = []
         overlap = max(_OVERLAP, _LONGEST_SIGN * len(secrets[0].value))
@@ -83,10 +87,23 @@ class Redactor:
 
     def redact_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return a reply's headers without the secrets; the same object where none of them holds one."""
-        whole = "\n".join(f"{name}\n{value}" for name, value in headers.items())
+        if not self._secrets:
+            return headers
+        whole = "\n".join(map("\n".join, headers.items()))
         if self.redact(whole) is whole:
             return headers
         return CIMultiDict((self.redact(name), self.redact(value)) for name, value in headers.items())
+
+    def _is_clean(self, text: str, secrets: list[_Hidden]) -> bool:
+        """Whether nothing stands in it that is a secret, or may be one written differently: as in most texts."""
+        for part in self._parts:
+            if part in text:
+                return False
+        lowered = text.lower()
+        for secret in secrets:  # noqa: SIM110 - a generator costs more than the search
+            if secret.lowered in lowered:
+                return False
+        return True
 
     def _readings(self, text: str) -> Iterator[_Reading]:
         """Yield the text as it is, and what each way of writing it differently could mean."""
@@ -97,7 +114,7 @@ class Redactor:
             reading = waiting.pop()
             yield reading
             for writing in self._writings:
-                if writing.marks[0][0] in reading.text and any(mark in reading.text for mark in writing.marks):
+                if writing.first in reading.text and writing.mark.search(reading.text) is not None:
                     other = reading.undone(writing.escape)
                     if other.text not in seen:
                         seen.add(other.text)
@@ -177,28 +194,49 @@ class _Writing:
     """One way of writing signs differently."""
 
     escape: re.Pattern[str]
+    mark: re.Pattern[str]
+    """It is found in every text that has a sign of a secret written so."""
     marks: tuple[str, ...]
-    """One of them stands in every text that has a sign of a secret written so."""
+    first: str
+    """The sign with which every mark begins."""
+
+
+def _parts(writings: tuple[_Writing, ...]) -> list[str]:
+    """Return texts of which one stands in every text that holds a mark: few, so that they are found fast."""
+    parts: list[str] = []
+    for writing in writings:
+        if writing.first == "\\" and len(writing.marks) > 1:
+            parts += {mark[:4] for mark in writing.marks}
+        else:
+            parts.append(writing.first)
+    return parts
+
+
+def _writing(escape: str, marks: Sequence[str]) -> _Writing:
+    first, *more = {mark[0] for mark in marks}
+    assert not more
+    behind = "|".join(re.escape(mark[1:]) for mark in marks)
+    return _Writing(re.compile(escape), re.compile(f"{re.escape(first)}(?:{behind})"), tuple(marks), first)
 
 
 def _writings(signs: frozenset[str]) -> tuple[_Writing, ...]:
     """Return the ways in which these signs may be written; escapes of other signs are left as they are: most are."""
     if not all(map(str.isascii, signs)):
         return (
-            _Writing(re.compile(rf"{_PAIR}|\\u{_HEX}{{4}}|\\x{_HEX}{{2}}|\\[\"'\\/]"), ("\\",)),
-            _Writing(re.compile(rf"%[0-7]{_HEX}|%[c-fC-F]{_HEX}(?:%[89abAB]{_HEX}){{1,3}}"), ("%",)),
-            _Writing(re.compile(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[A-Za-z]{2,31});"), ("&",)),
+            _writing(rf"{_PAIR}|\\u{_HEX}{{4}}|\\x{_HEX}{{2}}|\\[\"'\\/]", ["\\"]),
+            _writing(rf"%[0-7]{_HEX}|%[c-fC-F]{_HEX}(?:%[89abAB]{_HEX}){{1,3}}", ["%"]),
+            _writing(r"&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,7}|[A-Za-z]{2,31});", ["&"]),
         )
     named = [name for name, sign in html.entities.html5.items() if sign.isascii() and name[-1] == ";"]
     return (
-        _Writing(
-            re.compile(rf"\\(?:u00[2-7]{_HEX}|x[2-7]{_HEX}|[\"'\\/])"),
-            (*(f"\\u00{digit}" for digit in "234567"), "\\x", *(f"\\{sign}" for sign in "\"'\\/" if sign in signs)),
+        _writing(
+            rf"\\(?:u00[2-7]{_HEX}|x[2-7]{_HEX}|[\"'\\/])",
+            [*(f"\\u00{digit}" for digit in "234567"), "\\x", *(f"\\{sign}" for sign in "\"'\\/" if sign in signs)],
         ),
-        _Writing(re.compile(f"%[2-7]{_HEX}"), tuple(f"%{digit}" for digit in "234567")),
-        _Writing(
-            re.compile(rf"&(?:#0{{0,7}}[0-9]{{2,3}};|#[xX]0{{0,7}}[2-7]{_HEX};|{'|'.join(sorted(named))})"),
-            ("&#", "&amp;", "&AMP;", *(f"&{name}" for name in named if html.entities.html5[name] in signs)),
+        _writing(f"%[2-7]{_HEX}", [f"%{digit}" for digit in "234567"]),
+        _writing(
+            rf"&(?:#0{{0,7}}[0-9]{{2,3}};|#[xX]0{{0,7}}[2-7]{_HEX};|{'|'.join(sorted(named))})",
+            ["&#", "&amp;", "&AMP;", *(f"&{name}" for name in named if html.entities.html5[name] in signs)],
         ),
     )
 

@@ -70,7 +70,9 @@ class Wire:
         until = self._clock.monotonic() + seconds
         fresh = False
         while True:
-            connection = await self._pool.take(until - self._clock.monotonic() if fresh else seconds, fresh=fresh)
+            connection = None if fresh else self._pool.take_idle()
+            if connection is None:
+                connection = await self._pool.make(until - self._clock.monotonic(), fresh=fresh)
             request_id = self._ids.new()
             self._deadlines.add(connection, until)
             try:
