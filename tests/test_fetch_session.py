@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-from collections.abc import AsyncIterator
+import errno
+import socket
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
+from parquill import open_files
 from parquill.errors import ErrorKind, RowError
-from parquill.fetch import Fetcher, UrlRules
+from parquill.fetch import Fetcher, UrlRules, guard
 from parquill.fetch.hosts import AT_ONCE, CONNECTIONS, FAILURES
 from parquill.fetch.versions import version_in
 from parquill.images.byte_budget import ByteBudget
@@ -65,6 +69,40 @@ async def manual(web: Web) -> AsyncIterator[Asking]:
     asking = Asking(web, ManualClock())
     yield asking
     await asking.fetcher.close()
+
+
+@pytest.mark.parametrize("where", ["socket", "look-up", "look-up that says otherwise"])
+async def test_where_no_more_files_may_be_open_a_picture_waits(
+    web: Web, eager: Asking, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Far more often than it would be tried, and its host is not blamed."""
+    web.answers["/a"] = reply(200, b"bytes")
+    full = [OSError(errno.EMFILE, "Too many open files")] * 20
+    real_socket = guard.socket.socket
+
+    def make(*arguments: Any, **more: Any) -> socket.socket:
+        if full and not more:  # it is the fetcher's, not one that was accepted
+            raise full.pop()
+        return real_socket(*arguments, **more)
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        if full and where == "look-up":
+            raise full.pop()
+        if full:
+            full.pop()
+            raise guard.NameNotFoundError(host, passing=False) from socket.gaierror(socket.EAI_NONAME, "no such name")
+        return [SERVER]
+
+    if where == "socket":
+        monkeypatch.setattr(guard.socket, "socket", make)
+    else:
+        eager.fetcher = Fetcher(web.rules(), eager.clock, resolve=resolve)
+        monkeypatch.setattr(open_files, "_is_full", lambda: True)
+    async with eager.memory.lease() as lease:
+        url = web.url("/a", SERVER if where == "socket" else "pictures.example.org")
+        assert bytes((await eager.fetcher.get(url, lease)).body) == b"bytes"
+    assert not full
+    await eager.fetcher.close()
 
 
 async def test_a_request_carries_an_address_to_write_to_and_nothing_of_the_user(web: Web, eager: Asking) -> None:

@@ -8,7 +8,6 @@ that were not asked for, no connection is used twice any more (ADR 9).
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -16,6 +15,7 @@ import aiohttp
 
 from parquill.client.connection import KeptConnection
 from parquill.clock import Clock, Timer
+from parquill.open_files import ran_out
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ _RESTING_LATER = 1
 _KEPT_SECONDS = 60.0
 _AN_IDLE_TIMEOUT = 1.0
 """Seconds of idleness after which a 408 is what some servers send before they close, and no reply too many."""
-_FULL = frozenset({errno.EMFILE, errno.ENFILE})
 _FULL_WAIT = 0.1
 
 Connect = Callable[[float], Awaitable[aiohttp.connector.Connection]]
@@ -130,7 +129,7 @@ class Pool:
             try:
                 return KeptConnection(await self._connect(until - self._clock.monotonic()), self, self._clock)
             except aiohttp.ClientConnectorError as error:
-                if error.os_error.errno not in _FULL or self._clock.monotonic() + _FULL_WAIT >= until:
+                if not ran_out(error) or self._clock.monotonic() + _FULL_WAIT >= until:
                     raise
             # No more files may be open. Resting connections give way; what is in flight ends some time.
             if self._idle:

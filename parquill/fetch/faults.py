@@ -11,6 +11,7 @@ from yarl import URL
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch.guard import AddressRefusedError, NameNotFoundError
 from parquill.fetch.urls import shown
+from parquill.open_files import ran_out
 
 
 class PassingError(Exception):
@@ -21,8 +22,14 @@ class BusyError(PassingError):
     """The host is well, but asks for patience: no matter for its breaker."""
 
 
+class NoFilesError(PassingError):
+    """No more files may be open just now: no matter of the host at all."""
+
+
 def translated(url: URL, error: Exception) -> RowError | PassingError:
     """Turn what aiohttp, the resolver and the guard raise into one of ours."""
+    if ran_out(error):
+        return NoFilesError("this process may open no more files (ulimit -n)")
     if isinstance(error, AddressRefusedError):
         return refused(url, str(error))
     if isinstance(error, aiohttp.ClientConnectorDNSError) and isinstance(error.os_error, NameNotFoundError):

@@ -21,7 +21,16 @@ from yarl import URL
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError, unexpected
 from parquill.fetch.deadlines import within
-from parquill.fetch.faults import BusyError, PassingError, refused, retry_after, status_text, translated, unreachable
+from parquill.fetch.faults import (
+    BusyError,
+    NoFilesError,
+    PassingError,
+    refused,
+    retry_after,
+    status_text,
+    translated,
+    unreachable,
+)
 from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
 from parquill.fetch.hosts import Host, Hosts
 from parquill.fetch.urls import UrlRules, check_port, check_url, shown, too_large
@@ -29,6 +38,9 @@ from parquill.fetch.versions import asking_for_change, version_in
 
 REDIRECTS = 3
 TRIES = 3
+FULL_WAIT = 0.25
+FULL_SECONDS = 300.0
+"""Until a picture is tried again where no more files may be open, and for how long: what is open is closed at last."""
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 10.0
 """Without a byte, of the head or of the body."""
@@ -132,13 +144,18 @@ class Fetcher:
     async def _tries(
         self, method: str, url: str, read: Callable[[_Answer], Awaitable[T]], headers: Mapping[str, str] = _NO_HEADERS
     ) -> T:
-        for attempt in range(TRIES):
+        attempt, until = 0, self._clock.monotonic() + FULL_SECONDS
+        while attempt < TRIES:
             if attempt:
                 await self._clock.sleep(4.0 ** (attempt - 1))
             try:
                 return await self._follow(method, url, read, headers)
             except PassingError as fault:
                 reason = str(fault)
+                if isinstance(fault, NoFilesError) and self._clock.monotonic() < until:
+                    await self._clock.sleep(FULL_WAIT)
+                    continue
+                attempt += 1
             except Exception as error:
                 raise unexpected(ErrorKind.IMAGE_UNREACHABLE, f"{shown(url)} cannot be fetched", error) from error
         raise unreachable(url, f"{reason}, in each of {TRIES} tries")
@@ -178,7 +195,7 @@ class Fetcher:
                     response.close()
             except (aiohttp.ClientError, OSError, AddressRefusedError) as error:
                 fault = translated(url, error)
-                if isinstance(fault, PassingError):
+                if isinstance(fault, PassingError) and not isinstance(fault, NoFilesError):
                     host.failed(self._clock.monotonic(), str(fault))
                 raise fault from error
             except BusyError:

@@ -147,4 +147,4 @@ def test_time_grows_with_the_length_of_the_reply_and_no_faster(key: str, piece: 
             times.append(time.process_time() - start)
         return min(times)
 
-    assert seconds(200_000) < 12 * seconds(20_000) + 0.05
+    assert seconds(200_000) < 30 * seconds(20_000) + 0.05, "ten times as long takes ten times, not a hundred"
