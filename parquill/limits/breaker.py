@@ -6,6 +6,7 @@ row waits at the gate: none of its attempts is used up. The decision is docs/adr
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections import deque
@@ -29,8 +30,10 @@ LOOK_EVERY = 2.5
 LOOK_SHARE = 0.03
 """Seconds from the outage's beginning to the first look, between two looks, and the share of the outage's length
 between them later: the endpoint is found again within 5 s, after more than two minutes within 5 % of the outage."""
-SLOWER = 1.7
-"""A completion that fails though a look had found the endpoint makes the next one wait so many times as long."""
+MOST_SENT = 20
+COVERED = 3600.0
+"""Completions sent into an outage of so many seconds, at most. One that fails though a look had found the endpoint
+makes the next one wait longer, by a factor that spreads those that are left over this time."""
 BLIND_AFTER = 60.0
 """Seconds after which, and then at each doubling, a completion is sent although no look found the endpoint: not
 every server has something to look at."""
@@ -68,13 +71,16 @@ class Breaker:
         "_out",
         "_seconds",
         "_sends",
+        "_slower",
         "_total",
         "_unsent",
+        "is_lost",
         "level",
         "looks",
         "suspects",
         "trips",
         "until",
+        "was_silent",
     )
 
     def __init__(self, *, looks: bool = False) -> None:
@@ -86,7 +92,13 @@ class Breaker:
         self._generation = self._unsent = self._out = self._failed_probes = self._flaps = 0
         self._began = self._look_at = self._looked_at = self._blind_at = self._next_at = 0.0
         self._closed_at = -math.inf
+        self._slower = _slower(MOST_SENT)
         self._looking = self._found = False
+        self.was_silent = False
+        """Whether the latest outage began with no reply at all."""
+        self.is_lost = False
+        """Whether the latest outage was a silence in which a look found nothing, or a probe was not answered either:
+        what was sent before is lost."""
         self.trips = self.level = 0
         """How often it opened, and how many slots there were when the first fault of the latest outage came."""
         self.suspects = 0
@@ -108,8 +120,9 @@ class Breaker:
         """Return when one more request may leave, as far as is known; infinite while a probe or a look is out."""
         if self.until is None or self._unsent:
             return now
+        self._pass_over(now)
         if self._out or self._looking:
-            return math.inf
+            return self._next_at if self._out and self.was_silent else math.inf
         if now < self._look_at:
             return self._look_at
         if self.looks:
@@ -119,6 +132,7 @@ class Breaker:
 
     def wants_look(self, now: float) -> bool:
         """Whether a look is due; if so it is counted as begun."""
+        self._pass_over(now)
         if self.until is None or not self.looks or self._unsent or self._out or self._looking or now < self._look_at:
             return False
         self._looking, self._looked_at = True, now
@@ -130,6 +144,8 @@ class Breaker:
         if self.until is None:
             return
         self._found = found
+        if self.was_silent and not found:
+            self._is_outage()
         if (found and now >= self._next_at) or now >= self._blind_at:
             self._unsent = 1
             self._blind_at = now + max(BLIND_AFTER, now - self._began)
@@ -145,6 +161,8 @@ class Breaker:
             self._unsent -= 1
             self._out += 1
             ticket.probe = self._generation
+            if self.was_silent:
+                self._next_at = ticket.sent_at + LOOK_EVERY * self._slower**self._failed_probes
 
     def unsent(self, ticket: Ticket) -> None:
         """Take back a probe that was not sent, or whose reply says nothing about health."""
@@ -157,6 +175,8 @@ class Breaker:
         if self.until is not None:
             if ticket.probe and ticket.probe == self._generation:
                 self._probed(now, failed=failed, wait=wait)
+            elif self.was_silent and not failed:
+                self._close(now)  # what was sent before is answered after all
             return
         self._count(int(now), failed)
         if not failed:
@@ -199,35 +219,79 @@ class Breaker:
             seconds[-1][2] += 1
             self._failed += 1
 
+    def open_silent(self, now: float, since: float, level: int) -> None:
+        """Open because nothing was heard `since` then, with `level` slots: look at once.
+
+        Any answer closes it again. It counts as an outage once a look finds nothing or a probe is not answered either.
+        """
+        self.level = level
+        self._begin(now, since, sum(one.sent_at >= since for one in self._sends))
+        self.was_silent, self._look_at = True, now
+
+    def _is_outage(self) -> None:
+        if not self.is_lost:
+            self.is_lost = True
+            self.trips += 1
+
+    def _pass_over(self, now: float) -> None:
+        """Wait no longer for a probe that is as silent as all before; should it be answered, that counts."""
+        if self.was_silent and self._out and now >= self._next_at:
+            self._out = 0
+            self._generation += 1
+            self._failed_probes += 1
+            self._look_at = now
+            self._is_outage()
+
     def _open(self, now: float, last: Ticket, wait: float) -> None:
-        self.until = now
         faults = [one for one in self._sends if not math.isnan(one.failed_after)]
         self.level = min(faults, key=lambda one: one.sent_at + one.failed_after, default=last).level
         self.trips += 1
-        self._generation += 1
-        self._unsent = self._out = self.suspects = 0
-        self._found = False
-        self._began, self._failed_probes, self._next_at = last.sent_at, 0, now
-        self._blind_at = now + BLIND_AFTER
+        first = min((one.sent_at for one in faults), default=last.sent_at)
+        self._begin(now, last.sent_at, sum(one.sent_at >= first for one in self._sends))
         self._flaps = self._flaps + 1 if now - self._closed_at < AGAIN_WITHIN else 0
         self._look_at = now + max(wait, min(LOOK_EVERY, FIRST_LOOK * 2.0**self._flaps))
+
+    def _begin(self, now: float, since: float, into: int) -> None:
+        self.until = now
+        self._slower = _slower(max(3, MOST_SENT - 1 - into))
+        self._generation += 1
+        self._unsent = self._out = self.suspects = 0
+        self._found = self.was_silent = self.is_lost = False
+        self._began, self._failed_probes, self._next_at = since, 0, now
+        self._blind_at = now + BLIND_AFTER
 
     def _pace(self, now: float) -> float:
         return max(LOOK_EVERY, LOOK_SHARE * (now - self._began))
 
     def _probed(self, now: float, *, failed: bool, wait: float) -> None:
-        self._out -= 1
+        self._out = max(0, self._out - 1)
         if failed:
             if self._found or not self.looks:
                 self._failed_probes += 1
-                self._next_at = now + LOOK_EVERY * SLOWER**self._failed_probes
+                self._next_at = now + LOOK_EVERY * self._slower**self._failed_probes
             self._look_at = max(now + wait, now + self._pace(now) if self.looks else self._next_at)
             return
+        self._close(now)
+
+    def _close(self, now: float) -> None:
         self.until = None
         self._closed_at = now
         self._seconds.clear()
         self._sends.clear()
         self._total = self._failed = self._in_a_row = 0
+
+
+@functools.cache
+def _slower(probes: int) -> float:
+    """Return by what factor each probe waits longer than the one before, so that `probes` of them cover `COVERED`."""
+    low, high = 1.0, COVERED
+    for _ in range(60):
+        factor = (low + high) / 2
+        if LOOK_EVERY * sum(factor**number for number in range(1, probes + 1)) < COVERED:
+            low = factor
+        else:
+            high = factor
+    return high
 
 
 class RetryAllowance:

@@ -128,6 +128,9 @@ def _slots_are_taken(state: State, now: float) -> bool:
     in_flight, breaker, throttle = state.in_flight, state.breaker, state.throttle
     if breaker.until is not None:
         return in_flight >= throttle.slots.ceiling  # one goes at a time, though requests that hang take all slots
+    if in_flight >= throttle.slots.ceiling:
+        return True
+    in_flight -= state.lost
     usable = throttle.slots.value
     if throttle.pause.ramp_from is not None:
         usable = throttle.pause.slots_at(now, usable)
@@ -151,6 +154,8 @@ def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
 
 
 def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late: bool) -> None:
+    if not state.in_flight:
+        state.silence.listen(now)
     state.in_flight += 1
     state.sent += 1
     count_on_day(state, state.utc.start, 1)
@@ -170,7 +175,7 @@ def give_up(state: State, ticket: Ticket) -> None:
     if ticket.waiting:
         (state.money if ticket.phase is NEW else state.line).leave(ticket)
     if ticket.phase is ADMITTED:
-        state.in_flight -= 1
+        free_slot(state, ticket)
         state.sent -= 1
         count_on_day(state, ticket.day, -1)
         state.throttle.unsent(ticket.sent_at)
@@ -183,6 +188,13 @@ def give_up(state: State, ticket: Ticket) -> None:
         state.budget.release(ticket.need.worst_pico, ticket.need.worst_tokens)
     if ticket.phase is not SETTLED:
         ticket.phase = GONE
+
+
+def free_slot(state: State, ticket: Ticket) -> None:
+    """Count one less in flight: this request has ended, or was not sent."""
+    state.in_flight -= 1
+    if state.lost and ticket.sent_at < state.lost_before:
+        state.lost -= 1
 
 
 def close(state: State, stop: Stop, message: str, decisions: Decisions) -> None:

@@ -16,6 +16,7 @@ from parquill.limits.breaker import Breaker, RetryAllowance
 from parquill.limits.concurrency_search import ConcurrencySearch
 from parquill.limits.rate_limit_headers import Belief, Told
 from parquill.limits.rate_search import RateSearch
+from parquill.limits.silence import Silence
 from parquill.limits.throttle import Throttle
 from parquill.limits.unanswered import Unanswered
 from parquill.limits.values import Binding, Ticket
@@ -100,9 +101,14 @@ class State:
     told_tokens: Belief | None
     sharers: int
     unanswered: Unanswered
+    silence: Silence = field(default_factory=Silence)
     money: Line = field(default_factory=Line)
     line: Line = field(default_factory=Line)
     in_flight: int = 0
+    lost: int = 0
+    """Of those in flight, the ones that a silent endpoint has lost: they take no slot until they end."""
+    lost_before: float = 0.0
+    """They were sent before this."""
     sent: int = 0
     day_shut: DayShut | None = None
     closed: tuple[Stop, str] | None = None

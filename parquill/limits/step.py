@@ -11,7 +11,17 @@ from typing import Any
 
 from parquill.errors import Stop
 from parquill.limits.events import Admit, Close, Decisions, Event, Looked, Release, Reserve, Settle, Tick
-from parquill.limits.queue import bind, blocked, close, give_up, pump_line, pump_money, send, take_money
+from parquill.limits.queue import (  # fmt: skip
+    bind,
+    blocked,
+    close,
+    free_slot,
+    give_up,
+    pump_line,
+    pump_money,
+    send,
+    take_money,
+)
 from parquill.limits.state import State, comes_back, hear, shut_day, turn_days
 from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
 
@@ -32,6 +42,8 @@ def step(state: State, now: float, wall: float, event: Event) -> tuple[State, De
     _TURNS[type(event)](state, now, event, decisions)
     if state.unanswered.since is not None and not state.closed:
         _give_up_or_wait(state, now, decisions)
+    if state.breaker.until is None and state.in_flight and state.line.count:
+        _hear_or_look(state, now, decisions)
     if state.breaker.until is not None and state.line.count and state.breaker.wants_look(now):
         decisions.look = True
     return state, decisions
@@ -88,6 +100,7 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
         need.worst_pico, need.worst_tokens, cost_pico=event.cost_pico, used_tokens=used, sent_on=ticket.budget_day
     )
     ticket.phase = SETTLED
+    state.silence.heard(now)
     if state.tokens is not None and ticket.token_bin is not None:
         # Only an answer says what its kind of request takes; what was refused keeps its estimate.
         state.tokens.settle(ticket.token_bin, need.tokens, event.tokens if outcome is OK else None)
@@ -106,15 +119,34 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
         else:
             state.unanswered.answered(now)
             if was_open and state.breaker.until is None:
-                state.throttle.recovered(now)
+                _found_again(state, now, ticket)
             state.throttle.answered(now, ticket.sent_at, waiting=state.binding is IN_FLIGHT)
         if reply.told is not None:
             hear(state, now, reply.told, need.tokens if event.tokens is None else event.tokens)
     if state.unanswered.due <= now and not state.closed:
         close(state, Stop.UNREACHABLE, state.unanswered.why(), decisions)
-    state.in_flight -= 1
+    free_slot(state, ticket)
     if state.budget.alarm is not None and not state.closed:
         close(state, Stop.COST_ALARM, state.budget.alarm, decisions)
+    _pump(state, now, decisions)
+
+
+def _found_again(state: State, now: float, ticket: Ticket) -> None:
+    """The request was answered and the breaker has closed: let the rest follow, unless nothing was wrong."""
+    breaker = state.breaker
+    if breaker.is_lost and ticket.probe:
+        state.lost, state.lost_before = state.in_flight - 1, ticket.sent_at
+    if breaker.is_lost or not breaker.was_silent:
+        state.throttle.recovered(now)
+
+
+def _hear_or_look(state: State, now: float, decisions: Decisions) -> None:
+    """Hold rows back, and look, once the endpoint has been silent for too long."""
+    due = state.silence.due
+    if now < due:
+        decisions.wake_at = min(decisions.wake_at, due)
+        return
+    state.breaker.open_silent(now, state.silence.since, state.throttle.slots.value)
     _pump(state, now, decisions)
 
 
@@ -125,7 +157,7 @@ def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions
         hear(state, now, reply.told, ticket.need.tokens, answered=False)
     if reply.scope is not Scope.DAILY:
         state.unanswered.failed(ticket.sent_at, reply.words, asked_to_wait=reply.wait is not None)
-        state.throttle.refused(now, ticket.sent_at, state.in_flight, reply.wait, reply.scope)
+        state.throttle.refused(now, ticket.sent_at, state.in_flight - state.lost, reply.wait, reply.scope)
         return
     state.throttle.throttled += 1
     wall = now + state.wall_offset

@@ -1,7 +1,8 @@
 """An endpoint that goes away for a while, in simulated time.
 
 Kinds: `gone` (nothing listens), `502` (a gateway answers in its place), `silent` (requests are taken and
-nothing comes), `slow` (answers take twenty times as long). Looks go the same way as requests do.
+nothing comes), `slow` (answers take twenty times as long). Looks go the same way as requests do, but where
+`looks_answer`: then what they ask is answered all the time, and only completions fail.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ WATCHED = 60.0
 
 @dataclass
 class Seen:
-    """What came of an outage. `found`: seconds from its end to the first request that is taken.
+    """What came of an outage. `found`: seconds from its end until a request is taken, or rows are held back no more.
 
     `most_before`: the most in flight until its first fault was seen (what grows until then, nothing can stop);
     `most_after`: the most in flight whenever a request left after its end.
@@ -41,7 +42,17 @@ class Seen:
 class OutageWorld(World):
     """A world whose server is away from `begin` for `length` seconds."""
 
-    def __init__(self, kind: str, begin: float, length: float, *, seed: int, server: Server | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        begin: float,
+        length: float,
+        *,
+        seed: int,
+        server: Server | None = None,
+        looks_answer: bool = False,
+    ) -> None:
+        self.looks_answer = looks_answer or kind == "slow"
         self.kind, self.begin, self.end = kind, begin, begin + length
         self.seen = Seen()
         self._noticed = False
@@ -64,11 +75,13 @@ class OutageWorld(World):
         self._measure(left=any(ticket.admitted for ticket in decisions.decided))
         if decisions.look:
             self.seen.looks += 1
-            found = not self.away or self.kind == "slow"
+            found = not self.away or self.looks_answer
             self._at(self.now + (LOOK_SECONDS if not found and self.kind == "silent" else 0.05), self._looked, found)
 
     def _measure(self, *, left: bool) -> None:
-        level = self.state.in_flight
+        level = self.state.in_flight - self.state.lost
+        if self.now >= self.end and self.seen.found is None and self.seen.looks and not self.state.breaker.is_open:
+            self.seen.found = self.now - self.end
         if not self._noticed:
             self.seen.most_before = max(self.seen.most_before, level)
         elif left and self.end <= self.now < self.end + (self.seen.found or 0.0) + WATCHED:
