@@ -1,4 +1,4 @@
-"""`parquill` and `python -m parquill`: what the process is told before it loads anything, then the command line."""
+"""`parquill` and `python -m parquill`: sets environment defaults before any import, then runs the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
     load_undisturbed()
     # Pydantic reads every installed package's metadata for plugins: a tenth of a run's start, and nothing here has one.
     set_environment_defaults({"PYDANTIC_DISABLE_PLUGINS": "__all__"})
-    from parquill.cli import main as command  # noqa: PLC0415 - told first, loaded then
+    from parquill.cli import main as command  # noqa: PLC0415 - defaults first, imports then
 
     command()
 

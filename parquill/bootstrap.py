@@ -37,7 +37,7 @@ def set_environment_defaults(values: Mapping[str, str]) -> None:
 
 
 def load_beside(module: str) -> None:
-    """Begin to import a library on a thread; whoever imports it meanwhile waits for it, as for any import.
+    """Begin to import a library on a thread; a second import meanwhile waits for it, as for any import.
 
     This pays where loading lets go of the interpreter's lock: aiohttp reads the system's certificates twice.
     """

@@ -1,4 +1,4 @@
-"""Time as an argument: what rooms that pace, wait or date things are given.
+"""Time as an argument: the clock that modules get which pace, wait or date things.
 
 Pacing uses `monotonic` only; `wall` (unix seconds) serves resets and days that servers name
 by date. Tests hand in a clock that is turned by hand.

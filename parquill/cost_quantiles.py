@@ -1,4 +1,4 @@
-"""What an estimate promised of costs, and how single rows' costs are spread.
+"""An estimate's costs, and the distribution of single rows' costs.
 
 Memory does not grow with the rows: whole numbers are counted in classes that grow by one per cent, so that a
 quantile is right to half a per cent; counting one takes a third of a microsecond. `SHARES` are the quantiles
@@ -22,7 +22,7 @@ _CLASSES = 1 / math.log(1.01)
 
 @dataclass(frozen=True, slots=True)
 class CostRange:
-    """What an estimate promised, in pico-USD: the expected cost, its 95 % range, and single rows' quantiles."""
+    """An estimate's costs in pico-USD: the expected cost, its 95 % range, and single rows' quantiles."""
 
     expected_pico: int
     low_pico: int

@@ -140,7 +140,7 @@ class StorageFaultError(ParquillError):
 class RowError(ParquillError):
     """One row cannot be asked, or its answer cannot be used.
 
-    Raised by rooms that work on one row's values, caught where the row's result is made.
+    Raised by modules that work on one row's values, caught where the row's result is made.
     """
 
     def __init__(self, kind: ErrorKind, message: str) -> None:

@@ -3,7 +3,7 @@
 Every task has an owner who hears of the exception that ends it: none is started and forgotten
 (`tests/test_architecture.py` holds that no other module makes tasks).
 
-    Tasks          a set of tasks; a fault in one is told to the owner's function
+    Tasks          a set of tasks; a fault in one is passed to the owner's function
     meanwhile      tasks beside a body; a fault in one cancels the body and is raised in its place
     together       a list of jobs; the first fault in their order is raised
     run_in         a coroutine in a runner, whose end waits for no thread where it is cancelled

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from parquill.errors import PASSING_KINDS, ErrorKind, Stop
 
 _KINDS = {
-    ErrorKind.BAD_ROW: "The row's own values do not make a prompt: mend them in the manifest.",
+    ErrorKind.BAD_ROW: "The row's own values do not make a prompt: correct them in the manifest.",
     ErrorKind.IMAGE_UNREACHABLE: "A picture could not be fetched: see that its address answers.",
     ErrorKind.IMAGE_REFUSED: "A safety rule refused a picture: the row's error message names the setting that decided.",
     ErrorKind.IMAGE_INVALID: "A picture cannot be read: replace it.",
@@ -33,11 +33,11 @@ _STOPS = {
     Stop.BUDGET: "Raise budget.usd (or budget.tokens), or give --fresh-budget, and run the same command again.",
     Stop.DAILY_LIMIT: "Run the same command again when the limit has reset, or set limits.wait: true.",
     Stop.DEADLINE: "Run the same command again to go on.",
-    Stop.ERROR_RATE: "Look at the failures, mend their cause, and run the same command again.",
+    Stop.ERROR_RATE: "Look at the failures, correct their cause, and run the same command again.",
     Stop.COST_ALARM: "Compare the price with what was charged before you run the same command again.",
     Stop.DISK_FULL: "Make room on the disk and run the same command again.",
     Stop.UNREACHABLE: "See that the endpoint is up, then run the same command again.",
-    Stop.REFUSED: "Mend what the endpoint refused and run the same command again.",
+    Stop.REFUSED: "Correct what the endpoint refused and run the same command again.",
     Stop.SIGINT: "Run the same command again to go on.",
     Stop.SIGTERM: "Run the same command again to go on.",
 }

@@ -1,6 +1,6 @@
 """Word to people outside: a run's end, posted to the webhook that the job names.
 
-The address is a secret: whoever has it may post. It is in no message, log or error of this room,
+The address is a secret: anyone who has it may post. It is in no message, log or error of this module,
 and what the other side says is not repeated either (it may hold the address). A message is tried
 a few times within a minute and then given up: a run is never held up or failed by a webhook.
 

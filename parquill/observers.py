@@ -30,5 +30,5 @@ Attach = Callable[[Stoppable, Watched], contextlib.AbstractAsyncContextManager[N
 
 @contextlib.asynccontextmanager
 async def unwatched(_: Stoppable, __: Watched) -> AsyncIterator[None]:
-    """Nobody looks."""
+    """Default hook: does nothing."""
     yield

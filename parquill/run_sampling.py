@@ -19,7 +19,7 @@ class Pace:
         self._first_done: tuple[float, int] | None = None
 
     def left(self, state: RunState) -> float | None:
-        """Return seconds until all rows are done; None as long as nobody can say."""
+        """Return seconds until all rows are done; None as long as that is unknown."""
         rows = state.progress.rows
         fresh = rows.fresh
         if self._first_done is None and fresh > 0:
@@ -46,7 +46,7 @@ def sample_of(state: RunState, *, tokens: int, limit: int | None) -> TimelineSam
 
 @contextlib.asynccontextmanager
 async def sampling(watch: Watched, clock: Clock) -> AsyncIterator[None]:
-    """Look once a second for the timeline's sake, also when nobody else does."""
+    """Sample the state once a second for the timeline, also without another observer."""
 
     async def look() -> None:
         while True:

@@ -95,7 +95,7 @@ class Progress:
     tokens: TokenCounts = TokenCounts()
     cost_pico: int = 0
     unpriced: int = 0
-    """Rows that were sent and whose cost nobody knows; `cost_pico` is without them."""
+    """Rows that were sent and whose cost is unknown; `cost_pico` is without them."""
     errors_by_kind: Mapping[str, int] = field(default_factory=dict)
     last_errors: Mapping[str, str] = field(default_factory=dict)
     """For each kind that occurred in this run, its latest message."""

@@ -56,7 +56,7 @@ def attended(console: Console | None, *, json_lines: bool) -> Attach:
 def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
     """Stop the run on SIGINT, SIGTERM and SIGHUP for as long as the context lasts.
 
-    Signals come to the main thread: on another one this does nothing. Whoever had the signals
+    Signals come to the main thread: on another one this does nothing. The owner of the signals
     before has them again afterwards. Under `nohup` a closed terminal stays unheard.
     """
     if threading.current_thread() is not threading.main_thread():

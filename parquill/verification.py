@@ -39,11 +39,11 @@ class Finding:
     count: int
     examples: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    """Of the `parquill run` that heals it."""
+    """Of the `parquill run` that repairs it."""
 
     @property
     def command(self) -> str:
-        """Return the command that heals it, with JOB for the job file and what `--set` gives."""
+        """Return the command that repairs it, with JOB for the job file and what `--set` gives."""
         return " ".join(["parquill run JOB", *self.options])
 
 
@@ -91,7 +91,7 @@ class _Found:
         self.kinds[kind] = (count + 1, examples)
 
     def findings(self, options: tuple[str, ...]) -> tuple[Finding, ...]:
-        """Return what was found; one command with `options` heals all of it."""
+        """Return what was found; one command with `options` repairs all of it."""
         return tuple(Finding(kind, count, tuple(examples), options) for kind, (count, examples) in self.kinds.items())
 
 
@@ -251,7 +251,7 @@ def _estimates(output: Storage, parts: Mapping[str, PartInfo]) -> Iterator[bool]
 
 
 def render_verification(verification: Verification, console: Console, job: str = "JOB") -> None:
-    """Say it to a person; `job` is what stands for the job in the command that heals what was found."""
+    """Say it to a person; `job` is what stands for the job in the command that repairs what was found."""
     from parquill.progress import printable  # noqa: PLC0415 - `--json` draws nothing
 
     rows = verification.rows
@@ -266,7 +266,7 @@ def render_verification(verification: Verification, console: Console, job: str =
             console.print(f"    {printable(example)}", markup=False)
     if verification.findings:
         command = verification.findings[0].command.replace("JOB", job, 1)
-        console.print(f"  this heals it: {printable(command)}", markup=False, soft_wrap=True)
+        console.print(f"  to repair: {printable(command)}", markup=False, soft_wrap=True)
     if verification.books:
         held = ", ".join(
             f"{name} ${verification.books[key]}"

@@ -34,7 +34,7 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
 
 @task(name="execute", cache_policy=NO_CACHE, persist_result=False)
 async def execute_with(job: Job, options: RunOptions | None, worker_pool: WorkerPool | None) -> RunSummary:
-    """Run the job with the help of a crew; a row's retries are the engine's own.
+    """Run the job with several processes; a row's retries are the engine's own.
 
     The task has none: what stops a whole run (a budget, a key, a full disk) would stop it again.
     """

@@ -21,7 +21,7 @@ def summary_rows(summary: RunSummary) -> list[dict[str, str]]:
             "answered": count(rows.ok),
             "failed": count(rows.failed),
             "not attempted": count(rows.not_attempted),
-            "stood from earlier runs": count(rows.kept),
+            "kept from earlier runs": count(rows.kept),
             "reused": count(rows.reused),
             "requests": count(summary.requests),
             "tokens in": count(summary.tokens.prompt),

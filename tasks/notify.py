@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def tell(job: Job, night: Night) -> None:
-    """Say how a night went, where the job names someone who wants to know."""
+    """Say how a night went, where the job names an address to notify."""
     if job.nightly.notify.webhook is not None:
         await _notify(job, notice_of(job, night))
 

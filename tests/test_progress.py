@@ -279,7 +279,7 @@ def test_the_closing_table_of_a_clean_run_is_short() -> None:
     text = closing(FINISHED)
     assert "failed" not in text
     assert "in doubt" not in text
-    assert "estimate $2.40 ($2.25 to $2.58): less than promised" in text
+    assert "estimate $2.40 ($2.25 to $2.58): the cost is below this range" in text
 
 
 def test_the_closing_table_does_not_call_an_unknown_cost_nothing() -> None:

@@ -53,7 +53,7 @@ def test_the_headline_compares_with_the_estimate_and_the_last_run(page: Page) ->
     assert "385 of 400 rows answered, 15 failed." in page.text
     assert "2 % below the estimate" in page.text
     assert re.search(r"3\d % more than in the last run", page.text)
-    assert "50 stood before, 8 reused" in page.text
+    assert "50 kept, 8 reused" in page.text
 
 
 def test_every_section_is_there_and_reachable(page: Page) -> None:

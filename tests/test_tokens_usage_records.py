@@ -140,7 +140,7 @@ def test_receipts_survive_into_the_next_run() -> None:
     ],
 )
 def test_a_record_that_is_none_is_refused(state: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="not a record of receipts"):
+    with pytest.raises(ValueError, match="not calibration data"):
         UsageRecords.load(state)
 
 

@@ -38,7 +38,7 @@ from parquill.finish import Ending
 from parquill.job import OutputSettings
 
 ANSWER_FUNCTION = "answer"
-"""The name of the schema in `response_format`, and of the one forced function on the rung `tools`."""
+"""The name of the schema in `response_format`, and of the one forced function in the output mode `tools`."""
 
 _OBJECT_WANTED = (
     "Reply with one JSON object and nothing else: no other text, no code fence. Give every key, with null only where "
@@ -81,7 +81,7 @@ class AnswerSchema:
         return sound(pa.array(answers, type=self.arrow_type))
 
     def settings_for(self, output_mode: OutputMode) -> dict[str, Any]:
-        """Return the keys of a request body that a rung adds."""
+        """Return the keys of a request body that an output mode adds."""
         if output_mode is OutputMode.JSON_OBJECT:
             return {"response_format": {"type": "json_object"}}
         if output_mode is OutputMode.JSON_SCHEMA:
@@ -102,7 +102,7 @@ class AnswerSchema:
         }
 
     def instruction_for(self, output_mode: OutputMode) -> str | None:
-        """Return the text that the prompt needs on a rung, None where the endpoint is told otherwise."""
+        """Return the text that the prompt needs in an output mode; None where the mode itself sends the schema."""
         if self.kind == "functions":
             return (
                 None
@@ -116,7 +116,7 @@ class AnswerSchema:
     def parse(self, completion: ChatCompletion, output_mode: OutputMode) -> Answer:
         """Return what a completion says; a bad answer is a fault, never an exception.
 
-        Whatever the rung, a native call and text are both understood: models answer in the
+        In every output mode, a native call and text are both understood: models answer in the
         content where a call was forced, and some servers call where none was.
         """
         try:
@@ -211,11 +211,11 @@ def load_answer_schema(output: OutputSettings) -> AnswerSchema:
 def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> AnswerSchema:
     _no_max_chars(output)
     name, document = read_schema(source)
-    walk = SchemaCursor(name, document)
-    node = read_root(walk)
+    cursor = SchemaCursor(name, document)
+    node = read_root(cursor)
     digest = orjson.dumps(request_schema(node))
     return AnswerSchema(
-        "schema", arrow_type(node), tuple(walk.notices), digest, check=make_check(node), _lower=lowering(node)
+        "schema", arrow_type(node), tuple(cursor.notices), digest, check=make_check(node), _lower=lowering(node)
     )
 
 

@@ -1,8 +1,8 @@
 """Few-shot examples: what a user would say and the answer wanted, as turns before the row's own.
 
 An example's answer must fit the schema like any other: an example that does not fit teaches the
-model to fail. It is written in its normal form, whatever the rung, for the turns decide the
-fingerprint and the rung does not.
+model to fail. It is written in its normal form in every output mode: the turns decide the
+fingerprint, the mode does not.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ with one field for each function, null for those that were not called. A map or 
 keep the arguments' types from the readers. A function without parameters holds `{}` as text.
 
 Calls come as native `tool_calls`, in Gemma's prompt style `[get_weather(city="Paris")]`, or as
-JSON: `{"name": "get_weather", "parameters": {"city": "Paris"}}`, whichever the rung.
+JSON: `{"name": "get_weather", "parameters": {"city": "Paris"}}`, in every output mode.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def read_functions(settings: Sequence[FunctionSettings]) -> tuple[tuple[Function
         if item.name.casefold() in functions:
             raise SchemaError(f"output.functions[{i}].name: {item.name!r} stands twice (case does not count)")
         check_document(where, item.parameters)
-        walk = SchemaCursor(where, item.parameters)
-        node = read_node(walk, item.parameters, SchemaLocation(answer=f"answer.arguments.{item.name}"))
+        cursor = SchemaCursor(where, item.parameters)
+        node = read_node(cursor, item.parameters, SchemaLocation(answer=f"answer.arguments.{item.name}"))
         if node.kind not in (Kind.OBJECT, Kind.MAP) or node.nullable:
             raise SchemaError(f"{where}: #: a function's parameters are an object with properties")
         functions[item.name.casefold()] = Function(item.name, item.description, node)
-        notices += walk.notices if node.kind is Kind.OBJECT else ()
+        notices += cursor.notices if node.kind is Kind.OBJECT else ()
     return tuple(functions.values()), tuple(notices)
 
 

@@ -1,6 +1,6 @@
-"""The ladder: the ways to get a typed answer out of an endpoint, best first.
+"""Output modes: the ways to get a typed answer out of an endpoint, in fallback order, best first.
 
-| rung | what is sent | who holds the model to the schema |
+| mode | what is sent | what makes the model follow the schema |
 |---|---|---|
 | `json_schema` | `response_format` with the schema, strict | the endpoint's grammar |
 | `tools` | one forced function call whose parameters are the schema | the endpoint |
@@ -8,7 +8,7 @@
 | `prompt` | the schema in the prompt | the prompt |
 | `text` | nothing | plain text has no schema |
 
-The rung is no part of a row's fingerprint: it changes how an answer is come by, not what is asked.
+The mode is no part of a row's fingerprint: it changes how an answer is asked for, not what is asked.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ Mode = Literal["auto", "json_schema", "tools", "json_object", "prompt"]
 
 
 def fallback_order(mode: Mode, supported_parameters: frozenset[str] | None, kind: Kind) -> tuple[OutputMode, ...]:
-    """Return the rungs to try, best first; each but the last may turn out to be refused.
+    """Return the modes to try, best first; each but the last may turn out to be refused.
 
     `supported_parameters`: what the endpoint says it takes; None where it says nothing, and
-    every rung has to be probed. A mode other than auto is the one rung that the job wants.
+    every mode has to be probed. A mode other than auto is the only one tried.
     """
     if kind == "text":
         return (OutputMode.TEXT,)

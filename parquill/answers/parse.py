@@ -47,7 +47,7 @@ class Answer:
     text: str
     """The model's raw text; a function call's raw arguments where the answer was a call."""
     repairs: tuple[str, ...] = ()
-    """What was mended for free: the notes of `repair.py` and `coerce.py`."""
+    """What was repaired for free: the notes of `repair.py` and `coerce.py`."""
     errors: tuple[str, ...] = ()
     """Why it does not fit, for people and for the model; empty when ok."""
     fault: Fault | None = None
@@ -127,25 +127,25 @@ def _is_whole(node: Node, value: dict[str, Any]) -> bool:
 
 
 def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ...], ending: Ending) -> Answer:
-    """Take the one object that fits once its values are mended."""
+    """Take the one object that fits once its values are repaired."""
     fitting: list[tuple[Any, list[str]]] = []
     faults: list[tuple[str, ...]] = []
     for found in objects:
-        mended: list[str] = []
-        candidate = coerce(check.node, found, "", mended)
+        repairs: list[str] = []
+        candidate = coerce(check.node, found, "", repairs)
         try:
             value = check.fit(candidate)
         except UnfitError as error:
             faults.append(check.faults(candidate) or (str(error),))
             continue
         if not any(same(value, other) for other, _ in fitting):
-            fitting.append((value, mended))
+            fitting.append((value, repairs))
     if len(fitting) > 1:
         return failed(text, ending, f"{len(fitting)} different answers in one text, and one is wanted")
     if not fitting:
         return failed(text, ending, *min(faults, key=len))
-    value, mended = fitting[0]
-    return accepted(value, text, (*notes, *mended))
+    value, repairs = fitting[0]
+    return accepted(value, text, (*notes, *repairs))
 
 
 def accepted(value: Any, text: str, repairs: tuple[str, ...]) -> Answer:

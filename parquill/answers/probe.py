@@ -1,6 +1,6 @@
-"""One small request that shows whether an endpoint takes a rung.
+"""One small request that shows whether an endpoint takes an output mode.
 
-An endpoint may take `response_format` and ignore it. So the probe of an enforced rung does not
+An endpoint may take `response_format` and ignore it. So the probe of an enforced mode does not
 mention JSON: only a model that is held to the schema answers "Say hello." with an object.
 """
 
@@ -23,7 +23,7 @@ def probe_request(output_mode: OutputMode, shape: AnswerSchema) -> ChatRequest:
 
 
 def probe_passes(completion: ChatCompletion, output_mode: OutputMode, shape: AnswerSchema) -> bool:
-    """Tell whether the reply shows that the rung works.
+    """Tell whether the reply shows that the mode works.
 
     `tools` must give a native call, `json_object` bare JSON without a fence; an object that only
     ran into the token limit, or went round in circles, counts, because its beginning was enforced.

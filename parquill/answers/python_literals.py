@@ -23,7 +23,7 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def parse_expression(source: str) -> ast.expr:
-    """Return the syntax tree of one expression; raises `ValueError` for whatever cannot be one."""
+    """Return the syntax tree of one expression; raises `ValueError` for any other text."""
     if len(source) > MAX_CHARS or _ODD_ESCAPE.search(source):
         raise ValueError("too long, or with an escape that JSON does not know")
     if _DOUBTFUL.search(_STRING.sub("\0", source)):

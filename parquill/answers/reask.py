@@ -1,6 +1,6 @@
-"""Asking again, for money: what is said differently, and what is sampled differently.
+"""Paid second tries: what the request says differently, and what it samples differently.
 
-An answer that does not fit is shown with its faults. One that was cut off gets more room, once.
+An answer that does not fit is shown with its faults. One that was cut off gets a higher token limit, once.
 One that looped, or said nothing, is asked the same question with other sampling: showing a loop
 to a model feeds it.
 """

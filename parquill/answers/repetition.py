@@ -1,8 +1,7 @@
-"""Loops: a model that repeats itself until it is cut off.
+"""Repetition: a model that repeats itself until it is cut off.
 
-Gemma under guided decoding falls into runs of spaces and line breaks, which every JSON grammar
-allows; in free text it repeats a phrase. Asking again in the same way loops again, so a loop
-is told apart from an answer that was only too long.
+Gemma under guided decoding falls into runs of spaces and line breaks, which every JSON grammar allows; in free text
+it repeats a phrase. The same request repeats again. So repetition is told apart from an answer that was too long.
 """
 
 from __future__ import annotations

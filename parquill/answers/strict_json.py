@@ -27,7 +27,7 @@ def load_fast(text: str) -> Any:
     """Read a whole JSON text as `load_strictly` does, mostly at orjson's speed; raises `ValueError`.
 
     A dropped member takes its quotation marks along, so equal counts before and after prove that
-    no key stood twice. An escape like `\\u0022` would spoil the count: those texts are read slowly.
+    no key occurs twice. An escape like `\\u0022` would spoil the count: those texts are read slowly.
     """
     value = orjson.loads(text)
     try:

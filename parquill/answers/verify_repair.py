@@ -1,4 +1,4 @@
-"""Is this text a way of writing this value?
+"""Checks that a json-repair result accounts for the whole text.
 
 json-repair always returns something. Here its proposal is held against the text, character by
 character: every string stands between a pair of quotation marks that belong together, every
@@ -42,7 +42,7 @@ def _skip(text: str, at: int) -> int:
 
 
 class _Speller:
-    """Walks through a value and its text together; every method returns where the text goes on.
+    """Reads a value and its text in step; every method returns the position where the text goes on.
 
     `ValueError` or `IndexError` (the text is at its end) mean that the text says something else.
     """

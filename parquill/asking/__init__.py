@@ -1,4 +1,4 @@
-"""One row, from its prompt to its result: conversation, attempts, refusals."""
+"""Asking: takes one row from its prompt to its result (conversation, attempts, refusals)."""
 
 from parquill.asking.attempt_log_check import RunEvidence, accept_what_stands, lost_lines
 from parquill.asking.attempts import Attempts

@@ -1,4 +1,4 @@
-"""What a run makes of the ends of its answers where the endpoint's reason leaves it open."""
+"""Decides whether an answer is complete where the finish reason leaves it open."""
 
 from __future__ import annotations
 

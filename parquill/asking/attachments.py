@@ -1,6 +1,6 @@
-"""Opening rows' pictures for as long as the run asks: what is on its way when the run stops is left alone.
+"""Opens the rows' pictures while the run asks. When the run stops, it drops what is still on its way.
 
-Guarantee: a run that stops waits for no host and no store of a picture. Nothing was sent for such a row.
+Guarantee: a run that stops waits for no host and no store. Nothing was sent for such a row.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""One row's attempts: money, intent, rate and slot, wire, books.
+"""One row's attempts. Order of steps: money, intent, rate and slot, request, booking.
 
-The order holds the laws. Money is reserved first (first come, first served), then the intent
-is made durable, then the gate lets the request go at the very moment it is sent. An intent is
-withdrawn only when the request was certainly not sent; whatever else ends without a receipt
-keeps its worst case in the books.
+This order is what guarantees the budget and the ledger. Money is reserved first (first come, first served). Then
+the intent is made durable. Then the gate lets the request go at the very moment it is sent. An intent is
+withdrawn only when the request was certainly not sent. Every other attempt that ends without usage in its reply
+keeps its worst case booked. See ADR 0001.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class Attempts:
             )
             read = await apart(len(exchange.body), classify, exchange)
         finally:
-            # Also when the run is cut off while waiting: maybe billed, and no receipt.
+            # Also when the run is cut off while waiting: maybe billed, and no usage came.
             verdict = read if read is not None else _CUT_OFF if exchange is None else classify(exchange)
             booking = book(Request(need.worst_pico, images), verdict, self._price)
             self.refusals.ended(asked.place.key, answered=verdict.completion is not None)

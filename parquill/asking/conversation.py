@@ -1,4 +1,4 @@
-"""One row from prepared to answered: pictures, request, attempts, answer, and asking again."""
+"""Asks one prepared row until it has a result: pictures, request, attempts, answer, re-asks."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ class Conversations:
     """Asks rows, one call a row; safe for any number of them at once."""
 
     def __init__(
-        self, rooms: ConversationContext, output_modes: OutputModeChoice, *, alarm: Callable[[str], object]
+        self, context: ConversationContext, output_modes: OutputModeChoice, *, alarm: Callable[[str], object]
     ) -> None:
-        self._rooms = rooms
+        self._context = context
         self._output_modes = output_modes
         self._alarm = alarm
         self._endings = AnswerEndings(alarm)
-        self.opening = Attachments(rooms.images, rooms.gate)
-        self._shows = bool(shown_columns(rooms.job.manifest))
-        forms = self._forms = FormChoice(rooms.job.model, rooms.facts.parameters, alarm)
-        self._bodies = RequestBodies(rooms.job, rooms.facts, rooms.shape, forms)
+        self.opening = Attachments(context.images, context.gate)
+        self._shows = bool(shown_columns(context.job.manifest))
+        forms = self._forms = FormChoice(context.job.model, context.facts.parameters, alarm)
+        self._bodies = RequestBodies(context.job, context.facts, context.shape, forms)
         self._prices: dict[str | None, Price] = {}
 
     async def converse(self, prepared: PreparedRow, parts: Parts, asked: RowState) -> ItemResult:
@@ -102,7 +102,7 @@ class Conversations:
         if not pictures or not all(pictures):
             return None
         said = [part.encode() if isinstance(part, str) else part.content_key or b"" for part in parts]
-        return self._rooms.asking.fingerprint(prepared.text, said)
+        return self._context.asking.fingerprint(prepared.text, said)
 
     async def _ask(self, prepared: PreparedRow, asked: RowState, parts: Parts) -> ItemResult:
         if never := self._rooms.facts.never_fits(len(prepared.text)):
@@ -116,35 +116,35 @@ class Conversations:
                 asked.images = figures_of(talk.parts)
             if talk.first is None:
                 talk.output_mode = self._output_modes.output_mode
-                instruction = self._rooms.shape.instruction_for(talk.output_mode)
-                talk.request = talk.first = self._rooms.asking.request(prepared.text, talk.parts, instruction)
+                instruction = self._context.shape.instruction_for(talk.output_mode)
+                talk.request = talk.first = self._context.asking.request(prepared.text, talk.parts, instruction)
             result = await self._turn(talk, asked)
             if result is not None:
                 if result.attempts and result.cost_pico is not None and talk.listed is not None:
-                    self._rooms.calibration_data.surplus.add(result.cost_pico, talk.listed)
+                    self._context.calibration_data.surplus.add(result.cost_pico, talk.listed)
                 if result.attempts and self._shows and not (prepared.pictures or prepared.documents):
-                    self._rooms.calibration_data.pictureless.rows += 1
+                    self._context.calibration_data.pictureless.rows += 1
                 return result
 
     async def _turn(self, talk: ConversationState, asked: RowState) -> ItemResult | None:
         """Send once and judge what came; None when the row is to be asked again."""
-        rooms = self._rooms
+        context = self._context
         assert talk.request is not None
-        calibration_data = rooms.calibration_data
+        calibration_data = context.calibration_data
         estimate = calibration_data.counter.count(talk.request)
         length = round(calibration_data.length.expect(estimate.expected, talk.images))
         need = self._need(estimate, talk, length)
-        if too_long := rooms.facts.overflow(estimate.expected, talk.max_tokens(rooms.job)):
+        if too_long := context.facts.overflow(estimate.expected, talk.max_tokens(context.job)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, too_long)
-        if never := rooms.gate.fits(need):
+        if never := context.gate.fits(need):
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
         self._expect(talk, estimate, length)
         body = self._bodies.body(talk.request, talk.output_mode, talk.changed)
-        await rooms.attempts.refusals.clear()
-        verdict = await rooms.attempts.ask(asked, body.to_send, need, images=talk.images)
+        await context.attempts.refusals.clear()
+        verdict = await context.attempts.ask(asked, body.to_send, need, images=talk.images)
         talk.form = body.form
         if verdict.completion is None:
-            if talk.has_urls and rooms.images.turns_to_inline(verdict.status, verdict.message):
+            if talk.has_urls and context.images.turns_to_inline(verdict.status, verdict.message):
                 talk.parts = None
                 return None
             if body.adapts(verdict.message):
@@ -155,9 +155,9 @@ class Conversations:
                 talk.first = None
                 return None
             return self._without_answer(asked, verdict, talk.estimated)
-        completion = self._endings.judge(verdict.completion, talk.max_tokens(rooms.job))
+        completion = self._endings.judge(verdict.completion, talk.max_tokens(context.job))
         self._learn(talk, asked, estimate, completion)
-        answer = await parse_apart(rooms.shape, completion, talk.output_mode)
+        answer = await parse_apart(context.shape, completion, talk.output_mode)
         if answer.ok:
             self._output_modes.confirm()
             return self._result(asked, Status.OK, completion=completion, answer=answer, estimated=talk.estimated)
@@ -171,34 +171,34 @@ class Conversations:
         unheeded = answer.fault == "invalid" and not self._output_modes.settled
         if unheeded and self._output_modes.step_down(talk.output_mode, "it was not heeded"):
             talk.first = None
-        elif not self._rooms.attempts.has_time(asked) or not self._ask_otherwise(talk, answer):
+        elif not self._context.attempts.has_time(asked) or not self._ask_otherwise(talk, answer):
             message = "; ".join(answer.errors) or "the answer was cut at max_tokens"
             return self.failed(asked, kind, message, completion=completion, answer=answer, estimated=talk.estimated)
-        self._rooms.attempts.settle(asked, error_kind=kind)
+        self._context.attempts.settle(asked, error_kind=kind)
         return None
 
     def _ask_otherwise(self, talk: ConversationState, answer: Answer) -> bool:
         """Prepare a paid second try; False where there is none, or where nothing would change."""
-        if talk.reasks == self._rooms.job.output.max_reasks:
+        if talk.reasks == self._context.job.output.max_reasks:
             return False
         assert talk.first is not None
         talk.reasks += 1
         talk.changed = reask_settings(answer, self._bodies.settings(talk.output_mode, talk.form), talk.reasks)
-        talk.request = reask_turns(talk.first, answer, self._rooms.shape)
-        free = self._rooms.gate.statistics().free_pico
-        need = self._need(self._rooms.calibration_data.counter.count(talk.request), talk, length=0)
+        talk.request = reask_turns(talk.first, answer, self._context.shape)
+        free = self._context.gate.statistics().free_pico
+        need = self._need(self._context.calibration_data.counter.count(talk.request), talk, length=0)
         affordable = free is None or need.worst_pico <= free
         return bool(talk.changed) and (affordable or answer.fault != "truncated")
 
     def _without_answer(self, asked: RowState, verdict: Verdict, estimated: int | None) -> ItemResult:
         if verdict.stop is not None:
-            self._rooms.gate.close(verdict.stop, verdict.message)
+            self._context.gate.close(verdict.stop, verdict.message)
             raise GateClosed(verdict.stop, verdict.message)
         assert verdict.kind is not None
         if verdict.of_run:
             self._judge(asked, verdict, verdict.kind, estimated)
         else:
-            self._rooms.attempts.refusals.other_end()
+            self._context.attempts.refusals.other_end()
         unused = verdict.unused
         answer = Answer(False, None, unused.text) if unused is not None and unused.text else None
         return self.failed(asked, verdict.kind, verdict.message, completion=unused, answer=answer, estimated=estimated)
@@ -208,15 +208,15 @@ class Conversations:
         words = verdict.message, verdict.of_run
         refusal = Refusal(kind, verdict.status, *words, sent_at=asked.sent_at, estimated_pico=estimated)
         earlier, asked.refusal = asked.refusal, refusal
-        self._rooms.attempts.refusals.judge(asked.place.key, refusal, earlier)
-        if (closed := self._rooms.gate.closed) is not None:
+        self._context.attempts.refusals.judge(asked.place.key, refusal, earlier)
+        if (closed := self._context.gate.closed) is not None:
             raise closed
         if earlier is None:
             raise HeldError(refusal)
 
     def _need(self, estimate: TokenEstimate, talk: ConversationState, length: int) -> Need:
         """`length`: tokens that the answer is expected to have."""
-        price, max_tokens, images = self._rooms.facts.price, talk.max_tokens(self._rooms.job), talk.images
+        price, max_tokens, images = self._context.facts.price, talk.max_tokens(self._context.job), talk.images
         return Need(
             tokens=estimate.expected + length,
             worst_pico=price.worst_pico(estimate.upper, max_tokens, images) if price else 0,
@@ -225,25 +225,25 @@ class Conversations:
 
     def _expect(self, talk: ConversationState, estimate: TokenEstimate, length: int) -> None:
         """Note what a row is thought to cost, before its first request."""
-        price = self._rooms.facts.price
+        price = self._context.facts.price
         if price is not None and talk.estimated is None:
             talk.listed = price.cost_pico(estimate.expected, length, talk.images)
-            talk.estimated = self._rooms.calibration_data.surplus.applied(talk.listed)
+            talk.estimated = self._context.calibration_data.surplus.applied(talk.listed)
 
     def _learn(
         self, talk: ConversationState, asked: RowState, estimate: TokenEstimate, completion: ChatCompletion
     ) -> None:
-        """Take an answer's receipt; a second try tells nothing of how long first answers are."""
-        usage, price, calibration_data = completion.usage, self._rooms.facts.price, self._rooms.calibration_data
+        """Take an answer's usage record; a second try tells nothing of how long first answers are."""
+        usage, price, calibration_data = completion.usage, self._context.facts.price, self._context.calibration_data
         if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
             return
         counts = usage.prompt_tokens, usage.completion_tokens, talk.images
         if price is not None and usage.cost_pico is not None:
             listed = self._price_of(price, completion.provider).cost_pico(*counts)
             if calibration_data.drift.add(usage.cost_pico, listed):
-                place, now = asked.place, int(self._rooms.clock.wall() * 1_000_000)
+                place, now = asked.place, int(self._context.clock.wall() * 1_000_000)
                 at = place.part, place.row, place.fingerprint
-                self._rooms.drift.add(DriftEvidence.of(completion, listed, now, at=at))
+                self._context.drift.add(DriftEvidence.of(completion, listed, now, at=at))
         if not talk.reasks:
             calibration_data.length.observe(usage.completion_tokens, usage.prompt_tokens, talk.images)
             if price is not None:
@@ -265,7 +265,7 @@ class Conversations:
 
     def look_ahead(self, rows: Sequence[PreparedRow]) -> None:
         """Take notice of rows that will be asked soon: their texts are measured together."""
-        self._rooms.calibration_data.counter.look_ahead([row.text for row in rows])
+        self._context.calibration_data.counter.look_ahead([row.text for row in rows])
 
     def _result(
         self,
@@ -299,7 +299,7 @@ class Conversations:
             estimated_pico=estimated,
             latency_ms=asked.last_latency_ms,
             repairs=(*(completion.repairs if completion else ()), *(answer.repairs if answer else ())),
-            finished_at=None if status is Status.NOT_ATTEMPTED else int(self._rooms.clock.wall() * 1_000_000),
+            finished_at=None if status is Status.NOT_ATTEMPTED else int(self._context.clock.wall() * 1_000_000),
             images=asked.images,
             upstream_pico=account.upstream_pico,
         )

@@ -1,4 +1,4 @@
-"""Where the conversation about one row stands."""
+"""State of the conversation about one row."""
 
 from __future__ import annotations
 

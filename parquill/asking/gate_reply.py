@@ -1,4 +1,4 @@
-"""What a reply tells the gate: how it went, how long the endpoint asked to wait, which limits it named."""
+"""Translates a reply for the gate: outcome, wait that the endpoint asked for, limits that it named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bodies of a run's requests: everything of them that is the same for every row."""
+"""Builds a run's request bodies: the fields that are the same for every row."""
 
 from __future__ import annotations
 

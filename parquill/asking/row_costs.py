@@ -1,4 +1,4 @@
-"""What a row's attempts cost together; what each of them costs is `parquill.booking`'s."""
+"""Adds up what a row's attempts cost. `parquill.booking` decides the cost of each attempt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row while it is being asked: where it stands, what it cost so far, and the time it has."""
+"""State of a row while it is asked: step, cost so far, time left."""
 
 from __future__ import annotations
 

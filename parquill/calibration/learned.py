@@ -1,4 +1,4 @@
-"""What a job's receipts say of its tokens and its cost, kept beside the output so that the next run begins with it.
+"""Calibration data: what a job's usage records say of its tokens and its cost, kept for the next run.
 
 One file, `learned.json` in the run's own folder: sums, never a row. It belongs to one realm and
 to one way of asking (model, prompt, schema, sampling); a job that asks otherwise begins anew. Where several

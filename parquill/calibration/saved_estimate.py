@@ -1,4 +1,4 @@
-"""What an estimate promised, so that the run it was made for can be held against it."""
+"""Saved estimate, compared with the real cost of the run it was made for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SavedEstimate:
 
     @classmethod
     def made_for(cls, workspace: Workspace, *, settings: str, realm: str, rows: int) -> CostRange | None:
-        """Return what was promised for this very work; None where nothing was, or for other work."""
+        """Return the saved estimate of this very work; None where there is none, or it is of other work."""
         try:
             data = json.loads((workspace.folder / _NAME).read_bytes())
             saved_estimate = cls(data["settings"], data["realm"], data["rows"], CostRange.load(data["cost"]))

@@ -94,7 +94,7 @@ class Client:
     async def complete(self, body: bytes, *, seconds: float, on_id: Callable[[str], object]) -> Exchange:
         """Send one chat completion and read the reply whole, in at most `seconds`.
 
-        `on_id` is told the generation's id when headers came and the body is still on its way.
+        `on_id` gets the generation's id when headers came and the body is still on its way.
         """
         assert self._wire is not None
         started = time.perf_counter()

@@ -12,7 +12,7 @@ class Cuttable(Protocol):
     """What is cut off when its time is over."""
 
     def cut(self) -> None:
-        """End it: whoever waits for it is woken with a time-out."""
+        """End it: its waiter is woken with a time-out."""
 
 
 class Deadlines:

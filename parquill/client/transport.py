@@ -14,7 +14,7 @@ class Transport(Protocol):
     async def complete(self, body: bytes, *, seconds: float, on_id: Callable[[str], object]) -> Exchange:
         """Make exactly one attempt at a chat completion, in at most `seconds`; never raises for what the wire does.
 
-        `on_id` is told the generation's id when headers came and the body is still on its way.
+        `on_id` gets the generation's id when headers came and the body is still on its way.
         """
 
     async def get_json(self, path: str, *, seconds: float = 20.0) -> tuple[int, Any]:

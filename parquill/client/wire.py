@@ -62,7 +62,7 @@ class Wire:
         """Send a body, read the reply whole; return its status, headers and body.
 
         A request of which the other side certainly received nothing, because it had closed the
-        kept connection before, is sent once more on a new one. `on_headers` is told the headers when
+        kept connection before, is sent once more on a new one. `on_headers` gets the headers when
         the reply's body is still on its way. Raises `TimeoutError` after `seconds`, and what aiohttp
         raises: `aiohttp.ConnectionTimeoutError` and `aiohttp.ClientConnectorError` where no
         connection was made, `NotReceivedError` where the request certainly was not received.

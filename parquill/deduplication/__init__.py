@@ -1,4 +1,4 @@
-"""Duplicate rows: asked once, answered from one another."""
+"""Deduplication: duplicate rows are asked once and share the answer."""
 
 from parquill.deduplication.answered_rows import AnsweredRows
 from parquill.deduplication.finder import DuplicateFinder

@@ -1,4 +1,4 @@
-"""Answers of this output that equal rows take: where they are by now, and what such a row's result is."""
+"""Finds the answers of this output that duplicates take, and builds the duplicates' results."""
 
 from __future__ import annotations
 

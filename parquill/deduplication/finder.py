@@ -1,7 +1,7 @@
-"""Rows that need no request of their own, because an equal one was asked or is answered elsewhere.
+"""Finds rows that need no request of their own: a duplicate is being asked, or is answered elsewhere.
 
-Equal means: of one fingerprint; or, within a run, pictures of the same content under other
-names, where Parquill has seen the content. The equal row's outcome is taken when it comes.
+Duplicates have the same fingerprint. Within a run, pictures of the same content under other names count as
+equal too, where Parquill has read the content. A duplicate takes the outcome of the row that is asked.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class _Examination:
         self._found.append(Finding(subject, health, text))
 
     async def _answers(self, *, keep: int) -> bool:
-        """Go down the ladder, leaving `keep` requests for later; False where nothing is answered at all."""
+        """Try the output modes in order, leaving `keep` requests for later; False where nothing is answered."""
         refused: list[str] = []
         output_modes = fallback_order(self._job.output.mode, self._facts.parameters, self._opened.shape.kind)
         for output_mode in output_modes:
@@ -179,7 +179,7 @@ class _Examination:
         return f" (it lists {some}{', …' if len(self._listing.models) > 5 else ''})" if some else ""
 
     def _answered(self, verdict: Verdict, request: ChatRequest) -> None:
-        """Note what the first answer shows: address, key, model, receipt."""
+        """Note what the first answer shows: address, key, model, usage record."""
         assert verdict.completion is not None
         if any(one.subject == "endpoint" for one in self._found):
             return

@@ -1,6 +1,6 @@
 """What the emulator answers: text, JSON or a tool call, the same for the same body.
 
-The ladder of a structured answer, from firm to loose, as far as `supported_parameters`
+The forms of a structured answer, from strict to loose, as far as `supported_parameters`
 reaches: tools, json_schema, json_object, and a schema that merely stands in the prompt.
 What is not supported is ignored, as OpenRouter's routing does.
 """

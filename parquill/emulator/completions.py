@@ -2,7 +2,7 @@
 
 The order of checks is OpenRouter's: key, body, money, model, pictures, context, rates,
 concurrency. Nothing waits between the checks of rates and money and the booking, so no two
-requests pass on the same room. The bill is written when a request is accepted.
+requests pass on the same left. The bill is written when a request is accepted.
 """
 
 from __future__ import annotations
@@ -217,8 +217,8 @@ def output_cap(asked: Asked, settings: EmulatorSettings) -> int:
             error_type="context_length_exceeded",
             metadata={"provider_name": None},
         )
-    room = settings.context_length - asked.prompt_tokens
-    return min(asked.max_tokens or settings.max_completion_tokens, settings.max_completion_tokens, max(1, room))
+    left = settings.context_length - asked.prompt_tokens
+    return min(asked.max_tokens or settings.max_completion_tokens, settings.max_completion_tokens, max(1, left))
 
 
 def charge_of(model: str, settings: EmulatorSettings, prompt_tokens: int, completion_tokens: int) -> Charge:

@@ -75,7 +75,7 @@ def reset(http: web.BaseRequest) -> web.StreamResponse:
     if transport is not None:
         raw = transport.get_extra_info("socket")
         if raw is not None:
-            with socket.socket(fileno=socket.dup(raw.fileno())) as twin:
-                twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            with socket.socket(fileno=socket.dup(raw.fileno())) as duplicate:
+                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()
     return web.Response()

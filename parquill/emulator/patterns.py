@@ -30,7 +30,7 @@ def matching_text(pattern: str, rng: random.Random) -> str | None:
 
 
 class _Writer:
-    """Walks the pattern once, writing instead of matching."""
+    """Goes through the pattern once, writing instead of matching."""
 
     def __init__(self, pattern: str, rng: random.Random) -> None:
         self._pattern = pattern

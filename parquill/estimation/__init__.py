@@ -1,12 +1,12 @@
 """The dry run: what a job would cost and how long it would take, before anything is sent.
 
     values.py     what is asked of an estimate, and what it says
-    planning.py   which rows a run would ask: the run's own plan, on a shelf where nothing moves
+    planning.py   which rows a run would ask: the run's own plan, with a dry-run archive
     opening.py    pictures and documents, as far as their content decides what a row costs
-    walk.py       every row once, in order: its state, its tokens, its cost
+    pass_over_rows.py  every row once, in order: its state, its tokens, its cost
     counting.py   rows to ask, column by column: their requests' tokens, their answers'
     pricing.py    what each of them costs
-    lines.py      estimate.parquet, a line for each row, written as the walk goes
+    parquet_writer.py  estimate.parquet, a line for each row
     sums.py       totals, and the interval around them
     pace.py       how long it takes, from known limits or from the last run
     narrowing.py  how many rows a calibration should have
@@ -21,7 +21,7 @@ code has a way by row and one by column, property tests hold them equal. Memory 
 index of fingerprints alone, 24 bytes a row.
 
 Accepted: a row counts as answered elsewhere on 64 bits of its fingerprint; what a run in progress
-has in flight is not seen. Paid second tries are not foreseen until receipts show them.
+has in flight is not seen. Paid second tries are not foreseen until usage records show them.
 """
 
 from parquill.estimation.estimator import estimate_job, refuse_above

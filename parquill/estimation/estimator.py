@@ -93,8 +93,8 @@ def refuse_above(estimate: Estimate, usd: Decimal, *, setting: str = "--max-usd"
     """
     if estimate.cost is None:
         raise EstimateAboveError(
-            f"{setting} {usd:f}: no price is known for {estimate.model}, so nothing can be promised: name model.price "
-            "{prompt, completion} in USD per token"
+            f"{setting} {usd:f}: no price is known for {estimate.model}, so the cost cannot be estimated: name "
+            "model.price {prompt, completion} in USD per token"
         )
     if estimate.cost.high_pico > int(usd * PICO):
         raise EstimateAboveError(
@@ -148,7 +148,7 @@ class _Desk:
             return await look_up(client, base_url, self._job, self._clock)
 
     def _reckon(self, opened: Prepared, facts: EndpointFacts, loop: asyncio.AbstractEventLoop) -> Estimate:
-        """Plan, walk and add up; on a thread of its own."""
+        """Plan, read all rows and add up; on a thread of its own."""
         self._workspace.check()
         realm, options = realm_of(emulated=facts.emulated), self._options
         output = Storage.at(self._job.output.path)
@@ -157,8 +157,8 @@ class _Desk:
         calibration_data = CalibrationData.take_up(opened, self._workspace, realm)
         if not calibration_data.length.count:
             _learn_lengths(calibration_data, opened, list(parts.values()), emulated=facts.emulated)
-        with ReadOnlyLedger.at(self._workspace.ledger) as glance:
-            archive = DryArchive(glance, realm)
+        with ReadOnlyLedger.at(self._workspace.ledger) as recorded:
+            archive = DryArchive(recorded, realm)
             retry = RetryChoice(options.retry, self._job.retry.max_runs)
             chosen = RunOptions(limit=options.limit).chosen
             audit = audit_of(planner, parts, archive, self._job, chosen, emulated=facts.emulated)
@@ -181,10 +181,10 @@ class _Desk:
             other_outputs = OtherOutputs.open(self._job, emulated=facts.emulated)
             sorter = RowSorter(opened, plan, archive, other_outputs, chosen, retry)
             pictures = PartsOf(opened.images, check=options.check_images, wait=wait_in(loop))
-            walk = PassOverRows(opened, facts, calibration_data, sorter, pictures, by=options.by)
+            row_pass = PassOverRows(opened, facts, calibration_data, sorter, pictures, by=options.by)
             self._workspace.make_ready()
-            self._workspace.storage().write_whole(self._workspace.estimate.name, walk.write)
-        found = self._told(opened, facts, calibration_data, plan, walk)
+            self._workspace.storage().write_whole(self._workspace.estimate.name, row_pass.write)
+        found = self._told(opened, facts, calibration_data, plan, row_pass)
         notices = (*found.notices, *refresher.notices)
         found = dataclasses.replace(found, notices=notices, replaced=replaced)
         if found.cost is not None and options.limit is None:
@@ -197,21 +197,21 @@ class _Desk:
         facts: EndpointFacts,
         calibration_data: CalibrationData,
         plan: RunPlan,
-        walk: PassOverRows,
+        row_pass: PassOverRows,
     ) -> Estimate:
-        job, length, states = self._job, calibration_data.length.estimate(), walk.states
-        errors = Errors.of(walk.sums, calibration_data.counter, calibration_data.length)
-        totals = Totals(walk.sums, errors, facts.price, calibration_data.surplus)
-        time = pace(walk.sums.rows, walk.sums.tokens, job.limits, self._workspace)
+        job, length, states = self._job, calibration_data.length.estimate(), row_pass.states
+        errors = Errors.of(row_pass.sums, calibration_data.counter, calibration_data.length)
+        totals = Totals(row_pass.sums, errors, facts.price, calibration_data.surplus)
+        time = pace(row_pass.sums.rows, row_pass.sums.tokens, job.limits, self._workspace)
         now = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
         estimate = Estimate(
             job=job.name,
             model=job.model.name,
             output=self._workspace.output,
             rows=Rows(states[TODO], states[KEPT], states[EQUAL], states[FAILING]),
-            tokens=walk.sums.tokens,
-            images=walk.sums.images,
-            cost=_cost(totals, walk, length),
+            tokens=row_pass.sums.tokens,
+            images=row_pass.sums.images,
+            cost=_cost(totals, row_pass, length),
             price=price_snapshot(facts.price),
             price_line=_price_line(facts.price),
             answer_tokens=length.expected,
@@ -224,15 +224,15 @@ class _Desk:
             seconds=time.seconds,
             pace=time.said,
             ends_at=None if time.seconds is None else (now + dt.timedelta(seconds=time.seconds)).astimezone(),
-            failing_by_kind=dict(walk.faults),
+            failing_by_kind=dict(row_pass.faults),
             by=self._options.by,
-            groups=_groups(totals, walk.groups),
-            comparison=_comparison(walk.sums) if self._options.compare else (),
+            groups=_groups(totals, row_pass.groups),
+            comparison=_comparison(row_pass.sums) if self._options.compare else (),
             narrowing=rows_wanted(
-                walk.sums, calibration_data.counter, calibration_data.length, facts.price, calibration_data.surplus
+                row_pass.sums, calibration_data.counter, calibration_data.length, facts.price, calibration_data.surplus
             ),
         )
-        pictureless = missing_pictures_notice(walk.pictureless, job.manifest, sent=False)
+        pictureless = missing_pictures_notice(row_pass.pictureless, job.manifest, sent=False)
         said = [*opened.shape.notices, *_notices(job, facts, estimate), *([pictureless] if pictureless else [])]
         return dataclasses.replace(estimate, notices=tuple(said))
 
@@ -268,13 +268,13 @@ def _learn_lengths(
                 calibration_data.length.observe(completion, prompt)
 
 
-def _cost(totals: Totals, walk: PassOverRows, length: LengthEstimate) -> Cost | None:
+def _cost(totals: Totals, row_pass: PassOverRows, length: LengthEstimate) -> Cost | None:
     """The cost with its rows' quantiles; an answer's own length scatters around what is expected of it."""
     cost = totals.cost()
     if cost is None or totals.price is None:
         return None
     scatter = length.spread * totals.price.rates.completion / ATTO_PER_PICO
-    return dataclasses.replace(cost, rows_pico=walk.costs.at_shares(scatter))
+    return dataclasses.replace(cost, rows_pico=row_pass.costs.at_shares(scatter))
 
 
 def _groups(totals: Totals, sums: Mapping[str, GroupSums]) -> tuple[Group, ...]:

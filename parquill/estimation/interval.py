@@ -2,9 +2,9 @@
 
 Three things are not known: how the endpoint counts prompts, how long its answers will be, and what rows cost
 beyond one answer (second tries, lost replies, discounts). Of each there is a standard error of the sum over
-all rows to send, from receipts or from a prior (`TokenCounter.error`, `AnswerLength.error`, `Surplus.error`);
+all rows to send, from usage records or from a prior (`TokenCounter.error`, `AnswerLength.error`, `Surplus.error`);
 they are independent, so variances add. Where several providers may answer, the interval reaches from the
-cheapest to the dearest of them. The statistics are floats; from tokens on, money is integers.
+cheapest to the most expensive of them. The statistics are floats; from tokens on, money is integers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ skewed, and fifty of them show too little of their tail (`python -m benchmarks.i
 
 @dataclass(slots=True)
 class GroupSums:
-    """What the walk adds up over the rows to send of one value of a column."""
+    """Sums over the rows to send of one value of a column."""
 
     rows: int = 0
     prompt_tokens: int = 0
@@ -87,7 +87,7 @@ class Errors:
 
     @classmethod
     def of(cls, sums: Sums, counter: TokenCounter, length: AnswerLength, worth: float = 1.0) -> Errors:
-        """Return them as receipts tell them, or as `worth` times as many such receipts would."""
+        """Return them as usage records tell them, or as `worth` times as many such usage records would."""
         return cls(
             counter.error(sums.rows, sums.text_tokens, sums.text_squares, sums.images, worth),
             length.error(sums.rows, sums.prompt_tokens, sums.images, worth),
@@ -96,7 +96,7 @@ class Errors:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The walk's sums with what is known of errors, prices, and what rows cost beyond one answer."""
+    """Sums over the rows, with what is known of errors, prices, and what rows cost beyond one answer."""
 
     sums: Sums
     errors: Errors
@@ -116,9 +116,9 @@ class Totals:
         if self.price is None or expected is None:
             return None
         half = self.half_pico
-        cheapest, dearest = _span(self.price)
+        cheapest, highest = _span(self.price)
         low = min(expected, self._at(cheapest, expected)) - half
-        high = max(expected, self._at(dearest, expected)) + half
+        high = max(expected, self._at(highest, expected)) + half
         worst = max(self.sums.worst_pico, expected)
         return Cost(expected, max(0, low), min(high, worst), worst)
 
@@ -150,7 +150,7 @@ class Totals:
 
 
 def _span(price: Price) -> tuple[Rates | None, Rates | None]:
-    """The cheapest and the dearest rates a request may meet; None where one provider is expected to answer."""
+    """The cheapest and the most expensive rates a request may meet; None where one provider is expected to answer."""
     offers = [offer.rates for offer in price.offers if offer.healthy]
     if len(offers) < 2 or price.rates in offers:
         return None, None

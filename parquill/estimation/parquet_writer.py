@@ -1,4 +1,4 @@
-"""`estimate.parquet`: a line for each row of the manifest, written as the walk goes.
+"""`estimate.parquet`: a line for each row of the manifest, written while the rows are read.
 
 Columns: the id (or `row`), `position` (int64, in the manifest), `state` (todo, kept, equal, failing, or
 not_asked beyond a limit), `error_kind`, and of rows to send `images` (int32), `writing` (the texts' languages
@@ -31,7 +31,7 @@ _ROWS_PER_GROUP = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the walk found of a chunk's rows, by their place in it; rows that are not sent have none."""
+    """Figures of a chunk's rows, by their index in it; rows that are not sent have none."""
 
     counted: Counted
     costs: Costs | None

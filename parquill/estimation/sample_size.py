@@ -1,6 +1,6 @@
 """How many rows more a calibration has to send until the interval is narrow enough.
 
-The interval's width comes from how far receipts scatter, which more of them do not change, and from how many
+The interval's width comes from how far usage records scatter, which more of them do not change, and from how many
 there are: what they teach of the whole falls with the square root of their number.
 """
 
@@ -28,7 +28,7 @@ def rows_wanted(
 ) -> int | None:
     """Return rows to calibrate with, in whole tens, so that half of the interval comes under `NARROW`.
 
-    None where it is narrow already, where too few receipts were seen, and where half of all rows would not do.
+    None where it is narrow already, where too few usage records were seen, and where half of all rows would not do.
     """
     seen = length.count
     if price is None or not sums.rows or seen < LEAST_SEEN:

@@ -90,7 +90,7 @@ def _figures(estimate: Estimate) -> list[Line]:
 
 def _prompts(estimate: Estimate) -> str:
     told = f"{counted(estimate.images, 'picture')}; " if estimate.images else ""
-    source = f"checked by {counted(estimate.receipts, 'receipt')}" if estimate.receipts else "no receipts yet"
+    source = f"checked by {counted(estimate.receipts, 'usage record')}" if estimate.receipts else "no usage records yet"
     return told + source
 
 
@@ -117,7 +117,7 @@ def _costs(estimate: Estimate) -> list[Line]:
 
 
 def _beyond(share: float) -> str:
-    """What rows cost besides one answer each, where receipts show it."""
+    """What rows cost besides one answer each, where usage records show it."""
     if abs(share) < 0.005:
         return ""
     more = "more" if share > 0 else "less"

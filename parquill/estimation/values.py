@@ -48,7 +48,7 @@ class Rows:
     kept: int = 0
     """Answered already, in the output, the ledger or the archive."""
     equal: int = 0
-    """Answered without a request: twins of another row, or found in another output."""
+    """Answered without a request: duplicates of another row, or found in another output."""
     failing: int = 0
     """Certain to fail before anything is sent, or failed for good in earlier runs and not asked again."""
 
@@ -123,7 +123,7 @@ class Estimate:
     answer_source: str
     receipts: int
     surplus: float
-    """What rows cost, receipts say, for each dollar that one answer of each is listed at."""
+    """What rows cost, usage records say, for each dollar that one answer of each is listed at."""
     unanswered: int
     settings: str
     realm: str
@@ -136,7 +136,7 @@ class Estimate:
     comparison: tuple[CostRow, ...] = ()
     calibration: Calibration | None = None
     narrowing: int | None = None
-    """Rows that `--calibrate` has to send to bring half of the interval under `NARROW`, as far as receipts tell;
+    """Rows that `--calibrate` has to send to bring half of the interval under `NARROW`, as far as usage records tell;
     None where it is, where none were seen, or where half of the rows would not do."""
     notices: tuple[str, ...] = ()
     replaced: Replaced | None = None

@@ -1,4 +1,4 @@
-"""Rows into the workers, in the manifest's order, and parts of slices that were not asked."""
+"""Feeding: hands rows to the workers in the manifest's order, and writes parts of slices that were not asked."""
 
 from parquill.feeding.feed import Feed
 from parquill.feeding.held_rows import HeldRow, HeldRows

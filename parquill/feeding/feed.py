@@ -1,7 +1,7 @@
-"""Rows that have to be asked, in the manifest's order, read no further ahead than needed.
+"""Hands out the rows that must be asked, in the manifest's order, and reads no further ahead than needed.
 
-Workers pull; one chunk is read ahead on a thread. On the way each row that needs no request
-finds its place: kept from the old part, or already an outcome in the ledger.
+Workers pull rows; one chunk is read ahead on a thread. A row that needs no request gets its result here: it is
+kept from the old part, or the ledger holds its outcome.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Feed:
     ) -> None:
         """`chosen`: the rows that are asked. `on_outcome`: told of rows whose outcome the ledger holds already;
         `on_left`: of rows that failed in earlier runs, at another place, and are not asked again by `retry`;
-        `on_read`: told when a slice is read to its end; `on_block`: told of rows before they are handed out;
+        `on_read`: called when a slice is read to its end; `on_block`: called with rows before they are handed out;
         `on_fault`: told of what went wrong while rows were read, also when no worker waits for them."""
         self._plan = plan
         self._ledger = ledger
@@ -87,7 +87,7 @@ class Feed:
                 return None
             if self._loading is None:
                 self._loading = self._loads.start(self._load())
-            # Whoever is cut off here leaves the chunk to the others: half a load would lose rows.
+            # Shield the load: cancelling one worker must not cancel it for all, half a load would lose rows.
             await asyncio.shield(self._loading)
 
     def ask(self, work: SliceResults, prepared: PreparedRow) -> RowState:

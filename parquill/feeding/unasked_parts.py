@@ -1,4 +1,4 @@
-"""Parts of slices that the run did not come to: every row stands in them as not attempted."""
+"""Writes the parts of slices that the run did not reach: every row in them is not attempted."""
 
 from __future__ import annotations
 

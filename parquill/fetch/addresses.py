@@ -9,7 +9,7 @@ machine's network uses the mechanism, or takes the address as it is.
 
 `host_address` reads a URL's host as an address in the one usual spelling. Every other spelling
 that some resolver would take for an address (`127.1`, `0x7f000001`, `2130706433`, `0177.0.0.1`)
-is an `AddressSpellingError`: nobody publishes pictures under such a name.
+is an `AddressSpellingError`: no one publishes pictures under such a name.
 """
 
 from __future__ import annotations

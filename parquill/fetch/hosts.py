@@ -1,7 +1,7 @@
 """What is remembered about each host while a run lasts: its slots, its wishes, its health.
 
 * At most `CONNECTIONS` exchanges with a host at a time, and `AT_ONCE` with all of them, first
-  come first served. A place among all is taken last, so that nobody holds one while it waits
+  come first served. A place among all is taken last, so that no request holds one while it waits
   for a slow host's turn.
 * `Retry-After` pauses the host for everyone; a wish longer than `LONGEST_PAUSE` is not waited
   for: the host counts as closed and its pictures fail at once.

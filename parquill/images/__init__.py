@@ -4,9 +4,9 @@
 * `kinds` — what a file is, by its first bytes: pure.
 * `sources`, `files` — where the bytes come from: web, disk, bucket, the manifest itself.
 * `objects` — files in stores: time-outs, and a breaker for each store.
-* `memory` — how many bytes of files all rows hold together.
-* `pool`, `sandbox` — worker processes that decode; the only code that reads hostile pixels.
-* `room` — `ImageLoader`, which joins them.
+* `byte_budget` — how many bytes of files all rows hold together.
+* `decoder_pool`, `sandbox` — worker processes that decode; the only code that reads hostile pixels.
+* `loader` — `ImageLoader`, which joins them.
 
 Invariants: planning opens nothing; what is sent has no metadata; a broken or hostile file is a
 `RowError` of its row, never more; memory is bounded in bytes, whatever the manifest lists.

@@ -83,7 +83,7 @@ class DecodePool:
             self._waited_for.discard(reply)
 
     async def close(self) -> None:
-        """End every worker; whoever still waits for a file is cancelled."""
+        """End every worker; callers that still wait for a file are cancelled."""
         for reply in self._waited_for:
             reply.cancel()
         self._lanes.cancel()
@@ -104,7 +104,7 @@ class DecodePool:
                     task = await self._tasks.get()
                 finally:
                     self._idle -= 1
-                if task.reply.done():  # nobody waits any more
+                if task.reply.done():  # no caller waits any more
                     continue
                 try:
                     if worker is not None and worker.ended:

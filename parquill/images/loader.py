@@ -165,7 +165,7 @@ class ImageLoader:
         return self._sources.is_elsewhere(value)
 
     async def changed(self, value: PictureValue, seen: ImageFigures | None) -> bool | None:
-        """Return whether a picture is another than the one that was `seen`; None where nobody can tell.
+        """Return whether a picture is another than the one that was `seen`; None where that is unknown.
 
         Its host is asked for its state. Where that has passed, or has no name, the picture is
         opened and its bytes decide: a new ETag on an old picture is no change. A value that says

@@ -1,8 +1,8 @@
 """The job: what a user writes in a job file, checked before anything is sent.
 
 `load_job` takes a path, a mapping or a `Job`, applies overrides, fills `${NAME}` from the
-environment and `{date}` in paths, and returns a frozen `Job`. Each room receives its own
-part of it (`job.limits`, `job.images`), never the whole. This is the only room that reads
+environment and `{date}` in paths, and returns a frozen `Job`. Each package receives its own
+part of it (`job.limits`, `job.images`), never the whole. This is the only package that reads
 the environment; the API key is wrapped in `Secret` there and never becomes part of a job.
 """
 

@@ -139,7 +139,7 @@ class Filled:
         self.variables: dict[str, str] = {}
         """Key path -> a variable that its value came from."""
         self.written: dict[str, Written] = {}
-        """Key path -> what stood there."""
+        """Key path -> what was there."""
 
     def fill(self, value: Any, key: str, source: str) -> Any:
         """Replace `${NAME}` in every string of `value`; `$${` stands for a literal `${`.
@@ -172,7 +172,7 @@ class Filled:
         return value
 
     def forget(self, key: str) -> None:
-        """Forget what stood at a key and below it: an override takes its place."""
+        """Forget what was at a key and below it: an override takes its place."""
         for known in (self.variables, self.written):
             for other in [one for one in known if one == key or one.startswith((f"{key}.", f"{key}["))]:
                 del known[other]

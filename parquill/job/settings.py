@@ -89,7 +89,7 @@ class OutputSettings(Section):
     rows_per_part: Annotated[Integer, Field(ge=1, le=1_000_000), Role.SHAPES] = 10_000
     reuse_from: Annotated[tuple[str, ...], Role.NEITHER] = ()
     shared: Annotated[bool, Role.NEITHER] = False
-    """Other users, all of them trusted, work with this output too: its own folder is used whoever owns it."""
+    """Other users, all of them trusted, work with this output too: its own folder is used by any of them."""
     on_change: Annotated[Literal["ask", "replace", "refuse"], Role.NEITHER] = "ask"
 
     @model_validator(mode="after")
@@ -229,7 +229,7 @@ def _web_address(value: SecretStr) -> SecretStr:
 
 class NotifySettings(Section):
     webhook: Annotated[SecretStr, AfterValidator(_web_address)] | None = None
-    """Whoever has the address may post there: it is shown nowhere."""
+    """The address is a secret: anyone who has it may post there. It is shown nowhere."""
     style: Literal["json", "slack"] = "json"
 
 
@@ -272,7 +272,7 @@ class Job(Section):
 
     @property
     def written(self) -> dict[str, Written]:
-        """What stood in the job file where variables were filled in, by key path; `load_job` notes it."""
+        """What was in the job file where variables were filled in, by key path; `load_job` notes it."""
         return self._written
 
     @property

@@ -1,18 +1,18 @@
 """The ledger: what a crash must not lose, in one SQLite file.
 
-`schema.py`  the tables, the format version, a connection that is really durable.
-`batch_commit.py`   the hot path's unit: operations of many rows that share a commit.
+`schema.py`  the tables, the format version, a durable connection.
+`batch_commit.py`   operations of many rows that share one commit.
 `writer.py`  the one thread that owns the connection.
 `slices.py`  open slices: their rows, how they are published and recovered.
 `archive.py` answers that left the output, found again by fingerprint.
 `accounting.py`   runs, their spend, and the sums that must agree.
 `evidence.py` how many lines the tables about single requests must have.
 `failures.py` in how many runs a request failed alike.
-`merge.py` what other processes of a run asked, taken into its books.
-`records.py` what the ledger tells, as frozen values.
+`merge.py` merges what other processes of a run asked.
+`records.py` what the ledger returns, as frozen values.
 `hot_path.py` what is called for each request.
-`ledger.py`  `Ledger`, all of it for the engine.
-`read_only.py`  the file read by someone who only looks.
+`ledger.py`  `Ledger`, the facade.
+`read_only.py`  read-only view of the file.
 
 The order around a request: `intend` (durable) -> send -> `headers` -> `settle` or `record`
 (durable). Around a part: `lift` what its predecessor's rows become -> `begin_publish` ->
@@ -24,11 +24,11 @@ What holds, at every moment and after a crash between any two steps:
 - sum of parts less what was lifted from them + archive + open slices + in doubt = what all
   runs spent (`books`). Requests in flight are on neither side; `recover` puts those of a
   dead process on both, at their worst case.
-- Spend stands in the quarter hour in which its request was sent, whoever sent it: a request that
+- Spend stands in the quarter hour in which its request was sent, by any process: a request that
   waited is dated anew (`redate`) before it leaves.
 - The file holds open slices, the archive and the runs, nothing that grows with the manifest.
 
-Trade-offs: an operation waits up to 20 ms for company, since a sync costs milliseconds. A long
+Trade-offs: an operation waits up to 20 ms for others to share its commit, since a sync costs milliseconds. A long
 cold call (lifting a whole part) delays the commits behind it. SQLite's WAL needs a local disk;
 elsewhere opening it is refused. A killed process counts intents that still waited for
 admission as sent: bounded by what is in flight.

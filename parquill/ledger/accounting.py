@@ -1,4 +1,4 @@
-"""Runs and their spend, and the proof that what was spent is where the answers are."""
+"""Books runs and their spend, and checks that all spend is accounted for by answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Answers that left the output: found again by fingerprint, never paid again.
 
 One entry for a fingerprint and realm: its best payload with that payload's cost, and
-`rest_pico`, the costs of others that came under the same fingerprint (failed tries, twins).
+`rest_pico`, the costs of others that came under the same fingerprint (failed tries, duplicates).
 """
 
 from __future__ import annotations

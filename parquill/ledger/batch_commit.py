@@ -1,4 +1,4 @@
-"""The hot path's unit: what many rows hand over within some milliseconds, committed at once."""
+"""Commits what many rows hand over within some milliseconds as one batch."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Durable:
         """Wake all who wait; called by the writer."""
         try:
             self._loop.call_soon_threadsafe(self._finish, fault)
-        except RuntimeError:  # the loop is closed: nobody waits any more
+        except RuntimeError:  # the loop is closed: no caller waits any more
             return
 
     def _finish(self, fault: ParquillError | None) -> None:

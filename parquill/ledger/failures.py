@@ -20,7 +20,7 @@ _ANY = "SELECT EXISTS (SELECT 1 FROM failures WHERE realm = ? AND runs >= ?)"
 
 
 def count(db: sqlite3.Connection, failures: Iterable[FailureRecord], realm: str) -> None:
-    """Write entries in the place of those that stood under their fingerprints."""
+    """Write entries in place of those with the same fingerprints."""
     db.executemany(
         "INSERT OR REPLACE INTO failures (fingerprint, realm, kind, runs, counted_at, message) "
         "VALUES (?, ?, ?, ?, ?, ?)",

@@ -1,4 +1,4 @@
-"""The ledger's hot path, for the event loop's thread: requests and outcomes, in groups that share a commit."""
+"""The ledger's calls for each request, from the event loop: intents and outcomes share commits."""
 
 from __future__ import annotations
 

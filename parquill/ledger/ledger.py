@@ -1,4 +1,4 @@
-"""`Ledger`: the one value that the engine holds; its calls beside the hot path, on the writer's thread."""
+"""`Ledger`: the package's facade. Calls outside the hot path run on the writer's thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking over what another process of the same run asked: its outcomes, its costs, its doubts.
+"""Merges what another process of the same run asked: outcomes, costs, requests in doubt.
 
 That process had a ledger and an output of its own. A part of it is taken in one transaction: its
 rows' outcomes, what was spent on rows without one, and the spend of both, so that the books balance

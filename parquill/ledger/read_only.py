@@ -1,7 +1,7 @@
-"""`ReadOnlyLedger`: a ledger read by someone who only looks, while its owner may be at work.
+"""`ReadOnlyLedger`: read-only view of a ledger, while its owner may be at work.
 
-The file is opened read-only: nothing is created, repaired or booked. What it shows is a moment's
-state, good for an estimate and for nothing that money hangs on.
+The file is opened read-only: nothing is created, repaired or booked. The view shows one moment's state. Use it for
+estimates and reports, never for a decision about money.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from parquill.ledger.schema import ROW_BITS, ledger_fault
 
 
 class ReadOnlyLedger:
-    """What a ledger holds of rows and answers, for whoever plans without it."""
+    """Rows and answers of a ledger, for a plan that does not open it for writing."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -34,7 +34,7 @@ class ReadOnlyLedger:
             yield None
             return
         try:
-            # Without a log nobody writes: SQLite need not make the files by which readers and writers agree.
+            # Without a log no process writes: SQLite need not make the files by which readers and writers agree.
             still = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
             uri = f"file:{quote(str(path.absolute()))}?mode=ro{still}"
             with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10.0, check_same_thread=False)) as db:

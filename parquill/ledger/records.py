@@ -1,4 +1,4 @@
-"""What the ledger tells: frozen values. Money in pico-USD, times in microseconds since 1970 UTC."""
+"""Frozen values that the ledger returns. Money in pico-USD, times in microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Recovery:
 
     `in_doubt` requests were in flight when it died; they are now booked at `worst_pico`.
     `by_slice` has their rows, by the name of the slice's part. `published` are slices whose part
-    stood already and whose rows left the ledger now; `unpublished` are those whose part did not.
+    were there already and whose rows left the ledger now; `unpublished` are those whose part did not.
     """
 
     in_doubt: int

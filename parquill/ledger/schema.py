@@ -1,4 +1,4 @@
-"""The ledger's file: its tables, its format version, and a connection that is really durable."""
+"""The ledger's file: tables, format version, and a durable connection."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def ledger_fault(error: sqlite3.Error, path: Path) -> ParquillError:
     if any(name.startswith(code) for code in _DAMAGED):
         return StorageFaultError(
             f"{path}: the ledger is damaged ({error}). Put it back from a copy together with its -wal file. Without "
-            "one, move both away: finished parts stay, answers that stood only in the ledger are asked again"
+            "one, move both away: finished parts stay, answers that were only in the ledger are asked again"
         )
     if any(name.startswith(code) for code in _REFUSED):
         return OutputError(f"{path}: the ledger cannot be opened for writing: {error}")

@@ -1,4 +1,4 @@
-"""Open slices: what the ledger holds of them, and how they leave it when their part stands."""
+"""Open slices: their rows in the ledger, and how they leave it when their part is published."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Finding a limit that nobody told, by a bracket: what was clean, what was refused, between them.
+"""Finds a limit that the endpoint does not name, by a bracket between a clean and a refused value.
 
 Multiplying and dividing (AIMD) meets the limit again and again: measured on servers with 40 and
 200 slots it drew 2.5 to 4.6 % of 429s, a bracket search 0.2 %. A bracket is narrowed to 2 %, the
 clean end is kept, and the next value is tried rarely; so a limit once found costs next to
-nothing. When the truth has moved, the clean end is refused (cuts grow from 3 % to a half) or
+nothing. When the limit has changed, the clean end is refused (cuts grow from 3 % to a half) or
 the refused end is clean (steps grow likewise).
 
 `rates.RateSearch` looks for requests per minute and needs 65 s at a value to call it clean: a whole

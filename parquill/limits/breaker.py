@@ -1,7 +1,7 @@
-"""What holds rows back from an endpoint that is failing: the breaker and the retry allowance.
+"""Holds rows back while the endpoint fails: the circuit breaker and the retry allowance.
 
-Both act on faults (5xx, time-outs, broken connections), which say nothing about limits. A held
-row waits at the gate: none of its attempts is used up. The decision is docs/adr/0012.
+Both act on faults (5xx, time-outs, broken connections), which say nothing about limits. A held row waits at the
+gate and uses up no attempt. See ADR 0012.
 """
 
 from __future__ import annotations
@@ -298,7 +298,7 @@ class RetryAllowance:
     """Keeps retries after faults to a share of first attempts, so that a storm cannot build up.
 
     A retry beyond it waits, it never fails. The caller does not ask while no new row waits:
-    then retries take nobody's place, and a tail of them does not crawl.
+    then retries delay no other row, and the last retries are not slow.
     """
 
     __slots__ = ("_excused", "_firsts", "_retries", "_seconds")

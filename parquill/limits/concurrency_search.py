@@ -1,4 +1,4 @@
-"""The search for slots: requests in flight."""
+"""Searches for the highest number of requests in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may happen to the gate, and what a step decides."""
+"""Events that the gate gets, and decisions that a step returns."""
 
 from __future__ import annotations
 

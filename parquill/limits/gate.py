@@ -1,4 +1,4 @@
-"""The gate: the shell that waits. All decisions are `step`'s."""
+"""The gate: waits with futures and one timer. `step` makes all decisions."""
 
 from __future__ import annotations
 

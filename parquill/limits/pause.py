@@ -1,4 +1,4 @@
-"""The pause after a refusal: shut, then one request tries the way, then a ramp instead of a rush."""
+"""The pause after a refusal: block all, send one probe, then ramp concurrency up."""
 
 from __future__ import annotations
 

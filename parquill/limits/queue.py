@@ -1,7 +1,7 @@
-"""Who goes next: the two lines, and what must be free for their heads.
+"""Who goes next: the two queues, and what must be free for their first entries.
 
-Attempts wait in the first line for money, in the second for a slot in flight, the rates and the
-day, which are taken together or not at all. Each line is first in first out, retries before new
+Attempts wait in the first queue for money, in the second for a slot in flight, the rates and the
+day, which are taken together or not at all. Each queue is first in first out, retries before new
 rows. A request too large for the tokens left may be overtaken for two seconds, then it blocks.
 """
 
@@ -77,7 +77,7 @@ def pump_line(state: State, now: float, decisions: Decisions) -> None:
 def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket], float]:
     """Retries first, while their allowance lasts: it matters only while new rows wait.
 
-    Returns also when the retries that are held back may go on.
+    Also returns when retries may resume.
     """
     line = state.line
     retry, new = Line.first(line.retries), Line.first(line.new)

@@ -1,7 +1,7 @@
-"""Telling refusals that mean a limit from those that come and go whatever we do.
+"""Tells refusals that mean a limit from random ones, which do not depend on our load.
 
-A pool shared with strangers refuses now and then; taking each refusal for a limit ends at a
-crawl. Three answers:
+A pool shared with strangers refuses now and then; taking each refusal for a limit makes the run
+very slow. Three rules:
 
 - Unexplained refusals are suspects first. Up to a tolerated share of requests nothing follows;
   three in quick succession are always more than that.

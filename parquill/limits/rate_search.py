@@ -1,4 +1,4 @@
-"""The search for a rate: requests per minute."""
+"""Searches for the highest rate: requests per minute."""
 
 from __future__ import annotations
 

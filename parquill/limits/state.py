@@ -1,4 +1,4 @@
-"""All that the gate knows, and its days."""
+"""The gate's whole state, and its days."""
 
 from __future__ import annotations
 

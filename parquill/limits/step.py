@@ -85,7 +85,7 @@ def _admit(state: State, now: float, event: Admit, decisions: Decisions) -> None
         return
     behind = state.line.count and not ticket.retry
     state.line.append(ticket)
-    # At the end of a line nobody moves for it; only one that is too large may be overtaken.
+    # A request appended behind others cannot change who is next, unless a large one may be overtaken.
     if not behind or state.binding is TOKENS:
         pump_line(state, now, decisions)
 

@@ -1,4 +1,4 @@
-"""How long the endpoint has answered nothing, and what came instead."""
+"""Measures how long the endpoint has answered nothing, and counts what came instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes in and out of the gate: needs, tickets, replies, statistics."""
+"""Values between the gate and its callers: needs, tickets, replies, statistics."""
 
 from __future__ import annotations
 

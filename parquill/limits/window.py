@@ -1,9 +1,9 @@
 """A limit for each minute, held in every window of 60 seconds and used evenly.
 
-Two rules at once. The window is the promise: what was sent within the last 60 s plus a guard
+Two rules at once. The window is the guarantee: what was sent within the last 60 s plus a guard
 for uneven network delay, counted in bins of 0.1 s that expire as a whole, never passes the
-limit; so no window of the server's can see more, whatever its phase or kind. The pace is the
-manner: requests leave one by one at the window's own rate instead of in a burst each minute,
+limit; so no window of the server's can see more, whatever its phase or kind. The pace spreads
+them: requests leave one by one at the window's own rate instead of in a burst each minute,
 as token buckets and servers that count by the second want it. Pace alone would let a burst
 over the limit, window alone would be refused by such servers.
 
@@ -99,7 +99,7 @@ class Meter:
         return when
 
     def fits_window(self, weight: float) -> bool:
-        """Say whether the window, pace apart, has room for `weight` after a `ready_at`."""
+        """Say whether the window, pace apart, has `weight` left after a `ready_at`."""
         return self._total + self._doubt() + weight <= self._limit
 
     def take(self, now: float, weight: float, *, late: bool) -> Bin:

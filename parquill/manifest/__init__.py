@@ -3,7 +3,7 @@
     files.py    which files a path, folder or glob names, in their order
     columns.py  which columns a job needs of them, and whether these will do
     text.py     JSON lines and CSV
-    unfit.py    values that do not fit their type, replaced and told of row by row
+    unfit.py    values that do not fit their type, replaced and reported row by row
     digests.py  rows of values as one digest, however they are stored
     reading.py  rows in order, chunk by chunk, never more than some megabytes at once
 

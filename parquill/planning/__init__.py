@@ -1,4 +1,7 @@
-"""What a run has to do, decided before anything is sent: read only."""
+"""Planning: decides what a run has to do, before anything is sent.
+
+Used by run, estimate, verify, report and doctor. Nothing here sends a request to the model.
+"""
 
 from parquill.planning.archive_access import LedgerArchive
 from parquill.planning.dry_archive import DryArchive

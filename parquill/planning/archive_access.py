@@ -1,7 +1,6 @@
-"""What planning needs of the ledger: which rows it holds, and a place for those that found none.
+"""Interface through which the planner reads the ledger and archives rows that it did not match.
 
-A run moves such rows into the archive (`LedgerArchive`); whoever only looks, as the dry run does,
-brings a shelf of its own, on which nothing moves.
+A run moves such rows into the archive (`LedgerArchive`). A dry run uses `DryArchive`, which writes nothing.
 """
 
 from __future__ import annotations

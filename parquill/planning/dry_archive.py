@@ -1,4 +1,4 @@
-"""A planner's shelf on which nothing moves: for who only wants to know what a run would do."""
+"""Dry-run archive: records which answers a run would move, and writes nothing."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from parquill.ledger import ArchiveEntry, FailureRecord, ReadOnlyLedger, SliceRe
 
 
 class DryArchive:
-    """A planner's shelf on which nothing moves: it remembers which answers would."""
+    """Dry-run archive: records which answers would move, writes nothing."""
 
-    def __init__(self, glance: ReadOnlyLedger | None, realm: str) -> None:
-        self._glance = glance
+    def __init__(self, recorded: ReadOnlyLedger | None, realm: str) -> None:
+        self._recorded = recorded
         self._realm = realm
-        self._archived = glance is not None and glance.archive_holds(realm)
+        self._archived = recorded is not None and recorded.archive_holds(realm)
         self._moved = array("Q")
         self._renamed: set[bytes] = set()
         self._in_order = True
 
     def slices(self) -> Sequence[SliceRecord]:
-        return self._glance.slices() if self._glance else ()
+        return self._recorded.slices() if self._recorded else ()
 
     def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
-        assert self._glance is not None
-        return self._glance.answered(slice_id)
+        assert self._recorded is not None
+        return self._recorded.answered(slice_id)
 
     def retire(self, slice_id: int) -> None:
-        assert self._glance is not None
-        self._take(self._glance.answers(slice_id, self._realm))
+        assert self._recorded is not None
+        self._take(self._recorded.answers(slice_id, self._realm))
 
     def lifted_rows(self, part_id: str) -> Sequence[int]:
-        return self._glance.lifted_rows(part_id) if self._glance else ()
+        return self._recorded.lifted_rows(part_id) if self._recorded else ()
 
     def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
         del part_id
@@ -46,10 +46,10 @@ class DryArchive:
             return False
         if self._moved and self._has_moved(int.from_bytes(fingerprint[:8], "little")):
             return True
-        return self._archived and self._glance is not None and self._glance.archived(fingerprint, self._realm)
+        return self._archived and self._recorded is not None and self._recorded.archived(fingerprint, self._realm)
 
     def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
-        return self._glance.failures(fingerprints, self._realm) if self._glance and fingerprints else {}
+        return self._recorded.failures(fingerprints, self._realm) if self._recorded and fingerprints else {}
 
     def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """Return nothing: whether pictures of archived answers changed is left to the run."""

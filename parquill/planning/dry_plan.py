@@ -1,4 +1,4 @@
-"""Which rows a run would ask: its own plan and order, seen without its ledger and its lock."""
+"""Dry run of the plan: which rows a run would ask. Takes no lock and needs no ledger of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SortedChunk:
 
 
 class RowSorter:
-    """Goes through the manifest as the run's feed does, and asks nobody."""
+    """Goes through the manifest as the run's feed does, and sends nothing."""
 
     def __init__(  # noqa: PLR0917 - what a run's feed has
         self,

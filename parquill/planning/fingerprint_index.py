@@ -1,8 +1,8 @@
 """Which fingerprints are answered or being asked, at 24 bytes a row.
 
-An open-addressing table over two flat arrays: Python's dict would take five times as much,
-and ten million rows are a night's work. It keeps 64 bits of each fingerprint; whoever finds
-a place compares the whole fingerprint there before using what stands in it.
+An open-addressing table over two flat arrays. Python's dict would take five times as much memory, and a
+manifest may have ten million rows. The table keeps 64 bits of each fingerprint, so a hit may be a different
+fingerprint: the caller compares the whole fingerprint before it uses the entry.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FingerprintIndex:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many fingerprints were put in as there was to be room for."""
+        """Whether the table holds as many fingerprints as it was made for."""
         return self._free == 0
 
     def claim(self, fingerprint: bytes, slice_number: int, row: int) -> tuple[int, int] | None:

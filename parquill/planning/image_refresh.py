@@ -1,6 +1,6 @@
 """`images.refresh`: are the pictures of answers that would be taken over still the ones that were seen?
 
-Their figures stand beside each answer, in a part or in the archive: the host's name for the
+Their figures are beside each answer, in a part or in the archive: the host's name for the
 picture's state (ETag, Last-Modified) and a digest of its bytes. Each host is asked by that
 name, before anything is sent to the model. Where a picture changed, its row is asked again, and
 the answer it had goes to the archive under a name that no row asks for (`_superseded`): a

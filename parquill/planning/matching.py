@@ -1,7 +1,7 @@
-"""What the parts of an output hold for the rows of today: matched by key and fingerprint.
+"""Matches the rows of an output's parts with today's manifest, by key and fingerprint.
 
-A row of an older part that found no place in its slice (edited, moved, asked otherwise now, gone from the
-manifest, or of the emulator's realm) is lifted into the archive, in one transaction for each part.
+A row of an older part may no longer match: it was edited or moved, its settings changed, it left the manifest,
+or its answer comes from the emulator. Such rows are moved into the archive, one transaction for each part.
 """
 
 from __future__ import annotations

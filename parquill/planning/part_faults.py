@@ -1,4 +1,4 @@
-"""What does not match between a part of the output and its slice of the manifest, row for row."""
+"""Compares a part of the output with its slice of the manifest, row for row, and lists what does not match."""
 
 from __future__ import annotations
 

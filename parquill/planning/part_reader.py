@@ -1,4 +1,4 @@
-"""Single rows of parts."""
+"""Reads single rows of parts."""
 
 from __future__ import annotations
 

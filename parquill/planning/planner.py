@@ -1,12 +1,12 @@
-"""The plan of a run: which slices stand as they are, and what the others can keep.
+"""Builds the plan of a run: which slices are complete, and what the others can keep.
 
     scan      one pass over the manifest: a digest of every slice
-    parts     the footers of the parts that stand in the output
+    parts     the footers of the parts in the output
     complete  same digest, nothing left to ask: the part stays, byte for byte
     open      everything else; for each of its rows the plan knows whether an older part holds
               it (`kept_at`), and which attempts of earlier runs count on (`carried`)
 
-How rows are matched, and what becomes of those that find no place, stands in `matching.py`.
+`matching.py` matches the rows, and archives those that match no longer.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Planner:
             emulated: whether answers of the emulator are taken over.
             retry: which failed rows are asked again.
             allow_shrink: whether more than half of the rows may leave the table.
-            audit: told of answers that lose their place.
+            audit: called with answers that leave the table.
         """
         self._refuse_shrunk(parts, allow_shrink=allow_shrink)
         matcher = Matcher(self._manifest, self._reader, self._output, self.recorded, archive, retry, emulated, audit)

@@ -1,6 +1,6 @@
-"""What a job means, before any endpoint is asked: schema, manifest, prompts, columns.
+"""Reads what a job needs before any endpoint is asked: schema, manifest, prompts, columns.
 
-`run`, `estimate` and `verify` begin here, so that the three agree about every row.
+`run`, `estimate` and `verify` all begin here, so they agree about every row.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a run would have to do, seen without the output's lock and without asking the endpoint.
+"""Shows what a run would have to do, without the output's lock and without asking the endpoint.
 
-Everything that a job file or a manifest can be refused for is found here too, so that whoever
-plans a night learns it before a run begins. Reads only: the run itself plans again, under the
-lock, and what it finds there counts.
+It finds every reason to refuse a job file or a manifest, so a planned night fails before it begins. It only
+reads. The run plans again under the lock, and that plan is the one that counts.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
     workspace.check()
     emulated = job.model.endpoint == "emulator"
-    with ReadOnlyLedger.at(workspace.ledger) as glance:
+    with ReadOnlyLedger.at(workspace.ledger) as recorded:
         left = planner.unfinished(
             planner.standing(),
-            lambda marks: glance.failures(marks, EMULATOR if emulated else "") if glance else {},
+            lambda marks: recorded.failures(marks, EMULATOR if emulated else "") if recorded else {},
             emulated=emulated,
             retry=RetryChoice(retry, job.retry.max_runs),
         )

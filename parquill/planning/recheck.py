@@ -1,9 +1,8 @@
-"""Rows that were refused here, before anything was sent: each run judges them anew, for that costs nothing.
+"""Rows that Parquill refused before anything was sent: each run judges them again, since that is free.
 
-What refused such a row may have passed: a setting is another (`images.allow_ports`), a host has mended its picture.
-So before anything is sent the pictures and documents of these rows are looked at again, as the run would look at
-them. A row that would be asked now is asked again; one that is refused for another reason is written anew, so that
-the table says what is true today; any other stays as it stands, and its part with it.
+The reason may be gone: a setting changed (`images.allow_ports`), or a host repaired its picture. So their pictures
+and documents are checked again, as the run would check them. A row that would be asked now is asked. One refused
+for another reason is written again with the new reason. Any other row stays as it is, and its part with it.
 """
 
 from __future__ import annotations

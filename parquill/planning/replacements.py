@@ -1,8 +1,8 @@
-"""Before anything moves: which answers of the table a changed setting would make others.
+"""Counts the answers that a changed setting would replace, before anything is written.
 
-A plan is made on a shelf where nothing moves, and told to `Audit`: an answer counts where its row is
-still in the manifest and its part was asked with another setting. Changed rows and pictures of the
-manifest are no reason to ask a person; rows that left it have `--allow-shrink`.
+The plan is made on a dry-run archive and reported to `Audit`. An answer counts where its row is still in the
+manifest and its part was asked with another setting. Changed rows and pictures need no confirmation; for rows
+that left the manifest there is `--allow-shrink`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ReplacedAnswers(Audit):
         return Replaced(settings, self._answers, self._back, self._left, staying=plan.kept_ok)
 
     def _count_moved(self, plan: RunPlan) -> None:
-        """Find the rows of answers that stood in another slice's part."""
+        """Find the rows of answers that were in another slice's part."""
         moved, before = np.unique(np.frombuffer(self._moved, np.int64)), self._answers
         slices = {one.slice.part: one for one in plan.open}
         columns = plan.manifest.columns.needed(plan.reader.columns)
@@ -143,8 +143,8 @@ def replaced_by(
     emulated: bool,
 ) -> Replaced | None:
     """Return which answers a run would take out of the table for changed settings, if any; moves nothing."""
-    with ReadOnlyLedger.at(workspace.ledger) as glance:
-        archive = DryArchive(glance, realm_of(emulated=emulated))
+    with ReadOnlyLedger.at(workspace.ledger) as ledger:
+        archive = DryArchive(ledger, realm_of(emulated=emulated))
         audit = audit_of(planner, parts, archive, job, options.chosen, emulated=emulated)
         if audit is None:
             return None

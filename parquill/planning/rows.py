@@ -1,8 +1,7 @@
-"""From a chunk of the manifest to rows ready to be asked: text, pictures, fingerprint.
+"""Turns a chunk of the manifest into rows ready to be asked: text, pictures, fingerprint.
 
-Nothing here waits or sends: planning, the run itself, the dry run and `verify` read rows
-through the same code, so that they cannot disagree about what a row is. Rows are made in blocks,
-whose columns stay columns: who wants them one by one iterates.
+Nothing here waits or sends. Planning, the run, the dry run and `verify` all read rows through this module, so
+they agree on what a row is. Rows are made in blocks whose columns stay columns; iterate a block for single rows.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from parquill.manifest import Chunk, Columns
 from parquill.prompts import Asking, UserText
 
 _BLOCK = 64
-"""Rows made together where they are taken one by one: whoever takes them is not held up for long."""
+"""Rows made together where they are taken one by one: small enough that the caller does not wait long."""
 
 Values = tuple[PictureValue, ...]
 

@@ -1,4 +1,4 @@
-"""What one command adds to a job."""
+"""Options that one command adds to a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan of a run: which slices stand as they are, and what the others can keep.
+"""The plan of a run as values: which slices are complete, and what the others can keep.
 
 complete  same digest, nothing left to ask: the part stays, byte for byte
 open      everything else; for each of its rows the plan knows whether an older part holds

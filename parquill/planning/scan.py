@@ -1,11 +1,9 @@
 """One pass over the manifest before anything is sent: digests of slices, and the ids.
 
-A slice's digest covers every value that its part depends on: if it equals the one in the
-part's footer, no row of the slice needs to be looked at again. That is what lets a million
-finished rows be planned in seconds.
+A slice's digest covers every value that its part depends on. If it equals the digest in the part's footer, no
+row of the slice is looked at again, so a million finished rows are planned in seconds.
 
-Ids are compared by 64-bit hashes (8 bytes a row); only rows whose hashes are equal are read
-once more and compared in full.
+Ids are compared by 64-bit hashes (8 bytes a row). Rows with equal hashes are read once more and compared in full.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which rows a command asks, where it does not ask them all; the others stay not attempted."""
+"""Selects the rows that a command asks; all other rows stay not attempted."""
 
 from __future__ import annotations
 

@@ -1,22 +1,21 @@
-"""One run, asked by several processes: its rows, limits and budget shared out and given back.
+"""Portions: one run asked by several processes. Rows, limits and budget are divided among them.
 
-    quotas.py   how much each gets: sums never pass the whole, whatever the number of processes
-    row_division.py     which rows each asks: those to send, each once
-    coordinator.py   orders out, processes at work, who died asked again
-    monitor.py    their progress added up; their run's word to them
+    quotas.py        how much each process gets; the sums never pass the whole
+    row_division.py  which rows each process asks; each row goes to one process
+    coordinator.py   writes work orders, starts processes, asks again what a dead one left
+    monitor.py       adds up their progress, passes stops on
     local_pool.py    processes of this machine; __main__.py: one of them
 
-The run's first process sends nothing while portions are at work: their shares are the whole. When they
-have ended it takes over what they did (`portions/merge.py`) and asks what is left with the whole
-limits and what remains of the budget. A minute's rates count as used up at that moment.
+The run's first process sends nothing while portions are at work: all limits are divided among them. When they
+have ended, it merges their results (`portions/merge.py`) and asks the remaining rows with the whole limits and
+the rest of the budget. The per-minute limits count as used up at that moment.
 
-What is shared out: requests and tokens a minute, requests a day, slots in flight (a number;
-`auto` is found by each process for itself), money and tokens of the budget. Equal rows go to one
-process; rows that need more tokens than a share of the minute wait for the whole.
+Divided are: requests and tokens a minute, requests a day, requests in flight (a number; with `auto` each process
+finds its own), money and tokens of the budget. Duplicates go to one process. Rows that need more tokens than a
+share of the minute are left to the first process.
 
-Trade-offs: shares are fixed while portions are at work, so the last of them leaves some unused;
-portions are of equal length, so that they end together. Pictures of equal content under other
-names are known to be equal only within a portion.
+Trade-offs: quotas are fixed while portions are at work, so the last ones leave some unused. Portions are of equal
+length, so that they end together. Pictures of equal content under other names are found only within a portion.
 """
 
 from parquill.portions.coordinator import WorkerPool, share_among

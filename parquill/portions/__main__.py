@@ -1,4 +1,4 @@
-"""One process of a shared run: what its run hands over comes in on standard input, and its outcome stands on disk."""
+"""Entry point of one process of a shared run: reads its handover from standard input, writes its outcome to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders out, processes at work, those that died asked again, stops passed on."""
+"""Coordinator: writes work orders, starts the processes, restarts portions of dead ones, passes stops on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from parquill.storage import beside
 from parquill.threads import in_thread
 
 ROUNDS = 2
-"""How often a portion is given to a process: whoever dies over it leaves it to another."""
+"""How often a portion is started: when its process dies, another one gets it."""
 
 
 class WorkerPool(Protocol):
@@ -46,9 +46,9 @@ Give = Callable[[Sequence[Mailbox]], Awaitable[None]]
 
 
 def share_among(job: Job, worker_pool: WorkerPool) -> Coordinate:
-    """Return what `run_job` is given to have a crew's processes, `run.workers` of them, do a part of the work.
+    """Return what `run_job` needs to have `run.workers` processes do a part of the work.
 
-    Raises `JobError` for a job that no other process may be told of.
+    Raises `JobError` for a job that must not be given to other processes.
     """
     refuse_keys(job)
     workers = job.run.workers
@@ -125,7 +125,7 @@ def _order(work: RunToShare, rows: Mapping[str, Rows], share: Quota, *, sharers:
 
 
 def _leave(work: RunToShare, orders: Sequence[WorkOrder]) -> list[Mailbox]:
-    """Note what is asked before anyone begins: whatever happens, the next run finds it."""
+    """Write the orders before any process starts: after a crash the next run finds them."""
     folder = work.workspace.storage(work.workspace.portions.name)
     folder.make_ready()
     posts = []

@@ -1,4 +1,4 @@
-"""Portions asked by processes of this machine."""
+"""Runs portions in processes of this machine."""
 
 from __future__ import annotations
 

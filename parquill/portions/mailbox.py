@@ -1,13 +1,13 @@
-"""What a run and the process that asks one of its portions leave for each other, as small files in one folder.
+"""File mailbox between a run and the process that asks one of its portions.
 
-    order.json     the run's, before anyone begins: what is asked
-    word.json      the run's, every few seconds: that it lives, and whether to stop
-    begun.json     the process's, before it sends anything
-    progress.json  the process's, every few seconds: what it did so far
-    report.json    the process's, at its end: what it spent and learned, and why it stopped early
+    order.json     by the run, before the process starts: what to ask
+    word.json      by the run, every few seconds: heartbeat, and whether to stop
+    begun.json     by the process, before it sends anything
+    progress.json  by the process, every few seconds: what it did so far
+    report.json    by the process, at its end: what it spent and learned, and why it stopped early
 
-A process that cannot read its order does not see what the run sees, and asks nothing. One that
-hears no word for `LEASE` seconds stops by itself: its run is gone.
+A process that cannot read its order does not see the run's files, and asks nothing. One that gets no heartbeat
+for `LEASE` seconds stops: its run is gone.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class PortionProgress:
 
 @dataclass(frozen=True, slots=True)
 class PortionReport:
-    """A portion's end: what its ledger has booked, why it stopped with rows left, and what receipts taught it."""
+    """A portion's end: what its ledger has booked, why it stopped with rows left, and its usage records."""
 
     spent: Spend
     stopped: Stopped | None = None
@@ -145,7 +145,7 @@ class Mailbox:
         self._write(_PROGRESS, dataclasses.asdict(progress))
 
     def shown(self) -> PortionProgress | None:
-        """Return how far the portion was when it last told."""
+        """Return the portion's latest progress."""
         return self._read(_PROGRESS, _A_PROGRESS)
 
     def close(self, report: PortionReport) -> None:

@@ -1,14 +1,13 @@
-"""Portions: what other processes do for a run, and how it comes into its books.
+"""Merges what other processes asked for a run into its ledger.
 
-A portion is a run of its own: some rows of the manifest, a share of the limits and of the budget,
-its own output and ledger. What is asked of it stands as an `WorkOrder` beside the run's ledger
-before it begins. When it has ended, this process takes its rows' outcomes and costs into its own
-ledger, as if it had asked them itself, and asks what is left: twins, rows of portions that stopped,
-rows too large for a share. So the end of a shared run is that of any other run, and a crash
-at any point leaves an order whose portion is taken over by the next run, whoever that is.
+A portion is a run of its own: some rows of the manifest, a share of the limits and of the budget, its own output
+and ledger. A `WorkOrder` beside the run's ledger says what is asked of it before it begins. When it has ended,
+this process takes its rows' outcomes and costs into its own ledger. Then it asks what is left: duplicates, rows of
+portions that stopped, rows too large for a share. So a shared run ends like any other run. After a crash at any
+point the next run finds the order and merges the portion.
 
-A portion whose process died is closed first (its doubts are booked), where its ledger can be seen
-from here. One that died with its machine has its whole share booked: what it spent is not known.
+A portion whose process died is closed first (its requests in doubt are booked), where its ledger can be read from
+here. If its machine died too, its whole share is booked, because what it spent is not known.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from parquill.storage import Storage, is_remote
 from parquill.workspace import Workspace
 
 ROUNDS = 2
-"""How often what nobody came to the end of is shared out anew; then the run asks it itself."""
+"""How often unfinished rows are divided again; after that the run asks them itself."""
 
 
 class Portions:
@@ -65,7 +64,7 @@ class Portions:
         self._dependencies = dependencies
         self._run_job = run_job
         self.learned: list[Mapping[str, Any]] = []
-        """What the portions that were taken over learned from their receipts."""
+        """Calibration data of the portions that were merged."""
 
     @property
     def shares(self) -> bool:
@@ -91,7 +90,7 @@ class Portions:
     async def take_over(self, *, ended: bool = False) -> None:
         """Take what every portion did into the run's books.
 
-        `ended`: whoever asked them has been waited for. Raises `OutputError` where one is still at work.
+        `ended`: their processes were awaited. Raises `OutputError` where one is still at work.
         """
         for path in sorted(self._folder.glob("*.json")):
             if not is_portion(path.stem):
@@ -104,7 +103,7 @@ class Portions:
             await self._ledger.forget_portion(order.id)
 
     async def as_left(self, plan: RunPlan, realm: str) -> RunPlan:
-        """Return the plan with what the ledger holds of its slices by now; as it is where nobody else asked any."""
+        """Return the plan with what the ledger holds of its slices by now; unchanged where there were no portions."""
         if self._spread is None:
             return plan
         return dataclasses.replace(plan, open=tuple(held_in(await self._ledger.slices(), plan.open, realm)))
@@ -146,7 +145,7 @@ class Portions:
         await close_portion(order, post, self._job, self._clock, run_job=self._run_job, dependencies=self._dependencies)
 
     def _refuse_working(self, post: Mailbox) -> None:
-        """Wait for a portion on another machine that has told of itself within a minute."""
+        """Wait for a portion on another machine that sent progress within a minute."""
         shown = post.shown()
         if shown is not None and abs(self._clock.wall() - shown.at) < LEASE:
             raise OutputError(

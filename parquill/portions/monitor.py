@@ -1,4 +1,4 @@
-"""A run seen while other processes ask it: their progress added up, the word passed on to them."""
+"""Monitors a shared run: sends heartbeats and stops to the portions, adds up their progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from parquill.summary import Progress, RowCounts, Tally, TokenCounts
 
 _LOOK_SECONDS = 1.0
 _PATIENCE = 90.0
-"""Seconds that portions have to come to their end once they were told to."""
+"""Seconds that portions have to end after a stop."""
 _ENDS_ALL = frozenset({Stop.ERROR_RATE, Stop.COST_ALARM, Stop.REFUSED, Stop.UNREACHABLE, Stop.DISK_FULL})
 """What stops one portion and would stop the others just the same."""
 
@@ -53,7 +53,7 @@ class SharedRun:
         return self.stopped is not None and self._work.clock.monotonic() - self._stopped_at > _PATIENCE
 
     def state(self) -> RunState:
-        """Return the sum of what the portions told last, and remember it for the timeline."""
+        """Return the sum of the portions' latest progress, and keep it for the timeline."""
         work, shown = self._work, self._shown
         spent, tokens = sum(one.spent_pico for one in shown), _tokens(shown)
         state = RunState(

@@ -1,4 +1,4 @@
-"""How limits and budget are shared out: pure, in whole numbers, so that no sum passes the whole."""
+"""Divides limits and budget among processes: pure functions on whole numbers, no sum passes the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows each process asks: the rows to send, each once, in portions of equal length."""
+"""Divides the rows to send among processes: each row once, portions of equal length."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def rows_to_ask(work: RunToShare) -> tuple[SliceToAsk, ...]:
     opened = replace(work.opened, manifest=plan.manifest.only({one.slice.part for one in plan.open}))
     carried = {one.slice.part: set(one.carried) for one in plan.open}
     found: dict[str, tuple[int, list[int]]] = {}
-    with ReadOnlyLedger.at(work.workspace.ledger) as glance:
-        archive = DryArchive(glance, realm)
+    with ReadOnlyLedger.at(work.workspace.ledger) as recorded:
+        archive = DryArchive(recorded, realm)
         other_outputs = OtherOutputs.open(opened.job, emulated=work.facts.emulated)
-        begun = {} if glance is None else {one.name: glance.attempted(one.id) for one in glance.slices()}
+        begun = {} if recorded is None else {one.name: recorded.attempted(one.id) for one in recorded.slices()}
         retry = RetryChoice(work.options.retry, opened.job.retry.max_runs)
         for rows in RowSorter(opened, plan, archive, other_outputs, work.options.chosen, retry).chunks(()):
             part, start = rows.chunk.slice.part, rows.chunk.start

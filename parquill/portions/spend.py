@@ -1,8 +1,8 @@
-"""What a portion spent, by when it sent its requests, and which share of it the rows of one part show.
+"""Splits what a portion spent by the time of its requests, for the rows of each part.
 
-A portion's own ledger knows when each request was sent; its rows, once they have an outcome, do not.
-So the sums of a part's rows are taken from the portion's oldest quarter hours first. When its last
-part and its rest are booked, each quarter hour holds exactly what the portion sent in it.
+A portion's own ledger knows when each request was sent. Its rows, once they have an outcome, do not. So the sums
+of a part's rows are taken from the portion's oldest quarter hours first. When its last part and its rest are
+booked, each quarter hour holds exactly what the portion sent in it.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class SharedOutcome:
     stopped: Stopped | None = None
     """Why the run is to stop."""
     lost: bool = False
-    """A portion has no end: whoever asked it is gone."""
+    """A portion without a report: its process is gone."""
 
 
 Coordinate = Callable[[RunToShare], Awaitable[SharedOutcome | None]]
@@ -89,7 +89,7 @@ class WorkOrder:
 
     id: str
     place: str
-    """The portion's own folder, its post and its parts: known by whoever reads the order, not taken from it."""
+    """The portion's folder, mailbox and parts: the reader of the order knows them, they are not read from it."""
     run: Annotated[int, Field(ge=0, le=2**31)]
     """In the ledger of the run that it belongs to."""
     job: Mapping[str, Any]
@@ -225,7 +225,7 @@ def refuse_keys(job: Job) -> None:
 
 
 def order_of(job: Job) -> dict[str, Any]:
-    """Return a job as other processes of the run are told of it: without what only its first process needs."""
+    """Return the job for the run's other processes: without what only its first process needs."""
     data = job.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return {name: section for name, section in data.items() if name not in {"nightly", "run", "report"}}
 

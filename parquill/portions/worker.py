@@ -1,10 +1,9 @@
-"""Asking one portion of a run that several processes share: a run of its own, on a lead.
+"""Worker entry point: runs one portion, sends progress, obeys stops.
 
-It stops when its run says so, when its run says nothing any more, and (where it was started by
-a process that it can see) when that is gone. It tells how far it is. Asked again after its
-process died, it goes on from its own ledger, and takes its share of the limits for used up in
-the minute before. Where that ledger is on a machine which died, nobody knows what was spent:
-then it asks nothing, and its share counts as spent (`merge.py`).
+It stops when the run says so, when the run's heartbeat ends, and when the parent process is gone (where it was
+started by one that it can see). Started again after its process died, it resumes from its own ledger, and counts
+its share of the per-minute limits as used up. If that ledger was on a machine that died, what was spent is not
+known: the worker asks nothing, and its whole share counts as spent (`merge.py`).
 """
 
 from __future__ import annotations
@@ -95,16 +94,16 @@ async def _run(
 
 
 def _report(order: WorkOrder, post: Mailbox, summary: RunSummary) -> None:
-    with ReadOnlyLedger.at(order.workspace.ledger) as glance:
-        assert glance is not None
-        spent, by_quarter, evidence = glance.totals(), tuple(glance.spent()), tuple(glance.evidence())
+    with ReadOnlyLedger.at(order.workspace.ledger) as recorded:
+        assert recorded is not None
+        spent, by_quarter, evidence = recorded.totals(), tuple(recorded.spent()), tuple(recorded.evidence())
     stop = summary.stopped_by
     why = None if stop is None else (stop, summary.stop_message or "")
     post.close(PortionReport(spent, why, CalibrationData.kept(order.workspace), evidence, by_quarter))
 
 
 def _on_a_lead(post: Mailbox, clock: Clock, parent: int | None) -> Attach:
-    """Return what `run_job` enters: the run is heard and told of."""
+    """Return the observer that `run_job` enters: it obeys stops and writes progress."""
 
     @contextlib.asynccontextmanager
     async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
@@ -139,5 +138,5 @@ async def _tell(post: Mailbox, watch: Watched, clock: Clock) -> None:
 
 
 async def _show(post: Mailbox, watch: Watched, clock: Clock) -> None:
-    with contextlib.suppress(StorageFaultError, StorageFullError):  # told again at the next turn
+    with contextlib.suppress(StorageFaultError, StorageFullError):  # written again at the next turn
         await asyncio.to_thread(post.show, PortionProgress.of(watch.state(), clock.wall()))

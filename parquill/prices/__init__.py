@@ -6,7 +6,7 @@
 - `choice.py`: which of these holds, in the contract's order, and the worst that may be billed.
 - `ratio.py`: amounts held against each other, the one place where money is divided.
 - `drift.py`: answers that were billed otherwise than the price says.
-- `surplus.py`: what rows cost beyond one answer, from receipts.
+- `surplus.py`: what rows cost beyond one answer, from usage records.
 
 Invariants: money is never a float; `worst_pico` is never below `cost_pico` of the same tokens at
 any provider the request may reach. The look-up over HTTP is the client's; nothing here waits.

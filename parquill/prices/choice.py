@@ -1,7 +1,7 @@
 """Which price holds: the job's own, else the endpoint's, else the table's, else none.
 
 Where several providers may answer, what is expected follows OpenRouter's default routing (the
-share of a provider is proportional to 1 / price**2), what is reserved is the dearest. Naming that ceiling as
+share of a provider is proportional to 1 / price**2), what is reserved is the most expensive. Naming that ceiling as
 `provider.max_price` in each request makes it hold: a dearer provider is refused, not billed.
 """
 
@@ -105,7 +105,7 @@ def _blended(offer: EndpointOffer) -> int:
 
 
 def _common_tiers(offers: Sequence[EndpointOffer]) -> tuple[Tier, ...]:
-    """Only tiers that all share: a mean over different steps would be nobody's price."""
+    """Only tiers that all share: a mean over different steps would be no provider's price."""
     first = offers[0].tiers
     return first if all(offer.tiers == first for offer in offers) else ()
 

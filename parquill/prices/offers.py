@@ -19,7 +19,7 @@ from parquill.prices.money import Rates, Tier, parse_rate, parse_rates, to_atto
 class EndpointOffer:
     """One provider's price for one model; from `/models` the provider is None.
 
-    `rates` are with the discount, `ceiling` without it and at the dearest override.
+    `rates` are with the discount, `ceiling` without it and at the most expensive override.
     """
 
     rates: Rates

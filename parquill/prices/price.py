@@ -22,8 +22,8 @@ class PriceSource(StrEnum):
 class Price:
     """The price of one model as this run may be billed for it.
 
-    `rates` is what is expected, `ceiling` the dearest that any provider the request may reach
-    asks, without discounts and at the dearest hour: what a budget must reserve. Context and
+    `rates` is what is expected, `ceiling` the most that any provider the request may reach
+    asks, without discounts and at the most expensive hour: what a budget must reserve. Context and
     output limits are in tokens, the largest any provider offers; `uptime` is a percentage.
     """
 

@@ -1,7 +1,7 @@
 """Amounts of money held against each other: the one place where money is divided.
 
 A free model, a row that was not billed and an endpoint that says nonsense all occur. Where there is
-nothing to divide by there is no ratio, and whoever wants one says what holds then.
+nothing to divide by there is no ratio, and the caller says what holds then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What rows really cost, against the price of the one answer they asked for.
 
 Second tries, lost replies that are booked at worst case, failures that cost nothing, a provider's
-discount: none can be foreseen for a row, all show in receipts. For the rows to come it is a ratio of two
+discount: none can be foreseen for a row, all show in usage records. For the rows to come it is a ratio of two
 sums (paid over listed), whose error is how far single rows lie from it.
 """
 

@@ -71,7 +71,7 @@ def _figures(summary: RunSummary) -> Table:
 
 def _origins(summary: RunSummary) -> str:
     rows = summary.rows
-    parts = [(rows.kept, "stood from earlier runs"), (rows.reused, "reused")]
+    parts = [(rows.kept, "kept from earlier runs"), (rows.reused, "reused")]
     return ", ".join(f"{count(number)} {text}" for number, text in parts if number)
 
 
@@ -91,8 +91,8 @@ def _against_estimate(summary: RunSummary) -> str:
         return f"of about {dollars(estimate.expected_pico)} estimated for all rows"
     told = f"estimate {dollars(estimate.expected_pico)} ({dollars(estimate.low_pico)} to {dollars(estimate.high_pico)})"
     if summary.cost_pico > estimate.high_pico:
-        return f"{told}: more than promised"
-    return f"{told}: less than promised" if summary.cost_pico < estimate.low_pico else told
+        return f"{told}: the cost is above this range"
+    return f"{told}: the cost is below this range" if summary.cost_pico < estimate.low_pico else told
 
 
 _QUANTILES = ("half of the rows cost at most this", "9 rows of 10", "99 rows of 100")

@@ -1,4 +1,4 @@
-"""A slice's results, collected and published as a part."""
+"""Publishing: collects a slice's results and writes them as a part file."""
 
 from parquill.publishing.failure_counts import FailureCounts
 from parquill.publishing.publisher import Publisher

@@ -1,4 +1,4 @@
-"""In how many runs a run's failed rows failed alike, counted part by part as they are published."""
+"""Counts in how many runs a row failed in the same way, when its part is published."""
 
 from __future__ import annotations
 

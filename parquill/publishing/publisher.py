@@ -1,9 +1,10 @@
-"""How the part of a slice is published.
+"""Publishes the part of a slice.
 
-Publishing has three steps, each safe to be cut off before the next: the ledger notes
-which part is about to stand (`begin_publish`), the part appears whole under its final name,
-the ledger lets go of the slice's rows (`finish_publish`). Code that reads the books in between
-sees by the part's own id whether it stands already.
+Three steps, each safe to be interrupted before the next:
+1. The ledger notes which part is about to appear (`begin_publish`).
+2. The part appears whole under its final name.
+3. The ledger drops the slice's rows (`finish_publish`).
+A reader of the ledger in between sees by the part's own id whether the part is there already.
 """
 
 from __future__ import annotations

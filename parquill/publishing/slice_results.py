@@ -1,4 +1,4 @@
-"""An open slice: its rows' outcomes as they come, until its part can be written."""
+"""Outcomes of an open slice's rows, collected until its part can be written."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The page carries its style and its script with it and may load nothing: its content security policy
 allows these two by their hashes, and pictures as data: URLs. Every text goes through the template's
-escaping; what is marked safe is made in this room from elements (`charts.py`) or ships with it.
+escaping; what is marked safe is made in this package from elements (`charts.py`) or ships with it.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class OutputFigures:
         self.by_kind: dict[str, Sums] = {}
         self.by_provider: dict[tuple[str, str], Sums] = {}
         self.unpriced = 0
-        """Rows that were sent and whose cost nobody knows."""
+        """Rows that were sent and whose cost is unknown."""
         self.estimated_pico = 0
         self.sources: Counter[str] = Counter()
         self.finishes: Counter[str] = Counter()

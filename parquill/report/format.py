@@ -88,7 +88,7 @@ def seconds_words(milliseconds: float) -> str:
 
 
 def millions(number: float) -> str:
-    """Return a large count so that it can be read at a glance: 940, 12,400, 4.9 M."""
+    """Return a large count in few digits: 940, 12,400, 4.9 M."""
     return f"{number / 1e6:,.1f} M" if number >= 1e6 else count(number)
 
 

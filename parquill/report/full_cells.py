@@ -1,7 +1,7 @@
-"""Cells of sampled rows as they are in the output, for those the sample holds cut: bytes, data: URLs.
+"""Reloads full values of sampled rows that the sample truncated: bytes, data: URLs.
 
-Pictures may be kept in the output itself. The first pass leaves them where they are; this one reads
-them for the rows of the gallery only, row group by row group and within a bound on what is read.
+Pictures may be kept in the output itself. The first pass leaves them out. This one reads them for the gallery's
+rows only, row group by row group and within a bound on the bytes read.
 """
 
 from __future__ import annotations

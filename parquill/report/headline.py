@@ -97,7 +97,7 @@ def _share(part: int, total: int) -> str:
 
 def _answered(now: RunSummary) -> Tile:
     rows = now.rows
-    origin = [(rows.kept, "stood before"), (rows.reused, "reused")]
+    origin = [(rows.kept, "kept"), (rows.reused, "reused")]
     return _tile(
         "Answered",
         count(rows.ok),

@@ -1,8 +1,7 @@
-"""How numbers are spread, in memory that does not grow with their count.
+"""Histogram of numbers, in memory that does not grow with their count.
 
-A `Histogram` counts numbers in classes whose borders grow by half a per cent (as HdrHistogram does),
-so that a quantile is right to half a per cent from one row to a billion, for shares of one as for
-pico-dollars. Sum, smallest and largest are exact.
+Class borders grow by half a per cent (as in HdrHistogram). So a quantile is right to half a per cent, from one row
+to a billion, for ratios as for pico-dollars. Sum, smallest and largest are exact.
 """
 
 from __future__ import annotations

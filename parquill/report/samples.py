@@ -18,7 +18,7 @@ ODDITIES = {
     "shortest": "shortest answer",
     "repaired": "most repaired",
     "slowest": "slowest",
-    "dearest": "dearest",
+    "expensive": "most expensive",
 }
 """What makes a row odd, and how that is called on the page."""
 
@@ -72,7 +72,7 @@ class Samples:
         self._odd["shortest"].offer(rows, lengths.astype(float), ok)
         self._odd["repaired"].offer(rows, -repairs[repairs > 0].astype(float), ok[repairs > 0])
         self._odd["slowest"].offer(rows, -numbers.latency[asked].astype(float), asked)
-        self._odd["dearest"].offer(rows, -numbers.cost[asked].astype(float), asked)
+        self._odd["expensive"].offer(rows, -numbers.cost[asked].astype(float), asked)
 
     def _add_failed(self, rows: BatchRows, luck: np.ndarray[Any, Any]) -> None:
         kinds = rows.batch.column("error_kind")

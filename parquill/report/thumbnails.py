@@ -43,7 +43,7 @@ def thumbnail_settings(images: ImageSettings) -> ImageSettings:
 async def make_thumbnails(
     rows: Mapping[int, Mapping[str, Any]],
     pictures_for: PicturesFor,
-    room: ImageLoader | None,
+    loader: ImageLoader | None,
     *,
     fetch: bool,
     most_bytes: int,
@@ -57,7 +57,9 @@ async def make_thumbnails(
         except RowError as error:
             found[number] = (Thumbnail("picture", note=error.message),)
             continue
-        shown = [await _thumbnail(value, room if left > 0 else None, fetch=fetch) for value in values[:_PICTURES_A_ROW]]
+        shown = [
+            await _thumbnail(value, loader if left > 0 else None, fetch=fetch) for value in values[:_PICTURES_A_ROW]
+        ]
         if len(values) > len(shown):
             shown.append(Thumbnail("more", note=f"and {len(values) - len(shown)} more"))
         left -= sum(len(picture.data_url or "") for picture in shown)
@@ -65,12 +67,12 @@ async def make_thumbnails(
     return found
 
 
-async def _thumbnail(value: PictureValue, room: ImageLoader | None, *, fetch: bool) -> Thumbnail:
+async def _thumbnail(value: PictureValue, loader: ImageLoader | None, *, fetch: bool) -> Thumbnail:
     name, link = _name_of(value), link_of(value.url) if isinstance(value, WebPicture) else None
-    if room is None or (isinstance(value, WebPicture) and not fetch):
+    if loader is None or (isinstance(value, WebPicture) and not fetch):
         return Thumbnail(name, link=link, note=None if link else name)
     try:
-        (part,) = await room.parts([value])
+        (part,) = await loader.parts([value])
     except RowError as error:
         return Thumbnail(name, link=link, note=error.message)
     return Thumbnail(name, data_url=part.url, link=link)

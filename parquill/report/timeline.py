@@ -1,6 +1,6 @@
-"""When rows were finished, and what each share of the time cost: sums by moment, in bounded memory.
+"""Time series of rows, cost and tokens, in bounded memory.
 
-Moments are at first a second long; when there are too many of them, they grow twice as long.
+A bucket is one second long at first. When there are too many buckets, their length doubles.
 """
 
 from __future__ import annotations

@@ -32,13 +32,13 @@ async def write_report(job: Job, *, clock: Clock | None = None) -> Path:
     except UsageError:
         page = await build_report(output, workspace.storage(), job_name=job.name)
     else:
-        async with _room(opened, clock) as room:
+        async with _image_loader(opened, clock) as room:
             page = await build_report(output, workspace.storage(), job_name=job.name, asked=_asked(opened, room))
     workspace.storage().write_bytes(workspace.report.name, page)
     return workspace.report
 
 
-def _room(opened: Prepared, clock: Clock) -> ImageLoader:
+def _image_loader(opened: Prepared, clock: Clock) -> ImageLoader:
     job = opened.job
     return ImageLoader(
         thumbnail_settings(job.images),

@@ -76,7 +76,7 @@ class ItemResult:
     def encode(self) -> bytes:
         """A compact JSON list of the fields, in their order.
 
-        Text that is not valid Unicode (half a surrogate pair) is mended with U+FFFD: one row's
+        Text that is not valid Unicode (half a surrogate pair) is repaired with U+FFFD: one row's
         odd answer must not stop a run.
         """
         fields = [getattr(self, name) for name in _FIELDS]

@@ -1,4 +1,4 @@
-"""Rows of a part as results again: for the archive, for other outputs, for twins."""
+"""Rows of a part as results again: for the archive, for other outputs, for duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process's run: startup, workers, monitor, summary."""
+"""Running: one process's run (startup, workers, monitor, summary). Only the CLI, the API and the tasks import it."""
 
 from parquill.running.allowance import refuse_unpriced
 from parquill.running.provenance import price_snapshot

@@ -1,4 +1,4 @@
-"""What a run may still use: its limits and its budget, less what the ledger says is spent."""
+"""Builds what a run may still use: its limits and its budget, less what the ledger has booked."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class Allowance:
         )
 
     async def day_used(self) -> int:
-        """Requests of this UTC day, and of later ones where the clock stood ahead."""
+        """Requests of this UTC day, and of later ones where the clock was ahead."""
         today = day_at(self.clock.wall(), dt.UTC).start
         return sum(one.spent.requests for one in await self._spent() if one.at >= today)
 
     async def _spent(self) -> list[DatedSpend]:
-        """What was booked for the last days and, where the clock stood ahead when it was sent, for days to come."""
+        """What was booked for the last days and, where the clock was ahead when it was sent, for days to come."""
         return await self.ledger.spent_since(int((self.clock.wall() - REMEMBERED) * 1_000_000))
 
 

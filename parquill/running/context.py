@@ -1,4 +1,4 @@
-"""Where a run's things are."""
+"""Objects that one run shares: workspace, storage, ledger, client, endpoint facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person is told of requests whose replies were lost with a process."""
+"""Notices about requests in doubt: a process ended before their replies came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a running job tells of itself: one frozen `RunState` for whoever looks, and a timeline."""
+"""Reports a running job: one frozen `RunState` for observers, and a timeline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class RunMonitor:
-    """Looks at a run's rooms; `state` may be called at any time."""
+    """Reads the state of a run's parts; `state` may be called at any time."""
 
     def __init__(
         self,

@@ -1,10 +1,9 @@
-"""`run --repair`: parts that are not as they were written leave the output, and the books are squared.
+"""`run --repair`: takes damaged parts out of the output, and corrects the accounts.
 
-A plain run believes a part whose footer fits its slice. With `--repair` each part is held against the
-list with its checksum, and row for row against the manifest. One that does not match is set aside
-beside the output, and its rows are asked again: a row of a file that was changed is no proof of an
-answer. What then is missing from the books, or is too much, is booked as what it is: money that was
-spent and whose answers are gone, or answers whose spending was not noted.
+A plain run trusts a part whose footer fits its slice. With `--repair` each part is compared with the list of
+checksums, and row for row with the manifest. A part that does not match is set aside beside the output, and its
+rows are asked again: a row of a changed file is no proof of an answer. What the accounts then lack or have too
+much of is booked: money that was spent and whose answers are gone, or answers whose cost was not booked.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`run_job`: from a job to a summary.
+"""`run_job`: runs a job and returns its summary.
 
-Everything that must be true before the first request is checked on the way in: schema and
-manifest, key, lock and output, endpoint, price and budget, ids, room on the disk.
+Before the first request it checks everything that a run needs: schema and manifest, key, lock and output,
+endpoint, price and budget, ids, free disk space.
 """
 
 from __future__ import annotations

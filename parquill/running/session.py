@@ -1,4 +1,4 @@
-"""One process's work on a run: recover, plan, ask, close the books."""
+"""One process's work on a run: recover, plan, ask, close the ledger."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ from parquill.threads import in_thread
 from parquill.timeline import Timeline
 
 _BYTES_PER_ROW = 2_000
-"""Room on the disk that one row may take, in ledger and part together."""
+"""Bytes on disk that one row may take, in ledger and part together."""
 _LOOK_SECONDS = 2.5
 """What a look at a failing endpoint may take."""
 _BYTES_BESIDES = 8_000_000
-"""Room that any run may take: the ledger's write-ahead log grows to some megabytes before it is folded in."""
+"""Bytes that any run may take: the ledger's write-ahead log grows to some megabytes before it is folded in."""
 
 
 class Session:
@@ -170,7 +170,7 @@ class Session:
         refusals = Refusals.of_run(gate, address, self._clock, before=before, now=shared, advice=advice)
         attempts = self._attempts(gate, run, evidence, refusals)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
-        rooms = LoopContext(
+        context = LoopContext(
             plan=plan,
             ledger=self._ledger,
             output=self._place.output,
@@ -187,7 +187,9 @@ class Session:
             other_outputs=await in_thread(OtherOutputs.open, job, emulated=self._facts.emulated),
         )
         options, cap, began = self._options, self._means.cap_pico, self._started
-        loop = WorkerLoop(rooms, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None)
+        loop = WorkerLoop(
+            context, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None
+        )
         watch = RunMonitor(job.name, loop, gate, tally, self._clock, cap_pico=cap, timeline=timeline, started=began)
         if stopped is not None:
             loop.stop(*stopped, grace=0)

@@ -1,4 +1,4 @@
-"""`plan_run`: what a process begins with. The ledger put right, portions taken over, what is left to do."""
+"""`plan_run`: startup. Recovers the ledger, merges finished portions, builds the plan."""
 
 from __future__ import annotations
 

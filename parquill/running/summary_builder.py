@@ -1,4 +1,4 @@
-"""The summary of a run, from its plan and the parts that stand."""
+"""Builds the summary of a run from its plan and the published parts."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The run itself: workers pull rows, rows become outcomes, whole slices become parts.
+"""The worker loop: workers pull rows, rows become outcomes, whole slices become parts.
 
-A fixed set of workers (a few more than may be in flight, so that pictures, intents and
-outcomes are on their way while the wire is full) takes rows from the feed. A row's outcome is
-durable in the ledger before it counts. When the run stops (`stop`), nothing new is admitted,
-those in flight get their time, and every row left is written as not attempted.
+A fixed set of workers takes rows from the feed. There are a few more workers than requests in flight, so that
+pictures, intents and outcomes are prepared while requests are open. A row's outcome is durable in the ledger
+before it counts. When the run stops (`stop`), nothing new is admitted, requests in flight get their time, and
+every row left is written as not attempted.
 """
 
 from __future__ import annotations
@@ -59,32 +59,32 @@ class LoopContext:
 class WorkerLoop:
     """Executes a plan; one for a run."""
 
-    def __init__(self, rooms: LoopContext, *, run: int, realm: str, chosen: Selection, portion: bool) -> None:
+    def __init__(self, context: LoopContext, *, run: int, realm: str, chosen: Selection, portion: bool) -> None:
         """`chosen`: the rows that are asked. `portion`: rows of unclear refusals are left to the run itself."""
-        self._rooms = rooms
+        self._context = context
         self._chosen = chosen
         self.feed = Feed(
-            rooms.plan,
-            rooms.ledger,
+            context.plan,
+            context.ledger,
             run=run,
             realm=realm,
             chosen=chosen,
-            retry=rooms.retry,
+            retry=context.retry,
             on_outcome=self._finish,
             on_left=self._leave,
             on_read=self._publish_if_whole,
-            on_block=rooms.conversations.look_ahead,
+            on_block=context.conversations.look_ahead,
             on_fault=self.fail,
         )
-        self._standing = AnsweredRows(rooms.plan, rooms.output, rooms.ledger, self.feed.works)
+        self._standing = AnsweredRows(context.plan, context.output, context.ledger, self.feed.works)
         self._sharing = DuplicateFinder(
-            rooms.plan, self._standing, self.feed, rooms.other_outputs, clock=rooms.clock, finish=self._finish
+            context.plan, self._standing, self.feed, context.other_outputs, clock=context.clock, finish=self._finish
         )
         self._workers = Tasks[None](self.fail)
         self._publishing = Tasks[None](functools.partial(self.fail, cut_off=False))
-        self._error_rate = ErrorRate(rooms.failures)
+        self._error_rate = ErrorRate(context.failures)
         self._fault: BaseException | None = None
-        self._held = HeldRows(rooms.attempts.refusals)
+        self._held = HeldRows(context.attempts.refusals)
         self._is_portion = portion
         self._alone = asyncio.Lock()
         self._is_winding_up = False
@@ -94,19 +94,19 @@ class WorkerLoop:
     @property
     def parts(self) -> list[PartInfo]:
         """The output's parts as they stand when the run is over."""
-        rooms = self._rooms
-        standing = {**rooms.plan.complete, **self._standing.published}
-        kept = {one.number: one.old for one in rooms.plan.open if one.old is not None and one.number not in standing}
+        context = self._context
+        standing = {**context.plan.complete, **self._standing.published}
+        kept = {one.number: one.old for one in context.plan.open if one.old is not None and one.number not in standing}
         return [info for _, info in sorted({**standing, **kept}.items())]
 
     @property
     def closed(self) -> GateClosed | None:
         """Why the run stopped; None when it went to its end."""
-        return self._rooms.gate.closed
+        return self._context.gate.closed
 
     def stages(self) -> Stages:
         """Where rows are now."""
-        gate, works = self._rooms.gate.statistics(), self.feed.works.values()
+        gate, works = self._context.gate.statistics(), self.feed.works.values()
         asking = min(self.asking, gate.waiting_for_budget + gate.waiting + gate.in_flight)
         return Stages(
             pictures=self.asking - asking,
@@ -133,9 +133,9 @@ class WorkerLoop:
 
     def stop(self, reason: Stop, message: str, *, grace: float = GRACE_SECONDS) -> None:
         """Admit nothing more; requests in flight get `grace` seconds, then they are cut off."""
-        self._rooms.gate.close(reason, message)
+        self._context.gate.close(reason, message)
         if grace > 0:
-            self._rooms.clock.call_later(grace, self._cut_off)
+            self._context.clock.call_later(grace, self._cut_off)
         else:
             self._cut_off()
 
@@ -145,10 +145,10 @@ class WorkerLoop:
     async def _work(self) -> None:
         """Keep as many workers as may be of use until the feed is empty or the gate closed."""
         while True:
-            if self._rooms.gate.closed is not None:
-                self._wind_up(self._rooms.gate.closed.stop)
+            if self._context.gate.closed is not None:
+                self._wind_up(self._context.gate.closed.stop)
             elif not self.feed.is_done:
-                wanted = self._rooms.gate.statistics().in_flight_limit
+                wanted = self._context.gate.statistics().in_flight_limit
                 self._hire(wanted + max(_SPARE_WORKERS, wanted // 2))
             elif not self._workers.running and self._held and not self._is_portion:
                 self._workers.start(self._ask_held())
@@ -158,15 +158,15 @@ class WorkerLoop:
 
     def _wind_up(self, stop: Stop) -> None:
         """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
-        self._rooms.attempts.hurry()
-        self._rooms.conversations.opening.leave()
-        self._rooms.attempts.refusals.release()
+        self._context.attempts.hurry()
+        self._context.conversations.opening.leave()
+        self._context.attempts.refusals.release()
         if stop in (Stop.REFUSED, Stop.UNREACHABLE) and not self._is_winding_up:
-            self._rooms.clock.call_later(GRACE_SECONDS, self._cut_off)
+            self._context.clock.call_later(GRACE_SECONDS, self._cut_off)
         self._is_winding_up = True
 
     def _hire(self, wanted: int) -> None:
-        left = self._rooms.plan.manifest.rows
+        left = self._context.plan.manifest.rows
         while len(self._workers.running) < min(wanted, left):
             self._workers.start(self._worker())
 
@@ -176,11 +176,11 @@ class WorkerLoop:
         `cut_off`: requests in flight are not waited for.
         """
         if isinstance(fault, StorageFullError):
-            self._rooms.gate.close(Stop.DISK_FULL, str(fault))
+            self._context.gate.close(Stop.DISK_FULL, str(fault))
             return
         if self._fault is None:
             self._fault = fault
-        self._rooms.gate.close(Stop.SIGTERM, f"a fault stopped the run: {fault}")
+        self._context.gate.close(Stop.SIGTERM, f"a fault stopped the run: {fault}")
         if cut_off:
             self._cut_off()
 
@@ -207,7 +207,7 @@ class WorkerLoop:
 
     async def _ask_held(self) -> None:
         """Ask the rows that were refused once more: no other row is left."""
-        if self._rooms.attempts.refusals.all_alike():
+        if self._context.attempts.refusals.all_alike():
             return
         while (held := self._held.take()) is not None and await self._went(self._again(held)):
             pass
@@ -215,7 +215,7 @@ class WorkerLoop:
     async def _again(self, held: HeldRow) -> None:
         """Ask a refused row once more, or take its refusal for its error where that would tell nothing new."""
         work, prepared, asked, refusal = held.work, held.prepared, held.asked, held.refusal
-        refusals = self._rooms.attempts.refusals
+        refusals = self._context.attempts.refusals
         if refusals.asks_again(refusal):
             async with self._alone:
                 asked.begin_again()
@@ -223,20 +223,20 @@ class WorkerLoop:
             return
         refusals.again(asked.place.key, refusal, refusal)
         facts = refusal.kind, refusal.message
-        result = self._rooms.conversations.failed(asked, *facts, estimated=refusal.estimated_pico)
+        result = self._context.conversations.failed(asked, *facts, estimated=refusal.estimated_pico)
         await self._keep(work, prepared, asked, result)
 
     def _leave(self, work: SliceResults, prepared: PreparedRow, known: FailureRecord) -> None:
         """Give a row that is not asked again the failure that it had in earlier runs."""
         work.left_failed.add(prepared.row)
         asked, kind = self.feed.ask(work, prepared), ErrorKind(known.kind)
-        result = self._rooms.conversations.failed(asked, kind, known.message)
-        self._rooms.tally.add(result, before=True)
+        result = self._context.conversations.failed(asked, kind, known.message)
+        self._context.tally.add(result, before=True)
         work.finish(prepared.row, result)
         self._publish_if_whole(work)
 
     async def _row(self, work: SliceResults, prepared: PreparedRow) -> None:
-        conversations = self._rooms.conversations
+        conversations = self._context.conversations
         asked = self.feed.ask(work, prepared)
         if prepared.fault is not None:
             self._finish(work, prepared.row, conversations.failed(asked, prepared.fault.kind, prepared.fault.message))
@@ -245,7 +245,7 @@ class WorkerLoop:
 
     async def _ask(self, work: SliceResults, prepared: PreparedRow, asked: RowState) -> None:
         """Ask a row; its outcome counts once it is durable."""
-        conversations = self._rooms.conversations
+        conversations = self._context.conversations
         try:
             parts = await conversations.parts(prepared)
             asked.images = figures_of(parts)
@@ -259,14 +259,14 @@ class WorkerLoop:
             return
         except (GateClosed, asyncio.CancelledError) as gone:
             message = gone.message if isinstance(gone, GateClosed) else "the run was cut off while this row was asked"
-            self._rooms.attempts.settle(asked, error_kind=None)
+            self._context.attempts.settle(asked, error_kind=None)
             self._finish(work, prepared.row, conversations.not_attempted(asked, message))
             raise
         await self._keep(work, prepared, asked, result)
 
     async def _keep(self, work: SliceResults, prepared: PreparedRow, asked: RowState, result: ItemResult) -> None:
         if asked.account.attempts:
-            durable = self._rooms.attempts.record(asked, result)
+            durable = self._context.attempts.record(asked, result)
             try:
                 await durable
             except asyncio.CancelledError:
@@ -278,11 +278,11 @@ class WorkerLoop:
     def _finish(self, work: SliceResults, row: int, result: ItemResult) -> None:
         if work.results[row] is not None:
             return  # an equal row that was given up before its leader was
-        self._rooms.tally.add(result)
+        self._context.tally.add(result)
         if result.status is not Status.NOT_ATTEMPTED:
             too_many = self._error_rate.add(failed=result.status is Status.FAILED)
             if too_many is not None:
-                self._rooms.gate.close(Stop.ERROR_RATE, too_many)
+                self._context.gate.close(Stop.ERROR_RATE, too_many)
         work.finish(row, result)
         self._publish_if_whole(work)
 
@@ -294,14 +294,14 @@ class WorkerLoop:
 
     async def _publish(self, work: SliceResults) -> None:
         try:
-            self._standing.published[work.plan.number] = await self._rooms.publisher.publish(work)
+            self._standing.published[work.plan.number] = await self._context.publisher.publish(work)
             self.feed.forget(work)
         finally:
             work.published.set()
 
     async def _close(self) -> None:
         """Write what is left: open slices with the rows they have, the others as not attempted."""
-        closed = self._rooms.gate.closed
+        closed = self._context.gate.closed
         message = closed.message if closed else self._chosen.left_out
         await self.feed.close()
         full = closed is not None and closed.stop is Stop.DISK_FULL
@@ -310,13 +310,13 @@ class WorkerLoop:
             return
         while (held := self._held.take()) is not None:
             why = closed.message if closed else held.refusal.message
-            self._finish(held.work, held.prepared.row, self._rooms.conversations.not_attempted(held.asked, why))
+            self._finish(held.work, held.prepared.row, self._context.conversations.not_attempted(held.asked, why))
         if closed is not None or not self._chosen.is_all:
             async for work in self.feed.rest():
                 self._give_up(work, message)
                 await self._publishing.all_ended()
             await write_unasked_parts(
-                self._rooms.plan, self.feed, self._rooms.publisher, self._standing.published, message
+                self._context.plan, self.feed, self._context.publisher, self._standing.published, message
             )
         await self._publishing.all_ended()
         if self._fault is None:
@@ -328,11 +328,11 @@ class WorkerLoop:
                 asked = RowState(
                     RowRef(work.slice_id, row, None, work.plan.slice.part), self.feed.account_of(work, row)
                 )
-                self._finish(work, row, self._rooms.conversations.not_attempted(asked, message))
+                self._finish(work, row, self._context.conversations.not_attempted(asked, message))
         self._publish_if_whole(work)  # where an earlier process had all of its rows, and none was left to give up
 
     async def _remove_orphans(self) -> None:
         """Old parts go only when the new set stands."""
-        for orphan in self._rooms.plan.orphans:
-            await asyncio.to_thread(self._rooms.output.remove, orphan.name)
-            await self._rooms.ledger.drop_part(orphan.part_id)
+        for orphan in self._context.plan.orphans:
+            await asyncio.to_thread(self._context.output.remove, orphan.name)
+            await self._context.ledger.drop_part(orphan.part_id)

@@ -58,7 +58,7 @@ def _option_shown(option: re.Match[str]) -> str:
 
 
 def identity(location: str) -> str:
-    """A remote place by what makes it that place, whoever signs in: scheme, account, bucket, path, server."""
+    """Identity of a remote folder, independent of who signs in: scheme, account, bucket, path, server."""
     address, _, query = location.partition("?")
     scheme, _, rest = address.partition("://")
     name = r"\1@" if _REMOTE.get(scheme.lower()) == "abfs" else ""

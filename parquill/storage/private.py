@@ -42,7 +42,7 @@ def check_private(folder: Path, *, shared: bool) -> None:
             _refuse_owner(folder, info)
         was_open = bool(info.st_mode & _WRITE)
         if not shared and info.st_mode & _OTHERS:
-            _close(descriptor)  # first: from here on nobody else puts anything into it
+            _close(descriptor)  # first: from here on no other user puts anything into it
         for root, folders, files, inside in os.fwalk(".", dir_fd=descriptor, follow_symlinks=False):
             for name in (*folders, *files):
                 with contextlib.suppress(FileNotFoundError):  # a run at work has just removed it
@@ -61,7 +61,7 @@ def _check(path: Path, name: str, inside: int, *, shared: bool, was_open: bool) 
     is_file = stat.S_ISREG(info.st_mode)
     if not is_file and not stat.S_ISDIR(info.st_mode):
         raise OutputError(
-            f"{path}: this is a link or no plain file, and Parquill makes none here: somebody else may have put it "
+            f"{path}: this is a link or no plain file, and Parquill makes none here: another user may have put it "
             "there. Look at it, remove it, and start the same command again"
         )
     if shared:
@@ -84,7 +84,7 @@ def _close(descriptor: int) -> None:
 
 @contextlib.contextmanager
 def _unless_read_only() -> Iterator[None]:
-    """On a disk that nobody writes to, permissions stay as they are."""
+    """On a disk that is not writable, permissions stay as they are."""
     try:
         yield
     except OSError as error:

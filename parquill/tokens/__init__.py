@@ -8,9 +8,9 @@
 - `length.py`: `AnswerLength`, the expected length of answers.
 
 Invariants: `TokenEstimate.upper` is never below what a Gemma 3 tokenizer counts for the text, and
-is raised by every receipt that shows a server counting more. `expected` is right on average.
+is raised by every usage record that shows a server counting more. `expected` is right on average.
 Accepted: the template is Gemma 3's whatever the model's name; other models differ by a constant a
-turn, which receipts correct.
+turn, which usage records correct.
 """
 
 from parquill.tokens.counter import TokenCounter, TokenEstimate, TokenEstimates

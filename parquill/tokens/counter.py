@@ -1,4 +1,4 @@
-"""`TokenCounter`: the template's frame, the texts' tokens, and what receipts say, together."""
+"""`TokenCounter`: the template's frame, the texts' tokens, and what usage records say, together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TokenEstimate:
     """Prompt tokens of one request.
 
     `expected` is right on average; `upper` is a bound, never below the truth; `formula` is what was
-    expected before receipts corrected it, which is what the next receipt is held against.
+    expected before usage records corrected it, which is what the next usage record is held against.
     """
 
     expected: int
@@ -60,7 +60,7 @@ class TokenEstimates:
 
 
 _MARK = "\ue000text\ue000"
-"""Stands for the text that requests differ by; of a private area, so that nobody writes it."""
+"""Stands for the text that requests differ by; of a private area, so that no text contains it."""
 
 
 class TokenCounter:
@@ -76,7 +76,7 @@ class TokenCounter:
         meter: TextMeter | None = None,
     ) -> None:
         """`hidden_text` is what a server may add to every prompt itself (tool definitions, a schema):
-        it raises the upper bound only, until receipts show that it is counted. `meter` is one to
+        it raises the upper bound only, until usage records show that it is counted. `meter` is one to
         share between counters, in place of the one that `model.tokenizer` asks for.
 
         Raises `JobError` when `model.tokenizer` cannot be used.
@@ -96,8 +96,8 @@ class TokenCounter:
         """Standard error of the expected prompt tokens of so many requests together; 1.96 of it hold 95 %.
 
         `text` and `text_squares` are sums over the requests of their texts' tokens, and of their squares.
-        Without receipts all texts share one error, and each has one of its own. `worth`: if there were so many
-        times the receipts.
+        Without usage records all texts share one error, and each has one of its own. `worth`: if there were so many
+        times the usage records.
         """
         if rows and self.receipts.count:
             return self.receipts.error(rows, text, text_squares, images, worth)

@@ -1,9 +1,9 @@
-"""How long answers will be: from this job's receipts, else from the schema's shape.
+"""How long answers will be: from this job's usage records, else from the schema's shape.
 
 The worst case is always `max_tokens`. What is expected starts as a guess from the schema (a JSON
-answer's keys are known, its strings are not) and gives way to receipts in proportion to what each
+answer's keys are known, its strings are not) and gives way to usage records in proportion to what each
 is worth: ten answers outweigh any guess. Answers that grow with their prompts (translations, summaries)
-are followed by a line through the receipts; where they do not, its slope is about zero and costs nothing.
+are followed by a line through the usage records; where they do not, its slope is about zero and costs nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LEAST_VARIANCE = 0.25
 """Of an answer's length: answers that were all alike may still differ by a token."""
 
 RENEWALS = 8
-"""The line is fitted anew with every eighth more of the receipts."""
+"""The line is fitted anew with every eighth more of the usage records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class LengthEstimate:
 
     `spread` is the standard deviation of one answer, `mean_error` the standard error of `expected`:
     n answers together are n x expected, give or take sqrt(n x spread**2 + (n x mean_error)**2). Both are
-    widened as Student's t asks, so that 1.96 of them hold 95 % whatever the number of receipts.
+    widened as Student's t asks, so that 1.96 of them hold 95 % whatever the number of usage records.
     """
 
     expected: float
@@ -105,7 +105,7 @@ class AnswerLength:
 
     def error(self, rows: int, prompt_tokens: int, images: int, worth: float = 1.0) -> float:
         """Standard error of what is expected of so many answers together, whose prompts have so many tokens
-        and pictures together: 1.96 of it hold 95 %. `worth`: if there were so many times the receipts."""
+        and pictures together: 1.96 of it hold 95 %. `worth`: if there were so many times the usage records."""
         if not rows:
             return 0.0
         if not self._seen.count:
@@ -225,7 +225,7 @@ def _string(schema: Mapping[str, Any]) -> Length:
     low, high = schema.get("minLength"), schema.get("maxLength")
     tokens, variance = FREE_TEXT
     if isinstance(high, int):
-        # Models stop before a limit they are told of: half of it, and never more than it.
+        # Models stop before a limit that the prompt names: half of it, and never more than it.
         most = high / CHARACTERS_PER_TOKEN
         tokens = min(most / 2, 4 * tokens)
         variance = tokens**2 / 3

@@ -6,7 +6,7 @@ b = X'Wy, the prior's precisions L (around 0) and the noise's variance s2:
     line = (A + s2 L)^-1 b,   covariance = s2 (A + s2 L)^-1
 
 `freedom` are the observations less what the line took of them, the trace of A (A + s2 L)^-1: a slope that
-the prior holds at zero takes nothing. Few sums are kept, whatever the number of receipts.
+the prior holds at zero takes nothing. Few sums are kept, whatever the number of usage records.
 """
 
 from __future__ import annotations
@@ -108,10 +108,10 @@ class RidgeSums:
         try:
             count, yy = finite([state["count"], state["yy"]], 2)
             if count < 0:
-                raise ValueError("not a record of receipts: it counts less than none")
+                raise ValueError("not calibration data: it counts less than none")
             return cls(int(count), finite(state["xx"], 6), finite(state["xy"], 3), yy)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a record of receipts: {error}") from error
+            raise ValueError(f"not calibration data: {error}") from error
 
 
 def finite(values: Any, length: int) -> list[float]:
@@ -119,9 +119,9 @@ def finite(values: Any, length: int) -> list[float]:
     try:
         numbers = [float(value) for value in values]
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"not a record of receipts: {error}") from error
+        raise ValueError(f"not calibration data: {error}") from error
     if len(numbers) != length or not all(math.isfinite(number) for number in numbers):
-        raise ValueError(f"not a record of receipts: {length} finite numbers are wanted")
+        raise ValueError(f"not calibration data: {length} finite numbers are wanted")
     return numbers
 
 

@@ -2,15 +2,15 @@
 
 For each provider a line is fitted: counted = (1 + ratio) x text + offset + picture x pictures, where
 `text` is the formula's count without pictures. It is a least-squares fit with a prior at zero (no
-correction), so that one receipt is believed in part, fifty settle it, and a job whose rows are all
-alike still has an answer. The longer its text, the less a receipt weighs: errors grow with length. How
-far receipts scatter around the line says how sure the next ones are.
+correction), so that one usage record is believed in part, fifty settle it, and a job whose rows are all
+alike still has an answer. The longer its text, the less a usage record weighs: errors grow with length. How
+far usage records scatter around the line says how sure the next ones are.
 
-Before a request is sent nobody knows who will answer, so its correction is the mean over the
-providers, each weighed by its share of the receipts.
+Before a request is sent it is not known who will answer, so its correction is the mean over the
+providers, each weighed by its share of the usage records.
 
 A provider is what the endpoint calls one: it may name another with each reply. So the first `MOST_PROVIDERS`
-names have a line each, all later ones share one, and a receipt fits its own provider's line alone: what a reply
+names have a line each, all later ones share one, and a usage record fits its own provider's line alone: what a reply
 costs here, and what is kept, does not grow with the names.
 """
 
@@ -25,20 +25,20 @@ from parquill.tokens.ridge import Line, RidgeSums, finite, student
 
 RATIO_SD, OFFSET_SD, PICTURE_SD = 0.05, 10.0, 5.0
 """The prior: how far a server's counting may plausibly be from the formula's, one sigma. Variants of
-the template and pictures of 256 to 270 tokens lie within two; hidden texts show in a few receipts."""
+the template and pictures of 256 to 270 tokens lie within two; hidden texts show in a few usage records."""
 
 TEXT_SD = 0.05
-"""A receipt's own noise: one token, and this share of its text (the fitted table's spread)."""
+"""A usage record's own noise: one token, and this share of its text (the fitted table's spread)."""
 
 SURPRISE = 10.0
-"""So many receipts that agree on something the prior thinks impossible widen it half of the way: another
+"""So many usage records that agree on something the prior thinks impossible widen it half of the way: another
 tokenizer counts a kind of text half as much again."""
 
 NOISE_WORTH = 2.0
-"""The receipts' own noise as it is thought to be counts as so many of them."""
+"""The usage records' own noise as it is thought to be counts as so many of them."""
 
 SETTLED = 64
-"""From this many receipts on, a provider's fit is renewed with every eighth more of them, not each time."""
+"""From this many usage records on, a provider's fit is renewed with every eighth more of them, not each time."""
 
 MOST_PROVIDERS = 64
 """Names that have a line of their own; a model on OpenRouter has one or two dozen providers."""
@@ -50,23 +50,23 @@ LONGEST_NAME = 100
 
 @dataclass(slots=True)
 class _Provider:
-    """One provider's receipts, and the line through them."""
+    """One provider's usage records, and the line through them."""
 
     sums: RidgeSums = field(default_factory=RidgeSums)
     line: Line = field(default_factory=Line)
     noise: float = 1.0
-    """The variance of a receipt of weight 1 around the line."""
+    """The variance of a usage record of weight 1 around the line."""
     fitted_at: int = 0
-    """How many receipts there were when the line was fitted."""
+    """How many usage records there were when the line was fitted."""
 
     @property
     def is_due(self) -> bool:
-        """Whether so many receipts came since that the line is worth another fit."""
+        """Whether so many usage records came since that the line is worth another fit."""
         count, more = self.sums.count, self.sums.count - self.fitted_at
         return more > 0 if count <= SETTLED else more > self.fitted_at // 8
 
     def fit(self) -> None:
-        """Fit the line to all receipts, where any came since."""
+        """Fit the line to all usage records, where any came since."""
         sums, noise, line = self.sums, 1.0, Line()
         if self.fitted_at == sums.count:
             return
@@ -80,7 +80,7 @@ class _Provider:
 
 
 class UsageRecords:
-    """One job's receipts over all its runs: `dump` them with a run's record, `load` them in the next."""
+    """One job's usage records over all its runs: `dump` them with a run's record, `load` them in the next."""
 
     def __init__(self) -> None:
         self._providers: dict[str, _Provider] = {}
@@ -90,7 +90,7 @@ class UsageRecords:
 
     @property
     def count(self) -> int:
-        """How many receipts were taken."""
+        """How many usage records were taken."""
         return self._count
 
     @property
@@ -100,11 +100,11 @@ class UsageRecords:
 
     @property
     def upper_factor(self) -> float:
-        """What every upper bound is multiplied with: above 1 once a receipt was above its bound."""
+        """What every upper bound is multiplied with: above 1 once a usage record was above its bound."""
         return self._upper_factor
 
     def for_provider(self, provider: str | None) -> Line:
-        """The correction for one provider; none where it has no receipts."""
+        """The correction for one provider; none where it has no usage records."""
         known = self._providers.get(self._name(provider))
         if known is None:
             return Line()
@@ -114,7 +114,7 @@ class UsageRecords:
     def error(self, rows: int, text: float, text_squares: float, images: int, worth: float = 1.0) -> float:
         """Standard error of the corrected count of so many requests together, 1.96 of which hold 95 %: `text`
         and `text_squares` are sums over the requests of their texts' formula tokens, and of their squares.
-        `worth`: if there were so many times the receipts."""
+        `worth`: if there were so many times the usage records."""
         at = text / rows, images / rows
         self._fit_all()
         fits = [(one.sums.count / self._count, one.line, one.noise) for one in self._providers.values()]
@@ -140,7 +140,7 @@ class UsageRecords:
         self._upper_factor = max(self._upper_factor, self._upper_factor * counted / max(upper, 1) * 1.1)
 
     def merge(self, other: UsageRecords) -> None:
-        """Take all receipts of another process that asked for the same job."""
+        """Take all usage records of another process that asked for the same job."""
         self._upper_factor = max(self._upper_factor, other._upper_factor)
         self._take({name: one.sums for name, one in other._providers.items()})
 
@@ -157,12 +157,12 @@ class UsageRecords:
             sums = {str(name): RidgeSums.load(one) for name, one in state["providers"].items()}
             receipts._upper_factor = max(1.0, *finite([state["upper_factor"]], 1))
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a record of receipts: {error}") from error
+            raise ValueError(f"not calibration data: {error}") from error
         receipts._take(sums)
         return receipts
 
     def _take(self, found: Mapping[str, RidgeSums]) -> None:
-        """Take receipts by provider; those that answered most keep their names."""
+        """Take usage records by provider; those that answered most keep their names."""
         for name, sums in sorted(found.items(), key=lambda one: -one[1].count):
             if sums.count:
                 self._provider(name).sums.merge(sums)
@@ -171,7 +171,7 @@ class UsageRecords:
         self._weigh()
 
     def _provider(self, said: str | None) -> _Provider:
-        """Whose receipt it is; of a new name while there is room for one, else of all others together."""
+        """Whose usage record it is; of a new name while there is room for one, else of all others together."""
         name = self._name(said)
         if name not in self._providers and len(self._providers) >= MOST_PROVIDERS:
             name = OTHERS

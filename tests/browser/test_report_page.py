@@ -86,7 +86,7 @@ def test_the_gallery_is_filtered_by_mouse_and_by_keyboard(visit: Open, pages: di
     page = visit(pages["sample"]).page
     shown = page.locator(".card:visible")
     everything = shown.count()
-    page.get_by_role("button", name="dearest").click()
+    page.get_by_role("button", name="most expensive").click()
     assert shown.count() == 4
     page.get_by_role("button", name="most repaired").focus()
     page.keyboard.press("Enter")

@@ -151,7 +151,7 @@ async def test_the_command_says_what_was_kept_and_how_failed_rows_are_asked_agai
         told = await run.command("run", "--json")
         assert told.json["rows"] == {"total": 4, "ok": 2, "failed": 2, "not_attempted": 0, "kept": 2, "reused": 0}
         said = " ".join((await run.command("run")).err.split())
-        assert "2 stood from earlier runs" in said
+        assert "2 kept from earlier runs" in said
         assert "all in earlier runs, not asked again" in said
         assert "Failed alike in retry.max_runs runs: only --retry bad_response asks again." in said
         assert "add --retry bad_response,bad_row" in said

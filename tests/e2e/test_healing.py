@@ -162,7 +162,7 @@ async def test_verify_names_the_command_with_the_job_and_its_overrides(tmp_path:
         await run.run()
         rewrite(run, PARTS[0], other("latency_ms", [1, 2, 3, 4]))
         said = (await command(run, "verify", "--set", "budget.tokens=9000000")).stdout
-        assert f"this heals it: parquill run {run.folder / 'job.json'} --set budget.tokens=9000000 --repair" in said
+        assert f"to repair: parquill run {run.folder / 'job.json'} --set budget.tokens=9000000 --repair" in said
 
 
 async def test_a_repair_keeps_what_it_sets_aside_and_says_what_is_asked_again(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ async def test_an_estimate_sends_nothing_and_shows_what_it_found(
     found = await state.aresult()
     assert found.rows.todo == 6
     table = str((await artifacts_of(state))["small-job-estimate"].data)
-    for line in ("no receipts yet", "at worst", "by id: ", "the same tokens at other prices", "price"):
+    for line in ("no usage records yet", "at worst", "by id: ", "the same tokens at other prices", "price"):
         assert line in table
 
 
