@@ -105,7 +105,7 @@ class Conversations:
         return self._context.asking.fingerprint(prepared.text, said)
 
     async def _ask(self, prepared: PreparedRow, asked: RowState, parts: Parts) -> ItemResult:
-        if never := self._rooms.facts.never_fits(len(prepared.text)):
+        if never := self._context.facts.never_fits(len(prepared.text)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, never)
         talk = ConversationState(parts, self._forms.form)
         while True:

@@ -170,13 +170,13 @@ class Session:
         refusals = Refusals.of_run(gate, address, self._clock, before=before, now=shared, advice=advice)
         attempts = self._attempts(gate, run, evidence, refusals)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
-        context = LoopContext(
+        scope = LoopContext(
             plan=plan,
             ledger=self._ledger,
             output=self._place.output,
             publisher=self._publisher(plan, output_modes),
             conversations=Conversations(
-                self._rooms(asking, gate, attempts, evidence), output_modes, alarm=self._notice_once
+                self._context(asking, gate, attempts, evidence), output_modes, alarm=self._notice_once
             ),
             attempts=attempts,
             gate=gate,
@@ -187,9 +187,7 @@ class Session:
             other_outputs=await in_thread(OtherOutputs.open, job, emulated=self._facts.emulated),
         )
         options, cap, began = self._options, self._means.cap_pico, self._started
-        loop = WorkerLoop(
-            context, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None
-        )
+        loop = WorkerLoop(scope, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None)
         watch = RunMonitor(job.name, loop, gate, tally, self._clock, cap_pico=cap, timeline=timeline, started=began)
         if stopped is not None:
             loop.stop(*stopped, grace=0)
@@ -242,7 +240,7 @@ class Session:
         output_modes = fallback_order(mode, parameters, self._opened.shape.kind)
         return OutputModeChoice(output_modes, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
-    def _rooms(self, asking: Asking, gate: Gate, attempts: Attempts, evidence: RunEvidence) -> ConversationContext:
+    def _context(self, asking: Asking, gate: Gate, attempts: Attempts, evidence: RunEvidence) -> ConversationContext:
         opened, job = self._opened, self._job
         return ConversationContext(
             job=job,
