@@ -93,7 +93,8 @@ class SharedRun:
             self._said.clear()
             await asyncio.to_thread(self._tell_once, Signal(beat, self._grace))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._said.wait(), BEAT)
+                async with asyncio.timeout(BEAT):  # Python 3.11's wait_for may swallow a cancellation
+                    await self._said.wait()
 
     def _tell_once(self, word: Signal) -> None:
         for post in self._posts:

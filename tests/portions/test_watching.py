@@ -148,3 +148,15 @@ def test_portions_are_overdue_a_minute_and_a_half_after_they_were_told_to_stop()
     assert shared.run.is_overdue is True
     shared.run.stop(Stop.SIGINT, "again")
     assert shared.run.is_overdue is True, "a second word gives no more time"
+
+
+async def test_a_stop_at_the_very_end_of_a_run_does_not_keep_it_from_ending() -> None:
+    """Told to stop and cancelled in one turn of the loop: the word that was waited for must not swallow the end."""
+    shared = Shared()
+    async with asyncio.timeout(20):
+        async with shared.run.on_a_lead():
+            await until(lambda: shared.portions[1].words)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            shared.run.stop(Stop.SIGTERM, "stop")
+    assert shared.run.stopped == (Stop.SIGTERM, "stop")
