@@ -69,7 +69,7 @@ _LEAST_BASE64 = 56
 """Letters of the smallest file that any of our decoders takes for a picture."""
 _LONGEST_PATH = 4096
 _BASE64_HEAD = re.compile(rf"[A-Za-z0-9+/_\s-]{{{_LEAST_BASE64 - 2}}}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+={0,2}\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]++={0,2}\s*+")
 _DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]+)*?)(;base64)?,", re.IGNORECASE)
 
 
