@@ -206,13 +206,12 @@ def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a fil
 
 @app.command(short_help="try the endpoint, and say what will work")
 def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
-    """Try the endpoint with at most three small requests, and say what will work."""
-    from parquill.doctor import examine, render_diagnosis  # noqa: PLC0415
+    """Try each endpoint with at most three small requests, and say what will work."""
+    from parquill.doctor import examine_each, render_diagnoses  # noqa: PLC0415
 
     with _faults():
-        diagnosis = run_alone(examine(_load(job, overrides)))
-    render_diagnosis(diagnosis, _console(standard_output=True))
-    raise typer.Exit(diagnosis.exit_status)
+        diagnoses = run_alone(examine_each(_load(job, overrides)))
+    raise typer.Exit(render_diagnoses(diagnoses, _console(standard_output=True)))
 
 
 @app.command(short_help="serve an OpenRouter that runs here")

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from parquill.job import Job
 from parquill.text import printable
 from tasks.figures import estimate_rows, estimate_words
-from tasks.key import endpoint_key
+from tasks.key import endpoint_keys
 from tasks.progress_artifact import artifact_key
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ async def estimate(job: Job, calibrate: int | None = None, by: str | None = None
     from parquill.estimation import EstimateOptions, estimate_job  # noqa: PLC0415 - the engine is loaded where it works
 
     options = EstimateOptions(calibrate=calibrate, by=by, compare=compare)
-    found = await estimate_job(job, options, key=await endpoint_key(job.model))
+    found = await estimate_job(job, options, key=await endpoint_keys(job))
     logger, text = get_run_logger(), estimate_words(found)
     logger.info("%s", text)
     for notice in found.notices:

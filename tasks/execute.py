@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from parquill.clock import SystemClock
 from parquill.gc_tuning import seldom_collected
 from parquill.job import Job, find_api_key
-from tasks.key import endpoint_key
+from tasks.key import endpoint_keys
 from tasks.progress_artifact import watched
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ async def execute_with(job: Job, options: RunOptions | None, worker_pool: Worker
     from parquill.portions import share_among  # noqa: PLC0415
     from parquill.running import run_job  # noqa: PLC0415 - the engine is loaded where it works
 
-    key = await endpoint_key(job.model)
+    key = await endpoint_keys(job)
     attach = watched(job.name, get_run_logger(), SystemClock())
     spread = None if worker_pool is None else share_among(job, worker_pool)
     with seldom_collected():
@@ -57,7 +57,8 @@ async def _crew_of(job: Job, options: RunOptions | None) -> AsyncIterator[Worker
         from parquill.portions import LocalPool  # noqa: PLC0415 - as above
 
         # Processes of ours find a key where we do, save in a block of Prefect's.
-        yield LocalPool(None if find_api_key(job.model) is not None else await endpoint_key(job.model))
+        found = all(find_api_key(one.model) is not None for one in job.each)
+        yield LocalPool(None if found else await endpoint_keys(job))
     else:
         from tasks.cluster import ClusterCrew, task_runner  # noqa: PLC0415 - needed by few
 

@@ -6,16 +6,30 @@ looked up where the requests are made, and lives as long as the task that makes 
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from prefect.blocks.system import Secret as SecretBlock
 
-from parquill.job import ModelSettings, Secret, api_key, find_api_key, wants_api_key
+from parquill.job import Job, ModelSettings, Secret, api_key, find_api_key, wants_api_key
+
+if TYPE_CHECKING:
+    from parquill.endpoint import Keys
 
 
 def block_name(model: ModelSettings) -> str:
     """Return the name of the block that may hold the key: OPENROUTER_API_KEY -> openrouter-api-key."""
     return model.api_key_env.lower().replace("_", "-")
+
+
+async def endpoint_keys(job: Job) -> Keys:
+    """Return the key of the job's endpoint, or those of its endpoints, where they are not in the environment.
+
+    Raises `JobError` as `endpoint_key` does.
+    """
+    if job.model.endpoints is None:
+        return await endpoint_key(job.model)
+    found = {one.model.api_key_env: await endpoint_key(one.model) for one in job.each if wants_api_key(one.model)}
+    return {name: key for name, key in found.items() if key is not None}
 
 
 async def endpoint_key(model: ModelSettings) -> Secret | None:

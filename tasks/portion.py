@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from parquill.clock import SystemClock
 from parquill.gc_tuning import seldom_collected
 from parquill.job import load_written
-from tasks.key import endpoint_key
+from tasks.key import endpoint_keys
 
 
 @task(name="portion", cache_policy=NO_CACHE, persist_result=False)
@@ -30,7 +30,7 @@ async def portion(place: str, commission: Mapping[str, Any]) -> None:
 
     told = Handover(**commission)
     await asyncio.to_thread(_stand_in, told.folder)
-    key = await endpoint_key(load_written(told.job).model)
+    key = await endpoint_keys(load_written(told.job))
     with seldom_collected():
         await ask_portion(Mailbox(place), told, run_job=run_job, key=key, clock=SystemClock())
 

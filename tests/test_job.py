@@ -26,6 +26,7 @@ class TestReading:
         assert job.model.model_dump() == {
             "name": "google/gemma-3-4b-it",
             "endpoint": "openrouter",
+            "endpoints": None,
             "extra_headers": {},
             "extra_query": {},
             "extra_body": {},

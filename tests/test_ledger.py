@@ -325,7 +325,7 @@ def test_a_ledger_of_a_newer_format_is_refused(path: Path) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(OutputError, match=r"written by a newer Parquill \(format 99, known here is 3\); update"):
+    with pytest.raises(OutputError, match=r"written by a newer Parquill \(format 99, known here is 4\); update"):
         Ledger.open(path, job="job")
 
 

@@ -5,11 +5,12 @@ from parquill.asking.attempts import Attempts
 from parquill.asking.conversation import ConversationContext, Conversations
 from parquill.asking.conversation_state import figures_of
 from parquill.asking.output_mode import OutputModeChoice
-from parquill.asking.refusals import HeldError, Refusal, Refusals
+from parquill.asking.refusals import HeldError, Refusal
 from parquill.asking.request_bodies import request_settings
 from parquill.asking.request_forms import FormChoice
 from parquill.asking.row_costs import RowCosts
 from parquill.asking.row_state import Pictures, RowRef, RowState
+from parquill.asking.run_refusals import RunRefusals
 
 __all__ = [
     "Attempts",
@@ -20,11 +21,11 @@ __all__ = [
     "OutputModeChoice",
     "Pictures",
     "Refusal",
-    "Refusals",
     "RowCosts",
     "RowRef",
     "RowState",
     "RunEvidence",
+    "RunRefusals",
     "accept_what_stands",
     "figures_of",
     "lost_lines",

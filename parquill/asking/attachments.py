@@ -10,13 +10,13 @@ import asyncio
 from parquill.asking.conversation_state import Parts
 from parquill.event_loop import Tasks
 from parquill.images import ImageLoader, PictureValue
-from parquill.limits import Gate
+from parquill.limits import RunGate
 
 
 class Attachments:
     """Opens pictures and documents while the gate is open; used in one event loop."""
 
-    def __init__(self, images: ImageLoader, gate: Gate) -> None:
+    def __init__(self, images: ImageLoader, gate: RunGate) -> None:
         self._images, self._gate = images, gate
         self._tasks = Tasks[Parts](lambda fault: None)  # each fault is raised where its parts are awaited
 

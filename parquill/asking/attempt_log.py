@@ -34,6 +34,7 @@ ATTEMPTS = pa.schema(
         ("row", pa.int32()),
         ("fingerprint", pa.string()),
         ("number", pa.int32()),
+        ("endpoint", pa.string()),
         ("generation_id", pa.string()),
         ("http_status", pa.int32()),
         ("error_kind", pa.string()),
@@ -71,6 +72,8 @@ class AttemptEvidence:
     row: int
     fingerprint: str | None
     number: int
+    endpoint: str
+    """The base URL that it was sent to, as it is shown."""
     generation_id: str | None
     http_status: int
     error_kind: str | None

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from parquill.asking.attempt_log import AttemptEvidence, EvidenceFile
 from parquill.asking.gate_reply import fault_of, reply_of, wait_of
-from parquill.asking.refusals import Refusals
 from parquill.asking.row_state import RowState
+from parquill.asking.run_refusals import RunRefusals
 from parquill.booking import Booking, Request, book
-from parquill.client import Transport
 from parquill.clock import Clock
+from parquill.endpoint import Endpoint
 from parquill.errors import ErrorKind
 from parquill.event_loop import apart
 from parquill.ledger import Durable, Ledger
-from parquill.limits import Gate, Need, Reply, Ticket
-from parquill.prices import Price
+from parquill.limits import Gate, Need, Reply, RunGate, Ticket
 from parquill.replies import Exchange, Verdict, classify
 from parquill.results import CostSource, ItemResult, Status
 from parquill.retry import THROTTLES_PER_ATTEMPT, RetryPolicy, again
@@ -39,13 +38,12 @@ class Attempts:
 
     def __init__(
         self,
-        gate: Gate,
+        gate: RunGate,
         ledger: Ledger,
-        client: Transport,
-        refusals: Refusals,
+        endpoints: Sequence[Endpoint],
+        refusals: RunRefusals,
         *,
         run: int,
-        price: Price | None,
         policy: RetryPolicy,
         clock: Clock,
         rng: random.Random,
@@ -53,10 +51,11 @@ class Attempts:
     ) -> None:
         self._gate = gate
         self._ledger = ledger
-        self._client = client
+        self._endpoints = tuple(endpoints)
+        self._notes_endpoint = len(endpoints) > 1 or endpoints[0].job.limits.requests_per_day is not None
+        """Each endpoint's requests of the day are counted, for the next command."""
         self.refusals = refusals
         self._run = run
-        self._price = price
         self._policy = policy
         self._clock = clock
         self._rng = rng
@@ -65,8 +64,8 @@ class Attempts:
         self._answer_seconds = 0.0
         """How long an answer takes, of late."""
 
-    async def ask(self, asked: RowState, body: Callable[[], bytes], need: Need, *, images: int) -> Verdict:
-        """Send what `body` gives until there is an answer, a final fault, or no attempt left.
+    async def ask(self, asked: RowState, body: Callable[[int], bytes], need: Need, *, images: int) -> Verdict:
+        """Send what `body` gives for an endpoint until there is an answer, a final fault, or no attempt left.
 
         A verdict with a completion leaves the attempt unsettled: its outcome is written with the
         row's. Nothing is sent for a row that was asked before and has no time left. Raises `GateClosed` when the run
@@ -164,22 +163,24 @@ class Attempts:
         share = max(1.0, self._policy.deadline_seconds / 3)
         return max(0.05, min(LONGEST_ATTEMPT, share, self._left(asked)))
 
-    async def _attempt(self, asked: RowState, body: Callable[[], bytes], need: Need, images: int) -> Verdict:
+    async def _attempt(self, asked: RowState, body: Callable[[int], bytes], need: Need, images: int) -> Verdict:
         ticket, attempt = await self._through_the_gate(asked, need)
+        at = asked.at = ticket.at
+        endpoint = self._endpoints[at]
         seconds = self._attempt_seconds(asked)
         exchange: Exchange | None = None
         read: Verdict | None = None
-        self.refusals.sent(asked.place.key)
+        self.refusals.sent(asked.place.key, at)
         try:
-            exchange = await self._client.complete(
-                body(), seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
+            exchange = await endpoint.client.complete(
+                body(at), seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
             )
             read = await apart(len(exchange.body), classify, exchange)
         finally:
             # Also when the run is cut off while waiting: maybe billed, and no usage came.
             verdict = read if read is not None else _CUT_OFF if exchange is None else classify(exchange)
-            booking = book(Request(need.worst_pico, images), verdict, self._price)
-            self.refusals.ended(asked.place.key, answered=verdict.completion is not None)
+            booking = book(Request(need.worst_at(at), images), verdict, endpoint.facts.price)
+            self.refusals.ended(asked.place.key, at, answered=verdict.completion is not None)
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
             asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
@@ -196,26 +197,31 @@ class Attempts:
         return verdict
 
     def _before_next(self, asked: RowState, verdict: Verdict, exchange: Exchange, reply: Reply) -> None:
-        """Say how long a row waits for its next try, and whether this one counts."""
+        """Say how long a row waits for its next try, and whether this one counts.
+
+        What an endpoint asks to wait holds for its own gate; the row goes on at another one, where there is one.
+        """
+        gate, asked.avoid = self._gate.at(asked.at), asked.at
+        goes_on = len(self._gate.open_endpoints) > 1
         if verdict.throttled:
             asked.throttles += 1
-            asked.rest = 0.0 if self._gate.shut else reply.wait or 0.0
+            asked.rest = 0.0 if gate.shut or goes_on else reply.wait or 0.0
             asked.gate_seconds += asked.rest
             return
-        wait = wait_of(verdict, exchange, self._clock.wall())
+        wait = None if goes_on else wait_of(verdict, exchange, self._clock.wall())
         asked.is_over = wait is not None and wait.full > self._left(asked)
-        if not asked.is_over and self._is_endpoints(verdict, exchange):
+        if not asked.is_over and self._is_endpoints(gate, verdict, exchange):
             asked.begin_again()
         asked.rest = wait.seconds if wait is not None else None
-        if self._gate.is_held:
+        if gate.is_held:
             asked.rest = 0.0
 
-    def _is_endpoints(self, verdict: Verdict, exchange: Exchange) -> bool:
+    def _is_endpoints(self, gate: Gate, verdict: Verdict, exchange: Exchange) -> bool:
         """Whether a fault says nothing of the row: no connection was made, or nothing is answered at all."""
         if fault_of(verdict) is None:
             return False
         maybe_billed = verdict.kind is ErrorKind.TIMEOUT
-        return not exchange.sent or (self._gate.is_endpoint_failing and not maybe_billed)
+        return not exchange.sent or (gate.is_endpoint_failing and not maybe_billed)
 
     def _time_reply(self, asked: RowState, exchange: Exchange | None, verdict: Verdict) -> None:
         if exchange is None or exchange.broken is not None:
@@ -232,6 +238,7 @@ class Attempts:
             fingerprint=fingerprint.hex() if fingerprint else None,
             number=asked.account.attempts,
             generation_id=completion.generation_id if completion else None,
+            endpoint=self._endpoints[asked.at].facts.base_url,
             http_status=verdict.status or 200,
             error_kind=verdict.kind,
             error_message=verdict.message or None,
@@ -250,7 +257,7 @@ class Attempts:
     async def _through_the_gate(self, asked: RowState, need: Need) -> tuple[Ticket, int]:
         """Reserve the money, make the intent durable, and pass; return when it is time to send."""
         entered = self._clock.monotonic()
-        ticket = await self._gate.reserve(need, retry=asked.tries > 0)
+        ticket = await self._gate.reserve(need, retry=asked.tries > 0, avoid=asked.avoid, refused=asked.refused)
         attempt: int | None = None
         try:
             attempt, durable = self._ledger.intend(
@@ -268,6 +275,8 @@ class Attempts:
             # What waited at the gate is sent only now, perhaps on another day: that date has to be durable as well.
             if (redated := self._ledger.redate(attempt, self._now_us())) is not None:
                 await redated
+            if self._notes_endpoint:
+                self._ledger.note_endpoint(attempt, self._endpoints[ticket.at].mark)
         except BaseException:
             self._gate.release(ticket)
             if attempt is not None:

@@ -15,16 +15,15 @@ from parquill.asking.conversation_state import ConversationState, Parts, figures
 from parquill.asking.output_mode import OutputModeChoice
 from parquill.asking.refusals import HeldError, Refusal
 from parquill.asking.request_bodies import RequestBodies
-from parquill.asking.request_forms import FormChoice
 from parquill.asking.row_state import RowState
 from parquill.calibration import CalibrationData
 from parquill.chat import ChatCompletion, ImagePart
 from parquill.clock import Clock
-from parquill.endpoint import EndpointFacts
+from parquill.endpoint import Endpoint, EndpointFacts
 from parquill.errors import ErrorKind
 from parquill.images import ImageLoader
 from parquill.job import Job
-from parquill.limits import Gate, GateClosed, Need
+from parquill.limits import Need, RunGate
 from parquill.planning import PreparedRow, shown_columns
 from parquill.prices import Price
 from parquill.prompts import Asking
@@ -47,11 +46,13 @@ class ConversationContext:
 
     job: Job
     facts: EndpointFacts
+    """What holds at all endpoints."""
+    endpoints: Sequence[Endpoint]
     asking: Asking
     shape: AnswerSchema
     images: ImageLoader
     calibration_data: CalibrationData
-    gate: Gate
+    gate: RunGate
     attempts: Attempts
     clock: Clock
     drift: EvidenceFile[DriftEvidence]
@@ -70,9 +71,8 @@ class Conversations:
         self._endings = AnswerEndings(alarm)
         self.opening = Attachments(context.images, context.gate)
         self._shows = bool(shown_columns(context.job.manifest))
-        forms = self._forms = FormChoice(context.job.model, context.facts.parameters, alarm)
-        self._bodies = RequestBodies(context.job, context.facts, context.shape, forms)
-        self._prices: dict[str | None, Price] = {}
+        self._bodies = RequestBodies(context.job, [one.facts for one in context.endpoints], context.shape, alarm)
+        self._prices: dict[tuple[int, str | None], Price] = {}
 
     async def converse(self, prepared: PreparedRow, parts: Parts, asked: RowState) -> ItemResult:
         """Ask one row to its end; raises `GateClosed` when the run stops before it."""
@@ -107,7 +107,7 @@ class Conversations:
     async def _ask(self, prepared: PreparedRow, asked: RowState, parts: Parts) -> ItemResult:
         if never := self._context.facts.never_fits(len(prepared.text)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, never)
-        talk = ConversationState(parts, self._forms.form)
+        talk = ConversationState(parts, self._bodies.forms[0].form)
         while True:
             if talk.parts is None:
                 talk.carry(await self.parts(prepared))
@@ -155,6 +155,7 @@ class Conversations:
                 talk.first = None
                 return None
             return self._without_answer(asked, verdict, talk.estimated)
+        talk.at = asked.at
         completion = self._endings.judge(verdict.completion, talk.max_tokens(context.job))
         self._learn(talk, asked, estimate, completion)
         answer = await parse_apart(context.shape, completion, talk.output_mode)
@@ -190,37 +191,54 @@ class Conversations:
         affordable = free is None or need.worst_pico <= free
         return bool(talk.changed) and (affordable or answer.fault != "truncated")
 
-    def _without_answer(self, asked: RowState, verdict: Verdict, estimated: int | None) -> ItemResult:
+    def _without_answer(self, asked: RowState, verdict: Verdict, estimated: int | None) -> ItemResult | None:
+        """Return the row's error; None where another endpoint is to be asked."""
         if verdict.stop is not None:
-            self._context.gate.close(verdict.stop, verdict.message)
-            raise GateClosed(verdict.stop, verdict.message)
+            self._context.gate.leave(asked.at, verdict.stop, verdict.message)
+            if (closed := self._context.gate.closed) is not None:
+                raise closed
+            return None
         assert verdict.kind is not None
-        if verdict.of_run:
-            self._judge(asked, verdict, verdict.kind, estimated)
-        else:
-            self._context.attempts.refusals.other_end()
+        if not verdict.of_run:
+            self._context.attempts.refusals.other_end(asked.at)
+        elif self._goes_elsewhere(asked, verdict, verdict.kind, estimated):
+            return None
         unused = verdict.unused
         answer = Answer(False, None, unused.text) if unused is not None and unused.text else None
         return self.failed(asked, verdict.kind, verdict.message, completion=unused, answer=answer, estimated=estimated)
 
-    def _judge(self, asked: RowState, verdict: Verdict, kind: ErrorKind, estimated: int | None) -> None:
-        """Return where a refusal is the row's own; raises `HeldError` while that is not known, else `GateClosed`."""
-        words = verdict.message, verdict.of_run
-        refusal = Refusal(kind, verdict.status, *words, sent_at=asked.sent_at, estimated_pico=estimated)
-        earlier, asked.refusal = asked.refusal, refusal
-        self._context.attempts.refusals.judge(asked.place.key, refusal, earlier)
+    def _goes_elsewhere(self, asked: RowState, verdict: Verdict, kind: ErrorKind, estimated: int | None) -> bool:
+        """Whether a refused row is to be asked at another endpoint; False where the refusal is the row's own.
+
+        Raises `HeldError` while that is not known, `GateClosed` where the run is refused.
+        """
+        words, refusals = (verdict.message, verdict.of_run), self._context.attempts.refusals
+        refusal = Refusal(kind, verdict.status, *words, asked.sent_at, estimated, asked.at)
+        elsewhere = refusals.goes_elsewhere(asked.place.key, refusal, asked.refused)
+        earlier = asked.refusal
+        if elsewhere:
+            asked.refused |= {asked.at}
+        else:
+            asked.refusal = refusal
+            refusals.judge(asked.place.key, refusal, earlier)
         if (closed := self._context.gate.closed) is not None:
             raise closed
-        if earlier is None:
+        if not elsewhere and (earlier is None or not refusals.takes_part(asked.at)):
             raise HeldError(refusal)
+        return elsewhere
 
     def _need(self, estimate: TokenEstimate, talk: ConversationState, length: int) -> Need:
         """`length`: tokens that the answer is expected to have."""
-        price, max_tokens, images = self._context.facts.price, talk.max_tokens(self._context.job), talk.images
+        max_tokens, images = talk.max_tokens(self._context.job), talk.images
+        worst = [
+            price.worst_pico(estimate.upper, max_tokens, images) if (price := one.facts.price) else 0
+            for one in self._context.endpoints
+        ]
         return Need(
             tokens=estimate.expected + length,
-            worst_pico=price.worst_pico(estimate.upper, max_tokens, images) if price else 0,
+            worst_pico=max(worst),
             worst_tokens=estimate.upper + max_tokens,
+            worst_each=tuple(worst) if len(worst) > 1 else (),
         )
 
     def _expect(self, talk: ConversationState, estimate: TokenEstimate, length: int) -> None:
@@ -234,12 +252,13 @@ class Conversations:
         self, talk: ConversationState, asked: RowState, estimate: TokenEstimate, completion: ChatCompletion
     ) -> None:
         """Take an answer's usage record; a second try tells nothing of how long first answers are."""
-        usage, price, calibration_data = completion.usage, self._context.facts.price, self._context.calibration_data
+        usage, calibration_data = completion.usage, self._context.calibration_data
+        price = self._context.endpoints[talk.at].facts.price
         if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
             return
         counts = usage.prompt_tokens, usage.completion_tokens, talk.images
         if price is not None and usage.cost_pico is not None:
-            listed = self._price_of(price, completion.provider).cost_pico(*counts)
+            listed = self._price_of(talk.at, price, completion.provider).cost_pico(*counts)
             if calibration_data.drift.add(usage.cost_pico, listed):
                 place, now = asked.place, int(self._context.clock.wall() * 1_000_000)
                 at = place.part, place.row, place.fingerprint
@@ -254,13 +273,13 @@ class Conversations:
                 "thought possible; the bound is raised"
             )
 
-    def _price_of(self, price: Price, provider: str | None) -> Price:
+    def _price_of(self, at: int, price: Price, provider: str | None) -> Price:
         """The price at one provider; of the first names it is remembered, since a reply may name anything."""
-        known = self._prices.get(provider)
+        known = self._prices.get((at, provider))
         if known is None:
             known = price.for_provider(provider)
             if len(self._prices) < _REMEMBERED_PROVIDERS:
-                self._prices[provider] = known
+                self._prices[at, provider] = known
         return known
 
     def look_ahead(self, rows: Sequence[PreparedRow]) -> None:

@@ -25,6 +25,7 @@ class ConversationState:
     """Where the conversation about one row stands."""
 
     __slots__ = (
+        "at",
         "changed",
         "estimated",
         "first",
@@ -39,6 +40,8 @@ class ConversationState:
 
     def __init__(self, parts: Parts, form: Form) -> None:
         self.form = form
+        self.at = 0
+        """The endpoint that answered last."""
         self.parts: Parts | None
         """None when they have to be made anew."""
         self.images: int

@@ -17,7 +17,6 @@ The decision is docs/adr/0011. Depends on the clock only.
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
 import re
 from collections import Counter
@@ -25,9 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, Stop
-from parquill.ledger import Spend
-from parquill.limits import Gate
+from parquill.errors import ErrorKind
 
 FIRST = 10
 """Rows refused alike, with no answer in between, after which the run is refused."""
@@ -60,6 +57,8 @@ class Refusal:
     of_run: str
     sent_at: float
     estimated_pico: int | None = None
+    at: int = 0
+    """Which of the run's endpoints refused."""
 
     @property
     def likeness(self) -> tuple[int, str]:
@@ -76,7 +75,7 @@ class HeldError(Exception):
 
 
 class Refusals:
-    """Weighs refusals against answers; one for a run's process, in its event loop."""
+    """Weighs one endpoint's refusals against its answers; one for a run's process, in its event loop."""
 
     def __init__(
         self,
@@ -87,16 +86,19 @@ class Refusals:
         advice: str = "",
         answered_here: bool = False,
         answered_before: bool = False,
+        doubts: Callable[[bool], object] = lambda _: None,
     ) -> None:
         """`address`: the endpoint's. `stop` ends the run with a message, and with `advice` where there is some.
 
         `answered_here`: other processes of this command had answers with the same key; `answered_before`: an
-        earlier command had some in this run, perhaps with another key.
+        earlier command had some in this run, perhaps with another key. `doubts` is told when it is in doubt whether
+        everything is refused, and when it is so no more.
         """
         self._address = address
         self._clock = clock
         self._stop = stop
         self._advice = f". {advice}" if advice else ""
+        self._doubts = doubts
         self._answered = answered_here
         self._answered_before = answered_before
         self._last_answer = -math.inf
@@ -107,18 +109,6 @@ class Refusals:
         self._confirmed: Counter[tuple[int, str]] = Counter()
         self._in_doubt: tuple[int, str] | None = None
         self._waiting: list[asyncio.Future[None]] = []
-
-    @classmethod
-    def of_run(cls, gate: Gate, address: str, clock: Clock, *, before: Spend, now: Spend, advice: str = "") -> Refusals:
-        """Weigh the refusals of a run; `before`: what it had booked when this command began, `now`: by now."""
-        return cls(
-            address,
-            clock,
-            functools.partial(gate.close, Stop.REFUSED),
-            advice=advice,
-            answered_here=now.completion_tokens > before.completion_tokens,
-            answered_before=before.completion_tokens > 0,
-        )
 
     def sent(self, row: Row) -> None:
         """Note that a request of this row leaves now."""
@@ -194,7 +184,9 @@ class Refusals:
 
     def release(self) -> None:
         """Decide nothing any more: the run stops, and the rows that wait hear of it at the gate."""
-        self._in_doubt = None
+        if self._in_doubt is not None:
+            self._in_doubt = None
+            self._doubts(False)
         waiting, self._waiting = self._waiting, []
         for one in waiting:
             if not one.done():
@@ -229,6 +221,7 @@ class Refusals:
         since = min(refusal.sent_at for refusal in refused) if self._answered else -math.inf
         if any(sent_at > since for sent_at in self._pending.values()):
             self._in_doubt = likeness
+            self._doubts(True)
             return
         self.release()
         self._refuse(refused[-1], len(rows))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from parquill.answers import AnswerSchema, OutputMode
@@ -14,54 +14,63 @@ from parquill.prices import max_price
 
 
 class RequestBodies:
-    """Writes requests; settings are serialised once for each output mode and form."""
+    """Writes requests for a run's endpoints; settings are serialised once for each output mode and form."""
 
-    def __init__(self, job: Job, facts: EndpointFacts, shape: AnswerSchema, forms: FormChoice) -> None:
+    def __init__(
+        self, job: Job, every: Sequence[EndpointFacts], shape: AnswerSchema, notice: Callable[[str], object]
+    ) -> None:
+        """`every`: what each endpoint says of itself; `notice` is told of a form that an endpoint refuses."""
         self._job = job
-        self._facts = facts
+        self._every = tuple(every)
         self._shape = shape
-        self._forms = forms
-        self._made: dict[tuple[OutputMode, Form], tuple[dict[str, Any], RequestBody]] = {}
+        self.forms = tuple(FormChoice(job.model, facts.parameters, notice) for facts in every)
+        self._made: dict[tuple[int, OutputMode, Form], tuple[dict[str, Any], RequestBody]] = {}
 
     def body(self, request: ChatRequest, output_mode: OutputMode, changed: Mapping[str, Any] | None) -> Body:
         """Return one request's body; `changed` settings hold for it alone."""
-        return Body(
-            request, self._forms, lambda form: self._of(output_mode, form)[1].build(form.written(request), changed)
-        )
 
-    def settings(self, output_mode: OutputMode, form: Form) -> dict[str, Any]:
-        """Return every key of the bodies but the messages."""
-        return self._of(output_mode, form)[0]
+        def write(at: int, form: Form) -> bytes:
+            return self._of(at, output_mode, form)[1].build(form.written(request), changed)
 
-    def _of(self, output_mode: OutputMode, form: Form) -> tuple[dict[str, Any], RequestBody]:
-        if (output_mode, form) not in self._made:
-            settings = request_settings(self._job, self._facts, self._shape, output_mode, form)
-            self._made[output_mode, form] = settings, RequestBody(settings)
-        return self._made[output_mode, form]
+        return Body(request, self.forms, write)
+
+    def settings(self, output_mode: OutputMode, form: Form, at: int = 0) -> dict[str, Any]:
+        """Return every key of the bodies for an endpoint but the messages."""
+        return self._of(at, output_mode, form)[0]
+
+    def _of(self, at: int, output_mode: OutputMode, form: Form) -> tuple[dict[str, Any], RequestBody]:
+        key = at, output_mode, form
+        if key not in self._made:
+            settings = request_settings(self._job, self._every[at], self._shape, output_mode, form)
+            self._made[key] = settings, RequestBody(settings)
+        return self._made[key]
 
 
 class Body:
-    """One request's bytes, written before it waits for its turn, and anew where the form has changed since."""
+    """One request's bytes, written before it waits for its turn, and anew for another endpoint or form."""
 
-    __slots__ = ("_forms", "_raw", "_write", "form", "request")
+    __slots__ = ("_forms", "_raw", "_write", "at", "form", "request")
 
-    def __init__(self, request: ChatRequest, forms: FormChoice, write: Callable[[Form], bytes]) -> None:
+    def __init__(self, request: ChatRequest, forms: Sequence[FormChoice], write: Callable[[int, Form], bytes]) -> None:
         self.request = request
-        self.form = forms.form
+        self.at = 0
+        """The endpoint that it is written for."""
+        self.form = forms[0].form
         self._forms = forms
         self._write = write
-        self._raw = write(forms.form)
+        self._raw = write(0, self.form)
 
-    def to_send(self) -> bytes:
-        """Return the bytes in the form that is in force now."""
-        if self.form is not self._forms.form:
-            self.form = self._forms.form
-            self._raw = self._write(self.form)
+    def to_send(self, at: int) -> bytes:
+        """Return the bytes for an endpoint, in the form that is in force there now."""
+        form = self._forms[at].form
+        if self.form is not form or self.at != at:
+            self.at, self.form = at, form
+            self._raw = self._write(at, form)
         return self._raw
 
     def adapts(self, message: str) -> bool:
         """Take a refusal; return whether it was of the form, and the request is worth sending in another one."""
-        return self._forms.adapts(self.request, self.form, message)
+        return self._forms[self.at].adapts(self.request, self.form, message)
 
 
 def request_settings(

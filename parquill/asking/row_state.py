@@ -8,6 +8,7 @@ from parquill.asking.refusals import Refusal, Row
 from parquill.asking.row_costs import RowCosts
 from parquill.booking import Booking
 from parquill.chat import ImageFigures
+from parquill.limits import NO_ENDPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class RowState:
     """A row while it is being asked: its account, its clock, and the attempt not yet settled."""
 
     __slots__ = (
-        "account", "first_sent", "gate_seconds", "images", "is_over", "last_latency_ms", "limited", "place",
-        "refusal", "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
+        "account", "at", "avoid", "first_sent", "gate_seconds", "images", "is_over", "last_latency_ms", "limited",
+        "place", "refusal", "refused", "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
     )  # fmt: skip
 
     def __init__(self, place: RowRef, account: RowCosts) -> None:
@@ -42,6 +43,12 @@ class RowState:
         self.images: Pictures = None
         self.refusal: Refusal | None = None
         """The endpoint's, where it is not known yet whose fault it is."""
+        self.at = 0
+        """Which of the run's endpoints its latest request went to."""
+        self.avoid: int | None = None
+        """The endpoint that failed its latest request."""
+        self.refused = NO_ENDPOINT
+        """The endpoints that refused it, before it was asked again for that."""
         self.first_sent: float | None = None
         self.gate_seconds = 0.0
         self.tries = 0

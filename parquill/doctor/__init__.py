@@ -15,8 +15,8 @@ Accepted: what it costs is in no run's books; a gateway with several providers m
 the run from another one than answered here.
 """
 
-from parquill.doctor.examine import examine
-from parquill.doctor.show import render_diagnosis
+from parquill.doctor.examine import examine, examine_each
+from parquill.doctor.show import render_diagnoses, render_diagnosis
 from parquill.doctor.values import Diagnosis, Finding, Health
 
 __all__ = [
@@ -24,5 +24,7 @@ __all__ = [
     "Finding",
     "Health",
     "examine",
+    "examine_each",
+    "render_diagnoses",
     "render_diagnosis",
 ]

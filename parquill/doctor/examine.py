@@ -41,11 +41,16 @@ _RED = (
 """A red square of 64 x 64 pixels."""
 
 
-async def examine(job: Job, *, key: Secret | None = None, clock: Clock | None = None) -> Diagnosis:
-    """Try the job's endpoint with at most three small requests.
+async def examine_each(job: Job, *, clock: Clock | None = None) -> tuple[Diagnosis, ...]:
+    """Try each of a job's endpoints, one after the other, with at most three small requests.
 
     Raises `UsageError` for a job that cannot run anywhere, as `run` would.
     """
+    return tuple([await examine(one, clock=clock) for one in job.each])
+
+
+async def examine(job: Job, *, key: Secret | None = None, clock: Clock | None = None) -> Diagnosis:
+    """Try the endpoint of a job that has one with at most three small requests; raises as `examine_each` does."""
     clock = clock or SystemClock()
     opened = await in_thread(prepare, job, clock)
     key = key or read_api_key(job.model)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,8 +16,26 @@ from parquill.text import printable
 _STYLES = {Health.WORKS: "green", Health.MIND: "yellow", Health.FAILS: "bold red", Health.UNKNOWN: "dim"}
 
 
+def render_diagnoses(diagnoses: Sequence[Diagnosis], console: Console) -> int:
+    """Print what was found at each endpoint, and whether the job can run; return the exit status.
+
+    It can run while one of its endpoints answers.
+    """
+    for one in diagnoses:
+        render_diagnosis(one, console)
+    well = [one for one in diagnoses if one.can_run]
+    if len(diagnoses) > 1:
+        verdict = f"{len(well)} of {len(diagnoses)} endpoints work: the job {'can' if well else 'cannot'} run"
+        console.print(Text(verdict, _verdict_style(len(well), len(diagnoses))))
+    return (well or diagnoses)[0].exit_status
+
+
+def _verdict_style(well: int, of: int) -> str:
+    return "green" if well == of else "yellow" if well else "bold red"
+
+
 def render_diagnosis(diagnosis: Diagnosis, console: Console) -> None:
-    """Print what was found, what it cost, and whether the job can run."""
+    """Print what was found at one endpoint, what it cost, and whether the job can run there."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title_justify="left")
     table.add_column("what", no_wrap=True)
     table.add_column("", no_wrap=True)

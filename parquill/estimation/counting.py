@@ -53,7 +53,8 @@ class Counting:
         self._counter = calibration_data.counter
         self._length = calibration_data.length
         self._max_tokens = opened.job.model.max_tokens
-        self._per_minute = opened.job.limits.tokens_per_minute
+        minutes = [one.limits.tokens_per_minute for one in opened.job.each]
+        self._per_minute = None if None in minutes else max(one for one in minutes if one is not None)
         output_mode = fallback_order(opened.job.output.mode, facts.parameters, opened.shape.kind)[0]
         self._instruction = opened.shape.instruction_for(output_mode)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parquill.job import LimitSettings
@@ -24,17 +25,29 @@ class Pace:
     said: str
 
 
-def pace(requests: int, tokens: TokenCounts, limits: LimitSettings, workspace: Workspace) -> Pace:
-    """Return how long so many requests take."""
+def pace(requests: int, tokens: TokenCounts, limits: Sequence[LimitSettings], workspace: Workspace) -> Pace:
+    """Return how long so many requests take at endpoints with these `limits`."""
     if not requests:
         return Pace(0.0, "")
-    known = _at_limits(requests, tokens, limits)
-    if known:
-        return max(known, key=lambda one: one.seconds or 0.0)
+    known = [_at_limits(requests, tokens, one) for one in limits]
+    if len(known) == 1 and known[0]:
+        return _longest(known[0])
+    if len(known) > 1 and all(known) and all(_longest(one).seconds for one in known):
+        return _together(requests, [_longest(one) for one in known])
     speed = _last_speed(workspace)
     if speed is None:
         return Pace(None, "no limit is set and no earlier run shows how fast it goes")
     return Pace(requests / speed, f"{rate(speed)} rows a second, as the last run")
+
+
+def _longest(found: Sequence[Pace]) -> Pace:
+    return max(found, key=lambda one: one.seconds or 0.0)
+
+
+def _together(requests: int, alone: Sequence[Pace]) -> Pace:
+    """The time at several endpoints, each of which takes as many of the requests as its limits let through."""
+    seconds = 1.0 / sum(1.0 / one.seconds for one in alone if one.seconds)
+    return Pace(seconds, f"at {rate(60.0 * requests / seconds)} requests a minute, {len(alone)} endpoints together")
 
 
 def _at_limits(requests: int, tokens: TokenCounts, limits: LimitSettings) -> list[Pace]:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from parquill.calibration import CalibrationData, SavedEstimate
 from parquill.chat import PICO
 from parquill.clock import Clock, SystemClock
-from parquill.endpoint import PRICE_TABLE, EndpointFacts, look_up, realm_of
+from parquill.endpoint import PRICE_TABLE, EndpointFacts, Keys, connected, facts_of, key_of, realm_of
 from parquill.errors import EndpointRefusedError, EstimateAboveError, JobError, Stop
 from parquill.estimation.attachments import PartsOf
 from parquill.estimation.calibrate import choose_rows
@@ -23,7 +23,7 @@ from parquill.estimation.interval import Errors, GroupSums, Sums, Totals
 from parquill.estimation.pass_over_rows import PassOverRows
 from parquill.estimation.sample_size import rows_wanted
 from parquill.estimation.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
-from parquill.job import Job, Secret, read_api_key, state_home
+from parquill.job import Job, Secret, state_home
 from parquill.ledger import ReadOnlyLedger
 from parquill.planning import (
     EQUAL,
@@ -59,7 +59,7 @@ _PARTS_READ = 64
 
 
 async def estimate_job(
-    job: Job, options: EstimateOptions | None = None, *, key: Secret | None = None, clock: Clock | None = None
+    job: Job, options: EstimateOptions | None = None, *, key: Keys = None, clock: Clock | None = None
 ) -> Estimate:
     """Say what a job would cost now, and how long it would take.
 
@@ -129,7 +129,7 @@ class _Desk:
         self._clock = clock
         self._workspace = _workspace(job)
 
-    async def estimate(self, key: Secret | None) -> Estimate:
+    async def estimate(self, key: Keys) -> Estimate:
         opened = await in_thread(prepare, self._job, self._clock)
         self._check_column(opened)
         facts = await self._facts(key)
@@ -142,10 +142,11 @@ class _Desk:
             names = ", ".join(map(repr, opened.manifest.columns.schema.names))
             raise JobError(f"--by {by}: the manifest has no such column; it has {names}")
 
-    async def _facts(self, key: Secret | None) -> EndpointFacts:
+    async def _facts(self, key: Keys) -> EndpointFacts:
         """What the endpoint says; a price needs no key."""
-        async with endpoint_of(self._job, key or _key(self._job), None) as (client, base_url):
-            return await look_up(client, base_url, self._job, self._clock)
+        secrets = [_key(one, key) for one in self._job.each]
+        async with connected(self._job, secrets, endpoint_of, None, where=None, clock=self._clock) as endpoints:
+            return facts_of(endpoints)
 
     def _reckon(self, opened: Prepared, facts: EndpointFacts, loop: asyncio.AbstractEventLoop) -> Estimate:
         """Plan, read all rows and add up; on a thread of its own."""
@@ -202,7 +203,7 @@ class _Desk:
         job, length, states = self._job, calibration_data.length.estimate(), row_pass.states
         errors = Errors.of(row_pass.sums, calibration_data.counter, calibration_data.length)
         totals = Totals(row_pass.sums, errors, facts.price, calibration_data.surplus)
-        time = pace(row_pass.sums.rows, row_pass.sums.tokens, job.limits, self._workspace)
+        time = pace(row_pass.sums.rows, row_pass.sums.tokens, [one.limits for one in job.each], self._workspace)
         now = dt.datetime.fromtimestamp(self._clock.wall(), dt.UTC)
         estimate = Estimate(
             job=job.name,
@@ -242,9 +243,9 @@ def _looking(job: Job) -> Job:
     return job.model_copy(update={"images": job.images.model_copy(update={"check": True})})
 
 
-def _key(job: Job) -> Secret | None:
+def _key(job: Job, keys: Keys) -> Secret | None:
     try:
-        return read_api_key(job.model)
+        return key_of(job, keys)
     except JobError:
         return None
 
@@ -323,8 +324,9 @@ def _notices(job: Job, facts: EndpointFacts, estimate: Estimate) -> list[str]:
             f"budget.usd {cap} is below the upper end of the interval, {dollars(cost.high_pico)}: "
             "the run may stop early"
         )
-    per_day = job.limits.requests_per_day
-    if per_day is not None and not job.limits.wait and estimate.rows.todo > per_day:
+    days = [one.limits.requests_per_day for one in job.each if not one.limits.wait]
+    per_day = sum(one for one in days if one is not None)
+    if None not in days and len(days) == len(job.each) and estimate.rows.todo > per_day:
         said.append(
             f"limits.requests_per_day {per_day:,} is below the rows to send: the run will stop there for the day"
         )

@@ -8,6 +8,7 @@ the environment; the API key is wrapped in `Secret` there and never becomes part
 
 from parquill.job.access import Access, read_access
 from parquill.job.deciding import Role, Setting, settings_of
+from parquill.job.endpoints import OPENROUTER_URL, EndpointSettings, LimitSettings
 from parquill.job.environment import (
     Secret,
     api_key,
@@ -20,7 +21,6 @@ from parquill.job.environment import (
 from parquill.job.gateways import UNIX, NetworkSettings, RequestTags, unix_socket
 from parquill.job.loading import load_job, load_written, parse_kinds, parse_retry
 from parquill.job.settings import (
-    OPENROUTER_URL,
     BudgetSettings,
     DocumentSettings,
     Example,
@@ -28,7 +28,6 @@ from parquill.job.settings import (
     FunctionSettings,
     ImageSettings,
     Job,
-    LimitSettings,
     ManifestSettings,
     ModelSettings,
     NightlySettings,
@@ -49,6 +48,7 @@ __all__ = [
     "Access",
     "BudgetSettings",
     "DocumentSettings",
+    "EndpointSettings",
     "Example",
     "FailureSettings",
     "FunctionSettings",

@@ -15,9 +15,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from parquill.errors import JobError
+from parquill.job.endpoints import OPENROUTER_URL
 from parquill.job.environment import Secret, without_quotes
 from parquill.job.gateways import UNIX, is_proxy_url
-from parquill.job.settings import OPENROUTER_URL, Job
+from parquill.job.settings import Job
 
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _SECRET_NAME = re.compile(r"authorization|api.?key|token|secret|password|cookie|subscription-key", re.IGNORECASE)

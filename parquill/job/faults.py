@@ -80,14 +80,14 @@ def _said(key: str, faults: Sequence[Any], origin: Origin) -> str:
     wish = " or ".join(filter(None, (", ".join(wishes[:-1]), wishes[-1])))
     if key in origin.variables:
         return f"{key}: should be {wish}; the value of ${{{origin.variables[key]}}} is not"
-    if key in _HIDDEN:
+    if re.sub(r"\[\d+\]", "", key) in _HIDDEN:
         return f"{key}: should be {wish}"
     if isinstance(fault["input"], dict) and fault["type"] == "value_error":
-        return f"{key}: {wish}"
+        return f"{key}: {wish}" if key else wish
     return f"{key or 'the job'}: should be {wish}, not {_shown(fault['input'])}"
 
 
-_HIDDEN = frozenset({"model.api_key_env", "nightly.notify.webhook"})
+_HIDDEN = frozenset({"model.api_key_env", "model.endpoints.api_key_env", "nightly.notify.webhook"})
 """Keys where people put a secret by mistake, or where one belongs: their values are never shown."""
 
 _WISHES = {

@@ -24,17 +24,14 @@ from pydantic import (
 )
 
 from parquill.job.deciding import Role
-from parquill.job.gateways import ExtraBody, ExtraHeaders, KeyHeader, NetworkSettings, RequestTags, is_base_url
+from parquill.job.endpoints import KEY_NAME, EndpointAddress, Endpoints, LimitSettings, with_limits
+from parquill.job.gateways import ExtraBody, ExtraHeaders, KeyHeader, NetworkSettings, RequestTags
 from parquill.job.values import Integer, Money, Number, PositiveInt, PrivateNetwork, Section, StorePlace, TimeZone
 from parquill.job.values import like as _like
 from parquill.job.written import Written, as_written, hidden_values
 
-OPENROUTER_URL = "https://openrouter.ai/api/v1"
-
-
 _RANGE = r"\s*\d+\s*(-\s*\d*\s*)?"
 _PAGES = "page numbers and ranges like '1-3, 7, 9-'"
-_KEY_NAME = "the name of an environment variable, never the key itself"
 
 
 class ManifestSettings(Section):
@@ -108,13 +105,15 @@ class PriceSettings(Section):
 
 class ModelSettings(Section):
     name: Annotated[str, Field(min_length=1), Role.REQUEST] = "google/gemma-3-4b-it"
-    endpoint: Annotated[str, Role.NEITHER] = "openrouter"
+    endpoint: Annotated[EndpointAddress, Role.NEITHER] = "openrouter"
+    endpoints: Annotated[Endpoints | None, Role.NEITHER] = None
+    """Several, in the place of one: each has its own limits, `limits` stands for what it does not name."""
     extra_headers: Annotated[ExtraHeaders, Role.NEITHER] = Field(default_factory=dict)
     extra_query: Annotated[dict[str, str], Role.NEITHER] = Field(default_factory=dict)
     extra_body: Annotated[ExtraBody, Role.REQUEST] = Field(default_factory=dict)
     request_tags: Annotated[RequestTags, Role.NEITHER] = RequestTags()
     api_key_header: Annotated[KeyHeader, Role.NEITHER] = "Authorization: Bearer"
-    api_key_env: Annotated[str, _like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", _KEY_NAME), Role.NEITHER] = "OPENROUTER_API_KEY"
+    api_key_env: Annotated[str, KEY_NAME, Role.NEITHER] = "OPENROUTER_API_KEY"
     max_tokens: Annotated[Integer, Field(ge=1, le=131_072), Role.REQUEST] = 256
     max_tokens_field: Annotated[Literal["max_tokens", "max_completion_tokens", "auto"], Role.NEITHER] = "auto"
     system_role: Annotated[Literal["system", "developer", "user", "auto"], Role.REQUEST] = "auto"
@@ -128,16 +127,20 @@ class ModelSettings(Section):
     tokenizer: Annotated[str | None, Role.NEITHER] = None
     price: Annotated[PriceSettings | None, Role.NEITHER] = None
 
-    @pydantic.field_validator("endpoint")
-    @classmethod
-    def _endpoint(cls, value: str) -> str:
-        scheme, mark, place = value.rstrip("/").partition("://")
-        value = f"{scheme.lower()}{mark}{place}" if mark else scheme
-        if re.search(r"/chat/completions(?=$|[/?#])", value):
-            raise ValueError("the base URL without /chat/completions, which is added to it")
-        if value in ("openrouter", "emulator") or is_base_url(value):
-            return "openrouter" if value == OPENROUTER_URL else value
-        raise ValueError("'openrouter', 'emulator' or a base URL like http://127.0.0.1:8000/v1")
+    @model_validator(mode="after")
+    def _one_way(self) -> ModelSettings:
+        if self.endpoints is None:
+            return self
+        for name in ("endpoint", "api_key_env"):
+            if name in self.model_fields_set:
+                raise ValueError(_NOT_BOTH[name])
+        return self
+
+
+_NOT_BOTH = {
+    "endpoint": "give `endpoint` or `endpoints`, not both (model.endpoints: null takes a list back)",
+    "api_key_env": "with `endpoints`, each of them names its own `api_key_env`; leave model.api_key_env out",
+}
 
 
 MOST_BYTES = 512 * 10**6
@@ -171,24 +174,6 @@ class DocumentSettings(Section):
     pages: Annotated[Annotated[str, _like(rf"{_RANGE}(,{_RANGE})*", _PAGES)] | None, Role.DOCUMENTS] = None
     max_pages: Annotated[Integer, Field(ge=1, le=400), Role.DOCUMENTS] = 8
     take: Annotated[Literal["all", "first"], Role.DOCUMENTS] = "all"
-
-
-class LimitSettings(Section):
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None
-    requests_per_day: PositiveInt | None = None
-    max_in_flight: Annotated[Integer, Field(ge=1, le=100_000)] | Literal["auto"] = "auto"
-    wait: bool = False
-
-    @model_validator(mode="after")
-    def _possible_together(self) -> LimitSettings:
-        requests, tokens = self.requests_per_minute, self.tokens_per_minute
-        if requests is not None and tokens is not None and tokens < requests:
-            raise ValueError(
-                f"tokens_per_minute ({tokens}) is less than requests_per_minute ({requests}), "
-                "though no request has less than one token: are the two swapped?"
-            )
-        return self
 
 
 class BudgetSettings(Section):
@@ -281,8 +266,29 @@ class Job(Section):
         return hidden_values(self._written)
 
     @property
+    def each(self) -> tuple[Job, ...]:
+        """The job as it is at each of its endpoints: with one `model.endpoint`, and that one's key and limits."""
+        if self.model.endpoints is None:
+            return (self,)
+        return tuple(self._at(number) for number in range(len(self.model.endpoints)))
+
+    def _at(self, number: int) -> Job:
+        assert self.model.endpoints is not None
+        one = self.model.endpoints[number]
+        model: dict[str, Any] = {"endpoint": one.base_url, "endpoints": None}
+        if one.api_key_env is not None:
+            model["api_key_env"] = one.api_key_env
+        update = {"model": self.model.model_copy(update=model), "limits": with_limits(self.limits, one)}
+        at = self.model_copy(update=update)
+        address = self._written.get(f"model.endpoints[{number}].base_url")
+        at._written = {**self._written, **({"model.endpoint": address} if address is not None else {})}
+        return at
+
+    @property
     def endpoint_as_shown(self) -> str:
-        """`model.endpoint` as it may stand in messages."""
+        """`model.endpoint` as it may stand in messages; all of `model.endpoints`."""
+        if self.model.endpoints is not None:
+            return ", ".join(one.endpoint_as_shown for one in self.each)
         known = self._written.get("model.endpoint")
         is_name = self.model.endpoint in ("openrouter", "emulator")
         return self.model.endpoint if is_name or known is None else known.text.rstrip("/")
@@ -295,6 +301,16 @@ class Job(Section):
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         """Show the name alone: addresses may hold what no log may show."""
         return [("name", self.name)]
+
+    @model_validator(mode="after")
+    def _limits_at_each(self) -> Job:
+        for number, one in enumerate(self.model.endpoints or ()):
+            try:
+                with_limits(self.limits, one)
+            except pydantic.ValidationError as error:
+                why = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ValueError(f"model.endpoints[{number}].limits, with the job's limits: {why}") from None
+        return self
 
     @model_validator(mode="after")
     def _required_pictures(self) -> Job:

@@ -41,6 +41,7 @@ from parquill.ledger.read_only import ReadOnlyLedger
 from parquill.ledger.records import (
     SPEND_SUMS,
     ArchiveEntry,
+    AskedOf,
     AttemptRecord,
     Books,
     CarriedRow,
@@ -65,6 +66,7 @@ __all__ = [
     "QUARTER_US",
     "SPEND_SUMS",
     "ArchiveEntry",
+    "AskedOf",
     "AttemptRecord",
     "Books",
     "CarriedRow",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from parquill.ledger.archive import put
 from parquill.ledger.batch_commit import BOOK
-from parquill.ledger.records import SPEND_SUMS, ArchiveEntry, Books, DatedSpend, RunRecord, Spend
+from parquill.ledger.records import SPEND_SUMS, ArchiveEntry, AskedOf, Books, DatedSpend, RunRecord, Spend
 from parquill.ledger.schema import DOUBT, OPEN, QUARTER_US, ROW_BITS, SETTLED
 
 _RUN = "SELECT id, started_at, ended_at, stop, realm, model, settings, cap_pico FROM runs"
@@ -71,6 +71,12 @@ def spent_since(db: sqlite3.Connection, start_us: int) -> list[DatedSpend]:
     """What all runs spent on requests sent from `start_us` on, by quarter hours; also under dates still to come."""
     found = db.execute(f"{_BY_QUARTER} WHERE quarter >= ? GROUP BY quarter ORDER BY quarter", (start_us // QUARTER_US,))
     return [DatedSpend(quarter, Spend(*sums)) for quarter, *sums in found]
+
+
+def asked_since(db: sqlite3.Connection, start_us: int) -> list[AskedOf]:
+    """How many requests each endpoint is known to have been sent from `start_us` on, by quarter hours."""
+    wanted = "SELECT endpoint, quarter, requests FROM asked WHERE quarter >= ? ORDER BY quarter"
+    return [AskedOf(*found) for found in db.execute(wanted, (start_us // QUARTER_US,))]
 
 
 def open_books(db: sqlite3.Connection, spent: Sequence[DatedSpend], at: int) -> None:

@@ -48,6 +48,10 @@ ON CONFLICT (run_id, quarter) DO UPDATE SET
     completion_tokens = completion_tokens + excluded.completion_tokens,
     doubts = doubts + excluded.doubts, doubt_pico = doubt_pico + excluded.doubt_pico
 """
+_ASKED = """
+INSERT INTO asked VALUES (?, ?, ?)
+ON CONFLICT (endpoint, quarter) DO UPDATE SET requests = requests + excluded.requests
+"""
 
 
 class Durable:
@@ -104,7 +108,8 @@ class BatchCommit:
     """Operations of one commit, as the parameter tuples of their statements."""
 
     __slots__ = (
-        "durable", "headers", "intents", "outcomes", "redated", "settled", "size", "spend", "thread", "withdrawn",
+        "asked", "durable", "headers", "intents", "outcomes", "redated", "settled", "size", "spend", "thread",
+        "withdrawn",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -118,6 +123,7 @@ class BatchCommit:
         self.withdrawn: list[tuple[int, int]] = []
         self.outcomes: list[tuple[Any, ...]] = []
         self.spend: dict[tuple[int, int], list[int]] = {}
+        self.asked: dict[tuple[str, int], int] = {}
 
     def book(self, where: tuple[int, int], pico: int, tokens: int, prompt: int, completion: int) -> None:
         """Add one request to the spend of `where`: its run, and the quarter hour in which it was sent."""
@@ -152,6 +158,8 @@ class BatchCommit:
             _execute(db, _FORGET, [outcome[:1] for outcome in self.outcomes])
         if self.spend:
             db.executemany(BOOK, [(*where, *sums, 0, 0) for where, sums in self.spend.items()])
+        if self.asked:
+            db.executemany(_ASKED, [(*where, requests) for where, requests in self.asked.items()])
 
 
 def _execute(db: sqlite3.Connection, statements: tuple[str, str], rows: list[tuple[Any, ...]]) -> None:

@@ -23,6 +23,7 @@ class HotPath:
         self._group: BatchCommit | None = None
         self._timer: Timer | None = None
         self._flying: dict[int, tuple[int, int, tuple[int, int], int]] = {}
+        self._endpoints: dict[int, str] = {}
         self._last_attempt = 0
         self._operations = 0
 
@@ -60,6 +61,10 @@ class HotPath:
         group.redated.append((sent_at, key, number))
         return self._added(group)
 
+    def note_endpoint(self, attempt: int, endpoint: str) -> None:
+        """The request goes to this endpoint: it is counted there too when it is booked. Written with that."""
+        self._endpoints[attempt] = endpoint
+
     def headers(self, attempt: int, generation_id: str) -> None:
         """Note the id that the endpoint gave the request, as soon as it came."""
         group = self._open_group()
@@ -71,6 +76,7 @@ class HotPath:
         """The request was never sent: its intent goes, and nothing is booked."""
         group = self._open_group()
         key, number, *_ = self._flying.pop(attempt)
+        self._endpoints.pop(attempt, None)
         group.withdrawn.append((key, number))
         return self._added(group)
 
@@ -152,4 +158,7 @@ class HotPath:
         key, number, where, worst_tokens = self._flying.pop(attempt)
         tokens = worst_tokens if prompt is None or completion is None else prompt + completion
         group.book(where, cost_pico, tokens, prompt or 0, completion or 0)
+        if self._endpoints and (endpoint := self._endpoints.pop(attempt, None)) is not None:
+            at = endpoint, where[1]
+            group.asked[at] = group.asked.get(at, 0) + 1
         return key, number

@@ -13,6 +13,7 @@ from parquill.ledger import accounting, archive, evidence, failures, merge, slic
 from parquill.ledger.hot_path import HotPath
 from parquill.ledger.records import (
     ArchiveEntry,
+    AskedOf,
     AttemptRecord,
     Books,
     CarriedRow,
@@ -98,6 +99,10 @@ class Ledger(HotPath):
     def spent_since(self, start_us: int) -> Pending[list[DatedSpend]]:
         """What all runs booked for requests sent from then on, by quarter hours."""
         return self._call(accounting.spent_since, start_us)
+
+    def asked_since(self, start_us: int) -> Pending[list[AskedOf]]:
+        """How many requests sent from then on went to each endpoint, by quarter hours, as far as that was noted."""
+        return self._call(accounting.asked_since, start_us)
 
     def open_books(self, spent: Sequence[DatedSpend]) -> Pending[None]:
         """A new ledger for parts that stand already: book their cost as spent before."""

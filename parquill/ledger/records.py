@@ -53,7 +53,22 @@ class DatedSpend:
     @property
     def at(self) -> float:
         """When the quarter hour began, in unix seconds."""
-        return self.quarter * 900.0
+        return self.begin(self.quarter)
+
+    @staticmethod
+    def begin(quarter: int) -> float:
+        """Return when a quarter hour began, in unix seconds."""
+        return quarter * 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOf:
+    """How many requests one endpoint was sent in one quarter hour."""
+
+    endpoint: str
+    """What `note_endpoint` was told."""
+    quarter: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,14 @@ CREATE INDEX failures_by_runs ON failures (realm, runs);
 """
 """In how many runs a request failed alike."""
 
-_STEPS = (_FORMAT_1, _FORMAT_2, _FORMAT_3)
+_FORMAT_4 = """
+CREATE TABLE IF NOT EXISTS asked (
+    endpoint TEXT NOT NULL, quarter INTEGER NOT NULL, requests INTEGER NOT NULL, PRIMARY KEY (endpoint, quarter)
+) WITHOUT ROWID;
+"""
+"""How many of the requests in `spend` each endpoint was sent, where that is known."""
+
+_STEPS = (_FORMAT_1, _FORMAT_2, _FORMAT_3, _FORMAT_4)
 """What takes a ledger from each format version to the next."""
 
 _NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})

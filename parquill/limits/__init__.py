@@ -14,6 +14,7 @@ From policy to I/O; only `gate.py` waits and reads a clock:
     queue.py               who goes next
     step.py                step(state, now, event) -> (state, decisions)
     gate.py                futures and one timer around `step`
+    endpoints.py           several endpoints of one run: a gate each, and which of them an attempt goes to
     rate_limit_headers.py  limits that replies name in headers
     retry_after.py         how long a server asks to wait, in the many ways servers write it
 
@@ -24,11 +25,13 @@ their caps after every event. They are taken together or not at all, first in fi
 nothing is in flight, nothing is held.
 """
 
-from parquill.limits.gate import Gate, Look
+from parquill.limits.endpoints import Gates
+from parquill.limits.gate import Gate, Look, RunGate
 from parquill.limits.rate_limit_headers import HeaderLimit, Told, read_quotas
 from parquill.limits.retry_after import Wait, wait_seconds
 from parquill.limits.state import LOOK_AGAIN
 from parquill.limits.values import (
+    NO_ENDPOINT,
     Binding,
     GateClosed,
     GateStatistics,
@@ -41,15 +44,18 @@ from parquill.limits.values import (
 
 __all__ = [
     "LOOK_AGAIN",
+    "NO_ENDPOINT",
     "Binding",
     "Gate",
     "GateClosed",
     "GateStatistics",
+    "Gates",
     "HeaderLimit",
     "Look",
     "Need",
     "Outcome",
     "Reply",
+    "RunGate",
     "Scope",
     "Ticket",
     "Told",

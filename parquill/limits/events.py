@@ -26,6 +26,13 @@ class Admit:
 
 
 @dataclass(slots=True)
+class Offer:
+    """A reserved attempt is sent if that may be at once; else nothing happens."""
+
+    ticket: Ticket
+
+
+@dataclass(slots=True)
 class Settle:
     """A sent attempt has ended."""
 
@@ -51,6 +58,21 @@ class Close:
 
 
 @dataclass(slots=True)
+class Leave:
+    """The endpoint takes no more requests of this run."""
+
+    stop: Stop
+    message: str
+
+
+@dataclass(slots=True)
+class Hold:
+    """Nothing is sent to the endpoint from now on, or again: it is not known yet whether it refuses everything."""
+
+    holds: bool
+
+
+@dataclass(slots=True)
 class Tick:
     """Time has passed."""
 
@@ -62,7 +84,7 @@ class Looked:
     found: bool
 
 
-Event = Reserve | Admit | Settle | Release | Close | Tick | Looked
+Event = Reserve | Admit | Offer | Settle | Release | Close | Leave | Hold | Tick | Looked
 
 
 class Decisions:

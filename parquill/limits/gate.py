@@ -5,24 +5,68 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from parquill.budget import Budget
 from parquill.clock import Clock, Timer
 from parquill.errors import Stop
 from parquill.event_loop import Tasks
 from parquill.job import LimitSettings
-from parquill.limits.events import NEVER, Admit, Close, Event, Looked, Release, Reserve, Settle, Tick
-from parquill.limits.state import crowd, new_state
+from parquill.limits.events import (
+    NEVER,
+    Admit,
+    Close,
+    Event,
+    Hold,
+    Leave,
+    Looked,
+    Offer,
+    Release,
+    Reserve,
+    Settle,
+    Tick,
+)
+from parquill.limits.state import State, crowd, new_state
 from parquill.limits.step import step
-from parquill.limits.values import ADMITTED, GONE, RESERVED, GateClosed, GateStatistics, Need, Reply, Ticket
+from parquill.limits.values import (
+    ADMITTED,
+    GONE,
+    NO_ENDPOINT,
+    RESERVED,
+    GateClosed,
+    GateStatistics,
+    Need,
+    Reply,
+    Ticket,
+)
 
 Look = Callable[[], Coroutine[Any, Any, bool]]
 """Says whether the endpoint is there."""
 
 
+class RunGate(Protocol):
+    """What a run needs of the gate before its endpoint (`Gate`), or of those before its endpoints (`Gates`)."""
+
+    async def reserve(
+        self, need: Need, *, retry: bool = False, avoid: int | None = None, refused: frozenset[int] = NO_ENDPOINT
+    ) -> Ticket: ...
+    async def admit(self, ticket: Ticket) -> None: ...
+    def settle(self, ticket: Ticket, *, cost_pico: int, tokens: int | None, reply: Reply) -> None: ...
+    def release(self, ticket: Ticket) -> None: ...
+    def close(self, stop: Stop, message: str) -> None: ...
+    def leave(self, at: int, stop: Stop, message: str) -> None: ...
+    def end(self) -> None: ...
+    def fits(self, need: Need) -> str | None: ...
+    def at(self, number: int) -> Gate: ...
+    @property
+    def open_endpoints(self) -> tuple[int, ...]: ...
+    @property
+    def closed(self) -> GateClosed | None: ...
+    def statistics(self) -> GateStatistics: ...
+
+
 class Gate:
-    """Admits attempts: money first, then rates, the day and a slot in flight at once.
+    """Admits attempts at one endpoint: money first, then rates, the day and a slot in flight at once.
 
     One event loop owns it. At most one timer is set at any time; waiting attempts are futures.
     """
@@ -40,6 +84,8 @@ class Gate:
         most_slots: int | None = None,
         give_up: float | None = None,
         look: Look | None = None,
+        beside: Gate | None = None,
+        name: str = "",
     ) -> None:
         """Open; `day_used` is how many requests this UTC day has seen already.
 
@@ -49,7 +95,8 @@ class Gate:
         `most_slots`: requests in flight that this process has files for, whatever the job says.
         `give_up`: seconds without
         one answer after which the gate closes. `look`: says, by a request that costs nothing, whether the endpoint
-        is there; it is called while requests fail, and must not raise.
+        is there; it is called while requests fail, and must not raise. `beside`: another endpoint's gate in the same
+        run; `budget`, what waits and `give_up` are then common to them (`endpoints.py`). `name`: the endpoint's.
         """
         self._clock = clock
         self._state = new_state(
@@ -63,7 +110,11 @@ class Gate:
             most_slots=most_slots,
             give_up=give_up,
             looks=look is not None,
+            beside=None if beside is None else beside.state,
+            name=name,
         )
+        self.after: Callable[[], None] | None = None
+        """Called after each step, where the run has other endpoints."""
         self._look = look
         self._looks = Tasks[None](self._not_looked)
         if crowded:
@@ -72,12 +123,19 @@ class Gate:
         self._timer: Timer | None = None
         self._wake_at = math.inf
 
-    async def reserve(self, need: Need, *, retry: bool = False) -> Ticket:
+    @property
+    def state(self) -> State:
+        """All that is known of the endpoint; read, not changed."""
+        return self._state
+
+    async def reserve(
+        self, need: Need, *, retry: bool = False, avoid: int | None = None, refused: frozenset[int] = NO_ENDPOINT
+    ) -> Ticket:
         """Hold the worst case of one attempt; waits its turn while it may still fit.
 
-        Raises `GateClosed` when the run is stopping or the budget is used up.
+        `avoid` and `refused` are the ticket's. Raises `GateClosed` when the run is stopping or the budget is used up.
         """
-        ticket = Ticket(need, retry=retry)
+        ticket = Ticket(need, retry=retry, avoid=avoid, refused=refused)
         self._apply(Reserve(ticket))
         if ticket.phase is not RESERVED:
             await self._wait(ticket)
@@ -92,6 +150,15 @@ class Gate:
         self._apply(Admit(ticket))
         if ticket.phase is not ADMITTED:
             await self._wait(ticket)
+
+    def offer(self, ticket: Ticket) -> bool:
+        """Send a reserved attempt if that may be at once; say whether it is sent."""
+        self._apply(Offer(ticket))
+        return ticket.phase is ADMITTED
+
+    def look_again(self) -> None:
+        """Let go what may go: something has changed beside this endpoint."""
+        self._apply(Tick())
 
     def settle(self, ticket: Ticket, *, cost_pico: int, tokens: int | None, reply: Reply) -> None:
         """Book what a sent attempt took, free its slot, and learn from its reply.
@@ -108,6 +175,25 @@ class Gate:
     def close(self, stop: Stop, message: str) -> None:
         """Admit nothing more; all who wait get `GateClosed` at once. The first reason stands."""
         self._apply(Close(stop, message))
+
+    def leave(self, at: int, stop: Stop, message: str) -> None:
+        """The endpoint takes no more requests of this run. The first reason stands."""
+        assert at == self._state.at
+        self._apply(Leave(stop, message))
+
+    def hold(self, holds: bool) -> None:
+        """Send nothing from now on, or again; what is under way goes on."""
+        self._apply(Hold(holds))
+
+    @property
+    def open_endpoints(self) -> tuple[int, ...]:
+        """Numbers of the run's endpoints that take requests."""
+        return tuple(state.at for state in self._state.common.open_states)
+
+    def at(self, number: int) -> Gate:
+        """Return the gate of one of the run's endpoints: this one's."""
+        assert number == self._state.at
+        return self
 
     def end(self) -> None:
         """Forget timer and looks: the run is over."""
@@ -146,8 +232,9 @@ class Gate:
 
     @property
     def closed(self) -> GateClosed | None:
-        """Why the gate is closed; None while it is open."""
-        return None if self._state.closed is None else GateClosed(*self._state.closed)
+        """Why the run takes no more requests; None while it does."""
+        why = self._state.common.closed
+        return None if why is None else GateClosed(*why)
 
     def statistics(self) -> GateStatistics:
         """Return what is used, free and waiting, and which limit binds, at this moment."""
@@ -182,7 +269,7 @@ class Gate:
             spent_tokens=budget.spent_tokens,
             reserved_tokens=budget.reserved_tokens,
             free_tokens=budget.free_tokens,
-            stop=None if state.closed is None else state.closed[0],
+            stop=None if state.common.closed is None else state.common.closed[0],
         )
 
     def _apply(self, event: Event) -> None:
@@ -196,6 +283,8 @@ class Gate:
             self._looks.start(self._looked(self._look))
         if decisions.wake_at != NEVER:
             self._wake_by(now, decisions.wake_at)
+        if self.after is not None:
+            self.after()
 
     async def _looked(self, look: Look) -> None:
         self._apply(Looked(await look()))
@@ -215,9 +304,9 @@ class Gate:
             finally:
                 ticket.waiter = None
         if ticket.phase is GONE:
-            if self._state.closed is None:
+            if self.closed is None:
                 raise RuntimeError("a ticket was released while it waited")
-            raise GateClosed(*self._state.closed)
+            raise self.closed
 
     def _wake_by(self, now: float, when: float) -> None:
         """Keep one timer, set to the earliest moment asked for."""

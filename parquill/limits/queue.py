@@ -14,6 +14,7 @@ from parquill.errors import Stop
 from parquill.limits.events import Decisions
 from parquill.limits.state import LOOK_AGAIN, Line, State, count_on_day, day_opens_at, day_used_up
 from parquill.limits.values import ADMITTED, GONE, NEW, RESERVED, SETTLED, Binding, Ticket
+from parquill.limits.window import EstimateMeter
 
 OVERTAKEN_FOR = 2.0
 OVERTAKEN_BY = 32
@@ -22,7 +23,7 @@ PACED = frozenset({Binding.REQUESTS, Binding.TOKENS})
 
 def pump_money(state: State, now: float, decisions: Decisions) -> None:
     money, budget = state.money, state.budget
-    while money.count and not state.closed:
+    while money.count and not state.common.closed:
         line = money.retries if Line.first(money.retries) else money.new
         ticket = Line.first(line)
         assert ticket is not None
@@ -49,16 +50,18 @@ def take_money(state: State, ticket: Ticket, decisions: Decisions) -> bool:
 
 def pump_line(state: State, now: float, decisions: Decisions) -> None:
     line = state.line
-    while line.count and not state.closed:
+    while line.count and not state.closed and not state.held:
         queue, retries_at = _queue_whose_turn_it_is(state, now)
+        if queue is None:
+            return
         ticket = queue[0]
         held = blocked(state, now, ticket)
         if held is not None:
             until, binding = held
             if binding is Binding.DAY and not state.waits:
-                close(state, Stop.DAILY_LIMIT, day_used_up(state), decisions)
+                leave(state, Stop.DAILY_LIMIT, day_used_up(state), decisions)
                 return
-            if binding is Binding.BUDGET and not state.waits and not state.in_flight:
+            if binding is Binding.BUDGET and not state.waits and not any(one.in_flight for one in state.common.states):
                 need = ticket.need
                 close(state, Stop.BUDGET, state.budget.refusal(need.worst_pico, need.worst_tokens), decisions)
                 return
@@ -74,23 +77,49 @@ def pump_line(state: State, now: float, decisions: Decisions) -> None:
         bind(state, now, Binding.BUDGET if state.money.count else None)
 
 
-def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket], float]:
+def _queue_whose_turn_it_is(state: State, now: float) -> tuple[deque[Ticket] | None, float]:
     """Retries first, while their allowance lasts: it matters only while new rows wait.
 
-    Also returns when retries may resume.
+    A retry is left to another endpoint than the one that failed it, while this one has new rows to take; one that this
+    endpoint refused, in any case. Also returns when retries may resume.
     """
     line = state.line
     retry, new = Line.first(line.retries), Line.first(line.new)
     if retry is None:
         return line.new, math.inf
+    if state.at in retry.refused and _another_takes(state, retry):
+        return (None if new is None else line.new), math.inf
     if new is None:
         return line.retries, math.inf
+    if state.at == retry.avoid and any(is_healthy(one) for one in state.common.open_states if one is not state):
+        return line.new, math.inf
     if state.breaker.is_open:
         return line.new, math.inf  # what fails for its own content does not stand for the endpoint
     free_at = state.allowance.free_at(now)
     if free_at <= now:
         return line.retries, math.inf
     return line.new, free_at
+
+
+def _another_takes(state: State, ticket: Ticket) -> bool:
+    """Whether the run has an endpoint that has not refused `ticket`, and can ever take it."""
+    return any(
+        one.at not in ticket.refused and fits(one, ticket.need.tokens)
+        for one in state.common.open_states
+        if one is not state
+    )
+
+
+def is_healthy(state: State) -> bool:
+    """Whether an endpoint takes requests as far as is known: its limits apart, nothing holds them back."""
+    return (
+        state.closed is None and not state.held and state.breaker.until is None and state.throttle.pause.until is None
+    )
+
+
+def fits(state: State, tokens: int) -> bool:
+    """Whether a request of so many tokens can ever pass an endpoint's limit of tokens per minute."""
+    return state.tokens is None or tokens <= state.tokens.limit
 
 
 def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] | None:
@@ -117,7 +146,7 @@ def blocked(state: State, now: float, ticket: Ticket) -> tuple[float, Binding] |
     if until > now:
         return until, Binding.REQUESTS
     if state.tokens is not None:
-        until = state.tokens.ready_at(now, ticket.need.tokens)
+        until = _tokens_ready_at(state, state.tokens, now, ticket)
         if until > now:
             return until, Binding.TOKENS
     return None
@@ -139,6 +168,13 @@ def _slots_are_taken(state: State, now: float) -> bool:
     return in_flight >= usable or (in_flight > 0 and in_flight + breaker.suspects >= usable)
 
 
+def _tokens_ready_at(state: State, meter: EstimateMeter, now: float, ticket: Ticket) -> float:
+    """Return when a request's tokens may leave; never, where it is too large here and not for another endpoint."""
+    if ticket.need.tokens > meter.limit and _another_takes(state, ticket):
+        return math.inf
+    return meter.ready_at(now, ticket.need.tokens)
+
+
 def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
     """Find a smaller request that fits while the first one has been too large for under 2 s."""
     head, meter = queue[0], state.tokens
@@ -156,6 +192,7 @@ def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
 def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late: bool) -> None:
     if not state.in_flight:
         state.silence.listen(now)
+    ticket.at = state.at
     state.in_flight += 1
     state.sent += 1
     count_on_day(state, state.utc.start, 1)
@@ -175,6 +212,7 @@ def give_up(state: State, ticket: Ticket) -> None:
     if ticket.waiting:
         (state.money if ticket.phase is NEW else state.line).leave(ticket)
     if ticket.phase is ADMITTED:
+        state = state.common.states[ticket.at]
         free_slot(state, ticket)
         state.sent -= 1
         count_on_day(state, ticket.day, -1)
@@ -197,12 +235,31 @@ def free_slot(state: State, ticket: Ticket) -> None:
         state.lost -= 1
 
 
+def leave(state: State, stop: Stop, message: str, decisions: Decisions) -> None:
+    """The endpoint takes no more requests of this run; with the last one that did, the run stops."""
+    if state.closed is not None:
+        return
+    state.closed, state.left, state.binding = (stop, message), True, None
+    states = state.common.states
+    if state.common.open_states:
+        return
+    whys = [one.closed for one in states if one.closed is not None]
+    # What comes back by itself decides: the same command goes on then.
+    stop = Stop.DAILY_LIMIT if any(why[0] is Stop.DAILY_LIMIT for why in whys) else stop
+    if len(states) > 1:
+        told = "; ".join(f"{one.name}: {one.closed[1]}" for one in states if one.closed is not None)
+        message = f"no endpoint is left: {told}"
+    close(state, stop, message, decisions)
+
+
 def close(state: State, stop: Stop, message: str, decisions: Decisions) -> None:
-    state.closed = (stop, message)
+    """The run takes no more requests, whichever endpoint they would go to."""
+    state.common.closed = (stop, message)
+    for one in state.common.states:
+        one.closed, one.binding = one.closed or (stop, message), None
     for ticket in (*state.money.drain(), *state.line.drain()):
         give_up(state, ticket)
         decisions.decided.append(ticket)
-    state.binding = None
 
 
 def bind(state: State, now: float, binding: Binding | None) -> None:

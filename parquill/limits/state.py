@@ -77,16 +77,49 @@ class DayShut:
     now: float
 
 
+class Common:
+    """What the endpoints of one run have in common: its budget, and the lines that its attempts wait in.
+
+    An attempt in the second line belongs to no endpoint: the first one that can take it does.
+    """
+
+    __slots__ = ("allowance", "budget", "closed", "line", "money", "states", "unanswered")
+
+    def __init__(self, budget: Budget, give_up: float | None) -> None:
+        self.budget = budget
+        self.money = Line()
+        self.line = Line()
+        self.allowance = RetryAllowance()
+        self.unanswered = Unanswered(give_up)
+        self.states: list[State] = []
+        self.closed: tuple[Stop, str] | None = None
+        """Why the run takes no more requests at all."""
+
+    @property
+    def open_states(self) -> list[State]:
+        """The endpoints that take requests of this run."""
+        return [state for state in self.states if state.closed is None]
+
+
 @dataclass(slots=True)
 class State:
-    """All the gate knows. Made by `new_state`, changed by `step` only."""
+    """All the gate knows of one endpoint. Made by `new_state`, changed by `step` only."""
 
+    common: Common
+    at: int
+    """Which endpoint of the run it is."""
+    name: str
+    """The endpoint, as it stands in messages; empty where the run has only one."""
     budget: Budget
+    money: Line
+    line: Line
+    allowance: RetryAllowance
+    unanswered: Unanswered
+    """The last five are the run's own (`common`)."""
     requests: Meter
     tokens: EstimateMeter | None
     throttle: Throttle
     breaker: Breaker
-    allowance: RetryAllowance
     day_limit: int | None
     day_used: int
     """Requests that count on the present UTC day."""
@@ -100,10 +133,7 @@ class State:
     told_requests: Belief | None
     told_tokens: Belief | None
     sharers: int
-    unanswered: Unanswered
     silence: Silence = field(default_factory=Silence)
-    money: Line = field(default_factory=Line)
-    line: Line = field(default_factory=Line)
     in_flight: int = 0
     lost: int = 0
     """Of those in flight, the ones that a silent endpoint has lost: they take no slot until they end."""
@@ -112,6 +142,11 @@ class State:
     sent: int = 0
     day_shut: DayShut | None = None
     closed: tuple[Stop, str] | None = None
+    """Why this endpoint takes no more requests; where it is the only one, why the run does not."""
+    held: bool = False
+    """Whether nothing is sent to it for now, as the caller wants it."""
+    left: bool = False
+    """Whether it was closed for reasons of its own, before the run."""
     binding: Binding | None = None
     binding_since: float = 0.0
 
@@ -128,8 +163,14 @@ def new_state(
     most_slots: int | None = None,
     give_up: float | None = None,
     looks: bool = False,
+    beside: State | None = None,
+    name: str = "",
 ) -> State:
-    """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds."""
+    """Make the state of a gate that opens at `now` (monotonic) and `wall` (unix) seconds.
+
+    `beside` is that of another endpoint of the same run, with which it then shares `budget`, lines and give-up time.
+    """
+    common = Common(budget, give_up) if beside is None else beside.common
     rate = float(limits.requests_per_minute or math.inf)
     start = ceiling = limits.max_in_flight if isinstance(limits.max_in_flight, int) else MOST_SLOTS
     if limits.max_in_flight == "auto":
@@ -139,12 +180,18 @@ def new_state(
         start, ceiling = min(start, most_slots), min(ceiling, most_slots)
     requests = Meter(rate, now)
     state = State(
-        budget=budget,
+        common=common,
+        at=len(common.states),
+        name=name,
+        budget=common.budget,
+        money=common.money,
+        line=common.line,
+        allowance=common.allowance,
+        unanswered=common.unanswered,
         requests=requests,
         tokens=None if limits.tokens_per_minute is None else EstimateMeter(float(limits.tokens_per_minute), now),
         throttle=Throttle(requests, RateSearch(rate, now), ConcurrencySearch(start, ceiling, now), now),
         breaker=Breaker(looks=looks),
-        allowance=RetryAllowance(),
         day_limit=limits.requests_per_day,
         day_used=0,
         requests_by_day=DaySums(dt.UTC, 1, ((at, (count,)) for at, count in earlier)),
@@ -156,8 +203,8 @@ def new_state(
         told_requests=Belief() if limits.requests_per_minute is None else None,
         told_tokens=Belief() if limits.tokens_per_minute is None else None,
         sharers=sharers,
-        unanswered=Unanswered(give_up),
     )
+    common.states.append(state)
     turn_days(state, wall)
     count_on_day(state, state.utc.start, day_used)
     return state

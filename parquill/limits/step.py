@@ -10,13 +10,27 @@ from collections.abc import Callable
 from typing import Any
 
 from parquill.errors import Stop
-from parquill.limits.events import Admit, Close, Decisions, Event, Looked, Release, Reserve, Settle, Tick
+from parquill.limits.events import (
+    Admit,
+    Close,
+    Decisions,
+    Event,
+    Hold,
+    Leave,
+    Looked,
+    Offer,
+    Release,
+    Reserve,
+    Settle,
+    Tick,
+)
 from parquill.limits.queue import (  # fmt: skip
     bind,
     blocked,
     close,
     free_slot,
     give_up,
+    leave,
     pump_line,
     pump_money,
     send,
@@ -50,13 +64,15 @@ def step(state: State, now: float, wall: float, event: Event) -> tuple[State, De
 
 
 def _give_up_or_wait(state: State, now: float, decisions: Decisions) -> None:
-    """Stop the run once nothing was answered for too long."""
-    unanswered = state.unanswered
-    if state.binding is Binding.DAY or (state.binding is Binding.BUDGET and not state.in_flight):
+    """Stop the run once no endpoint answered for too long."""
+    unanswered, open_states = state.unanswered, state.common.open_states
+    in_flight = any(one.in_flight for one in open_states)
+    waits_for_day = any(one.binding is Binding.DAY for one in open_states)
+    if waits_for_day or (state.binding is Binding.BUDGET and not in_flight):
         unanswered.forget()
     elif now < unanswered.due:
         decisions.wake_at = min(decisions.wake_at, unanswered.due)
-    elif state.in_flight or state.line.count:
+    elif in_flight or state.line.count:
         close(state, Stop.UNREACHABLE, unanswered.why(), decisions)
 
 
@@ -88,6 +104,12 @@ def _admit(state: State, now: float, event: Admit, decisions: Decisions) -> None
     # A request appended behind others cannot change who is next, unless a large one may be overtaken.
     if not behind or state.binding is TOKENS:
         pump_line(state, now, decisions)
+
+
+def _offer(state: State, now: float, event: Offer, decisions: Decisions) -> None:
+    ticket = event.ticket
+    if state.closed is None and not state.held and blocked(state, now, ticket) is None:
+        send(state, now, ticket, decisions, late=False)
 
 
 def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> None:
@@ -123,10 +145,10 @@ def _settle(state: State, now: float, event: Settle, decisions: Decisions) -> No
             state.throttle.answered(now, ticket.sent_at, waiting=state.binding is IN_FLIGHT)
         if reply.told is not None:
             hear(state, now, reply.told, need.tokens if event.tokens is None else event.tokens)
-    if state.unanswered.due <= now and not state.closed:
+    if state.unanswered.due <= now and not state.common.closed:
         close(state, Stop.UNREACHABLE, state.unanswered.why(), decisions)
     free_slot(state, ticket)
-    if state.budget.alarm is not None and not state.closed:
+    if state.budget.alarm is not None and not state.common.closed:
         close(state, Stop.COST_ALARM, state.budget.alarm, decisions)
     _pump(state, now, decisions)
 
@@ -163,8 +185,8 @@ def _throttled(state: State, now: float, ticket: Ticket, reply: Reply, decisions
     wall = now + state.wall_offset
     until = state.utc.end if reply.wait is None else wall + reply.wait
     shut_day(state, until)
-    if not state.waits and not state.closed:
-        close(state, Stop.DAILY_LIMIT, f"the endpoint's daily limit is used up; {comes_back(until)}", decisions)
+    if not state.waits:
+        leave(state, Stop.DAILY_LIMIT, f"the endpoint's daily limit is used up; {comes_back(until)}", decisions)
 
 
 def _release(state: State, now: float, event: Release, decisions: Decisions) -> None:
@@ -175,8 +197,17 @@ def _release(state: State, now: float, event: Release, decisions: Decisions) -> 
 
 
 def _close_event(state: State, now: float, event: Close, decisions: Decisions) -> None:
-    if not state.closed:
+    if not state.common.closed:
         close(state, event.stop, event.message, decisions)
+
+
+def _leave(state: State, now: float, event: Leave, decisions: Decisions) -> None:
+    leave(state, event.stop, event.message, decisions)
+
+
+def _hold(state: State, now: float, event: Hold, decisions: Decisions) -> None:
+    state.held = event.holds
+    _pump(state, now, decisions)
 
 
 def _tick(state: State, now: float, event: Tick, decisions: Decisions) -> None:
@@ -191,9 +222,12 @@ def _looked(state: State, now: float, event: Looked, decisions: Decisions) -> No
 _TURNS: dict[type, Callable[[State, float, Any, Decisions], None]] = {
     Reserve: _reserve,
     Admit: _admit,
+    Offer: _offer,
     Settle: _settle,
     Release: _release,
     Close: _close_event,
+    Leave: _leave,
+    Hold: _hold,
     Tick: _tick,
     Looked: _looked,
 }

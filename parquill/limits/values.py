@@ -19,6 +19,12 @@ class Need:
     tokens: int
     worst_pico: int
     worst_tokens: int
+    worst_each: tuple[int, ...] = ()
+    """The worst case in money at each endpoint, where the run has several; `worst_pico` is the highest."""
+
+    def worst_at(self, endpoint: int) -> int:
+        """Return the worst case in money at one of the run's endpoints."""
+        return self.worst_each[endpoint] if self.worst_each else self.worst_pico
 
 
 class Outcome(Enum):
@@ -87,14 +93,21 @@ class Phase(Enum):
     GONE = 4
 
 
+NO_ENDPOINT: frozenset[int] = frozenset()
+
 NEW, RESERVED, ADMITTED, SETTLED, GONE = Phase
 """By their own names: for Python 3.11 a member of an enum is slow to find, and the gate asks ten times a request."""
 
 
 class Ticket:
-    """One attempt's way through the gate. Opaque to callers but for `need` and the three flags."""
+    """One attempt's way through the gate. Opaque to callers but for `need`, the three flags, and `at`.
+
+    `at`: which of the run's endpoints it was sent to, once it is admitted.
+    """
 
     __slots__ = (
+        "at",
+        "avoid",
         "blocked_since",
         "budget_day",
         "day",
@@ -103,6 +116,7 @@ class Ticket:
         "need",
         "phase",
         "probe",
+        "refused",
         "request_bin",
         "retry",
         "sent_at",
@@ -111,7 +125,20 @@ class Ticket:
         "waiting",
     )
 
-    def __init__(self, need: Need, *, retry: bool) -> None:
+    def __init__(
+        self, need: Need, *, retry: bool, avoid: int | None = None, refused: frozenset[int] = NO_ENDPOINT
+    ) -> None:
+        """Ask for an attempt.
+
+        Args:
+            need: what it takes.
+            retry: whether its row was sent before.
+            avoid: the endpoint that failed it last: it goes to another one that takes it as soon.
+            refused: the endpoints that refused it: it goes to them only where no other one is left.
+        """
+        self.at = 0
+        self.avoid = avoid
+        self.refused = refused
         self.need = need
         self.retry = retry
         self.phase = NEW
@@ -176,3 +203,7 @@ class GateStatistics:
     reserved_tokens: int
     free_tokens: int | None
     stop: Stop | None
+    resting: tuple[str, ...] = ()
+    """Of several endpoints, those that take nothing now, and why."""
+    left_out: tuple[str, ...] = ()
+    """Of several endpoints, those that take nothing more in this run, and why."""

@@ -59,7 +59,7 @@ def prepare(job: Job, clock: Clock) -> Prepared:
         job.images,
         job.documents,
         manifest_folder=manifest.folder,
-        endpoint_fetches=job.model.endpoint in ("openrouter", "emulator"),
+        endpoint_fetches=all(one.model.endpoint in ("openrouter", "emulator") for one in job.each),
         clock=clock,
     )
     pictures: dict[str, PictureValue] = {}

@@ -48,7 +48,7 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     planner = Planner(opened, Storage.at(job.output.path))
     workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
     workspace.check()
-    emulated = job.model.endpoint == "emulator"
+    emulated = all(one.model.endpoint == "emulator" for one in job.each)
     with ReadOnlyLedger.at(workspace.ledger) as recorded:
         left = planner.unfinished(
             planner.standing(),

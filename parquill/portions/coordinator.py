@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from parquill.answers import read_schema
-from parquill.errors import Stop
+from parquill.budget import Budget
+from parquill.errors import JobError, Stop
 from parquill.event_loop import to_its_end
-from parquill.job import Job
+from parquill.job import Job, LimitSettings
 from parquill.planning import Rows
 from parquill.portions.mailbox import Mailbox
 from parquill.portions.monitor import SharedRun
@@ -26,6 +27,7 @@ from parquill.portions.work_order import (
     order_of,
     portion_folder,
     refuse_keys,
+    with_shares,
 )
 from parquill.run_sampling import sampling
 from parquill.storage import beside
@@ -51,17 +53,24 @@ def share_among(job: Job, worker_pool: WorkerPool) -> Coordinate:
     Raises `JobError` for a job that must not be given to other processes.
     """
     refuse_keys(job)
+    if any(one.base_url == "emulator" for one in job.model.endpoints or ()):
+        raise JobError(
+            f"model.endpoints: `emulator` lives in one process, and run.workers is {job.run.workers}: serve one with "
+            "`parquill emulator` and name its address"
+        )
     workers = job.run.workers
 
     async def spread(work: RunToShare) -> SharedOutcome | None:
         slices, free = await in_thread(rows_to_ask, work), _free(work)
-        count = min(most_quotas(free, workers), sum(one.todo for one in slices))
+        count = min(*(most_quotas(one, workers) for one in free), sum(one.todo for one in slices))
         if count < workers:
             work.notice(f"run.workers: {workers} processes were wanted; limits, budget and rows are enough for {count}")
         if count < 2:
             return None
-        shares = zip(divide(slices, count), divide_quotas(free, count), strict=True)
-        orders = [_order(work, rows, share, sharers=count) for rows, share in shares]
+        shares = zip(*(divide_quotas(one, count) for one in free), strict=True)
+        orders = [
+            _order(work, rows, share, sharers=count) for rows, share in zip(divide(slices, count), shares, strict=True)
+        ]
         posts = await asyncio.to_thread(_leave, work, orders)
         run = SharedRun(work, posts)
         async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
@@ -91,25 +100,33 @@ async def _rounds(give: Give, posts: Sequence[Mailbox], run: SharedRun) -> None:
             return
 
 
-def _free(work: RunToShare) -> Available:
-    limits, budget = work.opened.job.limits, work.budget
+def _free(work: RunToShare) -> list[Available]:
+    """What is left at each endpoint; the budget is the same for all."""
+    return [
+        _free_at(one.limits, used, work.budget) for one, used in zip(work.opened.job.each, work.day_used, strict=True)
+    ]
+
+
+def _free_at(limits: LimitSettings, day_used: int, budget: Budget) -> Available:
     return Available(
         requests_per_minute=limits.requests_per_minute,
         tokens_per_minute=limits.tokens_per_minute,
-        requests_today=None if limits.requests_per_day is None else max(0, limits.requests_per_day - work.day_used),
+        requests_today=None if limits.requests_per_day is None else max(0, limits.requests_per_day - day_used),
         max_in_flight=limits.max_in_flight,
         pico=budget.free_pico,
         tokens=budget.free_tokens,
     )
 
 
-def _order(work: RunToShare, rows: Mapping[str, Rows], share: Quota, *, sharers: int) -> WorkOrder:
+def _order(work: RunToShare, rows: Mapping[str, Rows], shares: Sequence[Quota], *, sharers: int) -> WorkOrder:
+    """`shares`: what the portion may use at each endpoint, and the budget in any of them."""
     job, name = work.opened.job, uuid.uuid4().hex
     place = portion_folder(job, work.workspace, name)
     # A file that may be read again names no code: the schema itself stands in it.
     schema = job.output.schema_ if job.output.schema_ is None else read_schema(job.output.schema_)[1]
     output = job.output.model_copy(update={"path": beside(place, "/out"), "reuse_from": (), "schema_": schema})
-    job = job.model_copy(update={"limits": share.limits, "budget": share.budget, "output": output})
+    limits = [share.limits for share in shares]
+    job = with_shares(job, limits).model_copy(update={"budget": shares[0].budget, "output": output})
     return WorkOrder(
         id=name,
         place=place,

@@ -7,10 +7,11 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from parquill.endpoint import Keys
 from parquill.errors import JobError
-from parquill.job import Job, Secret
+from parquill.job import Job
 from parquill.portions.coordinator import share_among
 from parquill.portions.mailbox import Mailbox
 from parquill.portions.work_order import Coordinate, Handover
@@ -19,8 +20,8 @@ from parquill.portions.work_order import Coordinate, Handover
 class LocalPool:
     """Starts a Python for each portion, and waits for it."""
 
-    def __init__(self, key: Secret | None = None) -> None:
-        """`key`: the endpoint's, where the processes do not find it in their environment."""
+    def __init__(self, key: Keys = None) -> None:
+        """`key`: the endpoint's, or those of several, where the processes do not find them in their environment."""
         self._key = key
 
     async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
@@ -30,7 +31,11 @@ class LocalPool:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
-        key = self._key.reveal() if self._key is not None else None
+        key = (
+            {name: one.reveal() for name, one in self._key.items()}
+            if isinstance(self._key, Mapping)
+            else (self._key.reveal() if self._key is not None else None)
+        )
         told = {"place": post.place, "key": key, "commission": dataclasses.asdict(commission)}
         try:
             with contextlib.suppress(OSError):  # it died already; its portion is asked again

@@ -32,9 +32,9 @@ def spent_by(order: WorkOrder, post: Mailbox, report: PortionReport | None, now:
     elif not is_remote(order.output) or not post.begun:
         return []  # its ledger would be here: it never began
     else:
-        budget, limits = order.budget, order.limits
+        budget, most = order.budget, sum(one.requests_per_day or 0 for one in order.limits)
         pico = 0 if budget.usd is None else int(budget.usd * PICO)
-        spent = Spend(limits.requests_per_day or 0, pico, budget.tokens or 0, 0, 0, 1, pico)
+        spent = Spend(most, pico, budget.tokens or 0, 0, 0, 1, pico)
     shown = post.shown()
     last = now if shown is None else min(now, shown.at + LEASE)
     return [DatedSpend(quarter_of(last), spent)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -41,7 +41,8 @@ class RunToShare:
     facts: EndpointFacts
     workspace: Workspace
     budget: Budget
-    day_used: int
+    day_used: Sequence[int]
+    """Requests of this UTC day, by endpoint."""
     options: RunOptions
     attach: Attach
     timeline: Timeline
@@ -113,9 +114,14 @@ class WorkOrder:
         return Workspace.of(self.output, state_home())
 
     @property
-    def limits(self) -> LimitSettings:
-        """The portion's share."""
-        return _section(LimitSettings, self.job.get("limits", {}))
+    def limits(self) -> tuple[LimitSettings, ...]:
+        """The portion's share at each endpoint."""
+        endpoints = self.job.get("model", {}).get("endpoints")
+        if endpoints is None:
+            return (_section(LimitSettings, self.job.get("limits", {})),)
+        if not isinstance(endpoints, (list, tuple)) or not all(isinstance(one, dict) for one in endpoints):
+            raise OutputError("the order of a portion is damaged: its endpoints are no list")
+        return tuple(_section(LimitSettings, one.get("limits", {})) for one in endpoints)
 
     @property
     def budget(self) -> BudgetSettings:
@@ -125,7 +131,10 @@ class WorkOrder:
     def settings(self, commission: Handover) -> Job:
         """The job that the portion is: the run's own, with its share and its output. Raises `JobError`."""
         job = load_written(commission.job)
-        return self._placed(job, limits=self.limits, budget=self.budget)
+        limits = self.limits
+        if len(limits) != len(job.each):
+            raise OutputError("the order of a portion is damaged: it is for other endpoints than the run's")
+        return self._placed(with_shares(job, limits), budget=self.budget)
 
     def settings_to_close(self, job: Job) -> Job:
         """The job by which a portion is closed that a process died over; it sends nothing.
@@ -152,11 +161,11 @@ class WorkOrder:
             closing = Job.model_validate({**loaded, **asked})
         except pydantic.ValidationError:
             closing = job
-        return self._placed(closing, limits=LimitSettings(), budget=BudgetSettings())
+        return self._placed(with_shares(closing, [LimitSettings()] * len(closing.each)), budget=BudgetSettings())
 
-    def _placed(self, job: Job, *, limits: LimitSettings, budget: BudgetSettings) -> Job:
+    def _placed(self, job: Job, *, budget: BudgetSettings) -> Job:
         output = job.output.model_copy(update={"path": self.output, "reuse_from": ()})
-        return job.model_copy(update={"limits": limits, "budget": budget, "output": output})
+        return job.model_copy(update={"budget": budget, "output": output})
 
     def options(self, *, crowded: bool, base_url: str | None = None) -> RunOptions:
         """What the portion adds to its job."""
@@ -196,6 +205,18 @@ def _section(kind: type[_Shared], told: Any) -> _Shared:
         return kind.model_validate(told)
     except pydantic.ValidationError as error:
         raise OutputError(f"the order of a portion is damaged: {error.error_count()} faults in its share") from None
+
+
+def with_shares(job: Job, limits: Sequence[LimitSettings]) -> Job:
+    """Return a job with these limits at its endpoints, and no others."""
+    if job.model.endpoints is None:
+        (only,) = limits
+        return job.model_copy(update={"limits": only})
+    shared = tuple(
+        one.model_copy(update={"limits": share}) for one, share in zip(job.model.endpoints, limits, strict=True)
+    )
+    model = job.model.model_copy(update={"endpoints": shared})
+    return job.model_copy(update={"limits": LimitSettings(), "model": model})
 
 
 def is_portion(name: str) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from parquill.calibration import CalibrationData
 from parquill.clock import Clock
+from parquill.endpoint import Keys
 from parquill.errors import OutputError, Stop, StorageFaultError, StorageFullError
 from parquill.event_loop import meanwhile
 from parquill.job import Job, Secret
@@ -52,7 +53,7 @@ async def ask_portion(
     commission: Handover,
     *,
     run_job: RunJob,
-    key: Secret | None,
+    key: Keys,
     clock: Clock,
     parent: int | None = None,
     dependencies: RunDependencies = MACHINE,

@@ -12,7 +12,7 @@ Invariants: money is never a float; `worst_pico` is never below `cost_pico` of t
 any provider the request may reach. The look-up over HTTP is the client's; nothing here waits.
 """
 
-from parquill.prices.choice import choose_price, max_price, with_fallbacks
+from parquill.prices.choice import choose_price, max_price, of_several, with_fallbacks
 from parquill.prices.drift import Drift
 from parquill.prices.money import ATTO_PER_PICO, Rates, Tier
 from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
@@ -38,6 +38,7 @@ __all__ = [
     "compare",
     "differs",
     "max_price",
+    "of_several",
     "parse_endpoints",
     "parse_models",
     "ratio",

@@ -52,6 +52,26 @@ def with_fallbacks(price: Price, fallbacks: Iterable[Price]) -> Price:
     return replace(price, ceiling=reduce(Rates.upper, (other.ceiling for other in fallbacks), price.ceiling))
 
 
+def of_several(prices: Sequence[Price], weights: Sequence[float]) -> Price:
+    """The price of a row that may go to any of several endpoints: expected by their weights, reserved at the highest.
+
+    A row must fit each of them, so the smallest context and output limit hold.
+    """
+    first = prices[0]
+    if len(prices) == 1:
+        return first
+    return replace(
+        first,
+        rates=mean_rates([price.rates for price in prices], [Fraction(weight) for weight in weights]),
+        ceiling=reduce(Rates.upper, (price.ceiling for price in prices)),
+        provider=None,
+        context_length=_smallest(price.context_length for price in prices),
+        max_completion_tokens=_smallest(price.max_completion_tokens for price in prices),
+        tiers=first.tiers if all(price == first for price in prices) else (),
+        offers=(),
+    )
+
+
 def max_price(price: Price) -> dict[str, str]:
     """The ceiling as OpenRouter's `provider.max_price`: decimal strings, USD per million tokens."""
     return {"prompt": _usd_per_million(price.ceiling.prompt), "completion": _usd_per_million(price.ceiling.completion)}
@@ -108,6 +128,11 @@ def _common_tiers(offers: Sequence[EndpointOffer]) -> tuple[Tier, ...]:
     """Only tiers that all share: a mean over different steps would be no provider's price."""
     first = offers[0].tiers
     return first if all(offer.tiers == first for offer in offers) else ()
+
+
+def _smallest(values: Iterable[int | None]) -> int | None:
+    """The smallest that is known; None where none is."""
+    return min((value for value in values if value is not None), default=None)
 
 
 def _largest(values: Iterable[int | None]) -> int | None:

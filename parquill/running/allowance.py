@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parquill.budget import Budget
 from parquill.chat import PICO
 from parquill.clock import Clock
 from parquill.days import UTC_DAY, day_at
-from parquill.endpoint import EndpointFacts
-from parquill.errors import JobError
+from parquill.endpoint import Endpoint, EndpointFacts
+from parquill.errors import JobError, Stop
 from parquill.job import Job
 from parquill.ledger import DatedSpend, Ledger
-from parquill.limits import Gate, Look
+from parquill.limits import Gate, Gates, RunGate
 from parquill.open_files import most_in_flight
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 2.5
+"""What a look at a failing endpoint may take."""
 REMEMBERED = 40 * UTC_DAY
 """Seconds; a clock that is set back by more finds days of which a run does not know what was spent."""
 
@@ -47,38 +52,67 @@ class Allowance:
         budget.turn_day(self.clock.wall())
         return budget
 
-    async def gate(self, run: int, look: Look, *, crowded: bool, sharers: int) -> Gate:
-        """The gate, with what this run and this day have used already; `look`: whether the endpoint is there."""
-        earlier = [(one.at, one.spent.requests) for one in await self._spent()]
-        budget = await self.budget(run)
-        limits, most = self.job.limits, most_in_flight()
-        if most is not None and isinstance(limits.max_in_flight, int) and limits.max_in_flight > most:
-            log.warning(
-                "limits.max_in_flight is %d, but this process may open only so many files that %d requests are in "
-                "flight at once; raise the limit (ulimit -n)",
-                limits.max_in_flight,
-                most,
+    async def gate(self, run: int, endpoints: Sequence[Endpoint], *, crowded: bool, sharers: int) -> RunGate:
+        """The gate before each endpoint, with what this run and this day have used already."""
+        budget, most = await self.budget(run), most_in_flight()
+        gates: list[Gate] = []
+        for endpoint in endpoints:
+            limits = endpoint.job.limits
+            slots = most if most is None else max(1, most // len(endpoints))
+            if slots is not None and isinstance(limits.max_in_flight, int) and limits.max_in_flight > slots:
+                log.warning(
+                    "limits.max_in_flight is %d, but this process may open only so many files that %d requests are in "
+                    "flight at once; raise the limit (ulimit -n)",
+                    limits.max_in_flight,
+                    slots,
+                )
+            gate = Gate(
+                limits,
+                budget,
+                self.clock,
+                earlier=await self._asked_of(endpoint, alone=len(endpoints) == 1),
+                crowded=crowded,
+                sharers=sharers,
+                most_slots=slots,
+                give_up=self.job.retry.give_up_seconds,
+                look=functools.partial(endpoint.is_there, seconds=_LOOK_SECONDS),
+                beside=gates[0] if gates else None,
+                name=endpoint.name,
             )
-        return Gate(
-            limits,
-            budget,
-            self.clock,
-            earlier=earlier,
-            crowded=crowded,
-            sharers=sharers,
-            most_slots=most,
-            give_up=self.job.retry.give_up_seconds,
-            look=look,
-        )
+            gates.append(gate)
+        if len(gates) == 1:
+            return gates[0]
+        together = Gates(gates, [one.weight for one in endpoints])
+        for at, endpoint in enumerate(endpoints):
+            if endpoint.left_out:
+                together.leave(at, Stop.REFUSED, endpoint.left_out)
+        return together
 
-    async def day_used(self) -> int:
-        """Requests of this UTC day, and of later ones where the clock was ahead."""
-        today = day_at(self.clock.wall(), dt.UTC).start
-        return sum(one.spent.requests for one in await self._spent() if one.at >= today)
+    async def day_used(self, endpoints: Sequence[Endpoint]) -> list[int]:
+        """Requests of this UTC day to each endpoint, and of later ones where the clock was ahead."""
+        today, alone = day_at(self.clock.wall(), dt.UTC).start, len(endpoints) == 1
+        asked = [await self._asked_of(one, alone=alone) for one in endpoints]
+        return [sum(requests for at, requests in one if at >= today) for one in asked]
+
+    async def _asked_of(self, endpoint: Endpoint, *, alone: bool) -> list[tuple[float, int]]:
+        """How many requests an endpoint was sent, by quarter hours (unix seconds).
+
+        One that stands `alone` in its job counts all. Of several, each counts its own, and those of which it is not
+        known where they went: they were in flight when a process died, or other processes of the run sent them.
+        """
+        spent = Counter({one.quarter: one.spent.requests for one in await self._spent()})
+        if not alone:
+            for one in await self.ledger.asked_since(self._since):
+                spent[one.quarter] -= one.requests if one.endpoint != endpoint.mark else 0
+        return [(DatedSpend.begin(quarter), max(0, requests)) for quarter, requests in spent.items()]
 
     async def _spent(self) -> list[DatedSpend]:
         """What was booked for the last days and, where the clock was ahead when it was sent, for days to come."""
-        return await self.ledger.spent_since(int((self.clock.wall() - REMEMBERED) * 1_000_000))
+        return await self.ledger.spent_since(self._since)
+
+    @property
+    def _since(self) -> int:
+        return int((self.clock.wall() - REMEMBERED) * 1_000_000)
 
 
 def refuse_unpriced(job: Job, facts: EndpointFacts) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from parquill.client import Transport
-from parquill.endpoint import EndpointFacts
+from parquill.endpoint import Endpoint, EndpointFacts
 from parquill.ledger import Ledger
 from parquill.portions import Portions
 from parquill.storage import Storage
@@ -20,8 +19,9 @@ class RunContext:
     workspace: Workspace
     output: Storage
     ledger: Ledger
-    client: Transport
+    endpoints: tuple[Endpoint, ...]
     facts: EndpointFacts
+    """What holds for a row before it is known to which endpoint it goes."""
     portions: Portions
     rng: random.Random
     """Spreads waits."""

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from parquill.clock import Clock
-from parquill.limits import Binding, Gate, GateStatistics
+from parquill.limits import Binding, GateStatistics, RunGate
 from parquill.run_sampling import Pace, sample_of
 from parquill.run_state import LimitUse, RunState
 from parquill.running.workers import WorkerLoop
@@ -34,7 +34,7 @@ class RunMonitor:
         self,
         job: str,
         loop: WorkerLoop,
-        gate: Gate,
+        gate: RunGate,
         tally: Tally,
         clock: Clock,
         *,
@@ -52,6 +52,7 @@ class RunMonitor:
         self._started = started
         self._pace = Pace()
         self._logged = ""
+        self._told: set[str] = set()
         self.timeline = timeline
 
     def state(self) -> RunState:
@@ -84,6 +85,11 @@ class RunMonitor:
         """What a row that this process sent cost at most, at each of `costs.SHARES`."""
         return self._tally.costs.at_shares()
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The endpoints that take no more requests of this run, with their words."""
+        return self._gate.statistics().left_out
+
     def _message(self, gate: GateStatistics) -> str | None:
         closed = self._gate.closed
         if closed is not None:
@@ -92,7 +98,10 @@ class RunMonitor:
         if gate.last_fault and message and gate.last_fault != self._logged:
             self._logged = gate.last_fault
             _log.warning("%s", message)
-        return message
+        for told in set(gate.left_out) - self._told:
+            self._told.add(told)
+            _log.warning("%s", told)
+        return message or ("; ".join(gate.resting) or None)
 
 
 def _waiting(gate: GateStatistics, now: float) -> str | None:

@@ -11,8 +11,8 @@ import dataclasses
 import functools
 
 from parquill.clock import Clock, SystemClock
-from parquill.endpoint import look_up
-from parquill.job import Job, Secret, read_api_key, state_home
+from parquill.endpoint import Keys, connected, facts_of, keys_of
+from parquill.job import Job, state_home
 from parquill.observers import Attach, unwatched
 from parquill.open_files import raise_limit
 from parquill.planning import RunOptions, prepare
@@ -31,7 +31,7 @@ async def run_job(
     job: Job,
     options: RunOptions | None = None,
     *,
-    key: Secret | None = None,
+    key: Keys = None,
     attach: Attach = unwatched,
     clock: Clock | None = None,
     disk: Disk | None = None,
@@ -40,7 +40,8 @@ async def run_job(
 ) -> RunSummary:
     """Run a job to its end or its stop, and return what became of it.
 
-    `key` is the endpoint's, where the caller has it from elsewhere than the environment. `attach`
+    `key` is the endpoint's, or by variable those of several, where the caller has them from elsewhere than the
+    environment. `attach`
     is entered while rows are asked; `disk` stands for the output's disk in tests; `spread` has
     other processes do a part of the work; `surroundings` are others where a run is simulated.
     Raises `UsageError` before anything is sent, `StorageFaultError` when the disk failed.
@@ -72,7 +73,7 @@ async def _run(
     job: Job,
     options: RunOptions,
     *,
-    key: Secret | None,
+    key: Keys,
     attach: Attach,
     clock: Clock,
     disk: Disk | None,
@@ -84,7 +85,7 @@ async def _run(
     portion = options.portion
     if portion is not None:
         opened = dataclasses.replace(opened, manifest=opened.manifest.only(portion.rows.keys()))
-    key = key or read_api_key(job.model)
+    secrets = keys_of(job, key)
     workspace = Workspace.of(job.output.path, state_home(), shared=job.output.shared)
     with workspace.lock(clock):
         output = Storage.at(job.output.path, disk=disk, private=portion is not None)
@@ -93,12 +94,13 @@ async def _run(
         ledger = await asyncio.to_thread(dependencies.open_ledger, workspace.ledger, job=job.name, clock=clock)
         try:
             where = portion.base_url if portion is not None else None
-            async with dependencies.connect(job, key, workspace.emulator_log, where) as (client, base_url):
-                facts = await look_up(client, base_url, job, clock)
+            log = workspace.emulator_log
+            async with connected(job, secrets, dependencies.connect, log, where=where, clock=clock) as endpoints:
+                facts = facts_of(endpoints)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
                 portions = Portions(job, workspace, ledger, clock, spread, run_job=run_job, dependencies=dependencies)
-                place = RunContext(workspace, output, ledger, client, facts, portions, dependencies.new_random())
+                place = RunContext(workspace, output, ledger, endpoints, facts, portions, dependencies.new_random())
                 return await Session(opened, place, options, clock).run(attach)
         finally:
             await asyncio.to_thread(ledger.close)

@@ -15,8 +15,8 @@ from parquill.asking import (
     ConversationContext,
     Conversations,
     OutputModeChoice,
-    Refusals,
     RunEvidence,
+    RunRefusals,
     accept_what_stands,
 )
 from parquill.calibration import CalibrationData, SavedEstimate
@@ -26,7 +26,7 @@ from parquill.endpoint import EMULATOR
 from parquill.errors import Stop
 from parquill.event_loop import meanwhile
 from parquill.ledger import Spend
-from parquill.limits import LOOK_AGAIN, Gate
+from parquill.limits import LOOK_AGAIN, RunGate
 from parquill.observers import Attach, unwatched
 from parquill.planning import (
     OtherOutputs,
@@ -58,8 +58,6 @@ from parquill.timeline import Timeline
 
 _BYTES_PER_ROW = 2_000
 """Bytes on disk that one row may take, in ledger and part together."""
-_LOOK_SECONDS = 2.5
-"""What a look at a failing endpoint may take."""
 _BYTES_BESIDES = 8_000_000
 """Bytes that any run may take: the ledger's write-ahead log grows to some megabytes before it is folded in."""
 
@@ -136,7 +134,7 @@ class Session:
                 facts=self._facts,
                 workspace=self._place.workspace,
                 budget=await self._means.budget(run),
-                day_used=await self._means.day_used(),
+                day_used=await self._means.day_used(self._place.endpoints),
                 options=self._options,
                 attach=attach,
                 timeline=timeline,
@@ -157,7 +155,8 @@ class Session:
         plan = await self._place.portions.as_left(plan, self._realm)
         shared = await self._ledger.totals(run)
         crowded = shared.requests > before.requests or self._options.is_crowded
-        job, gate = self._job, await self._means.gate(run, self._look, crowded=crowded, sharers=self._options.sharers)
+        job, endpoints, sharers = self._job, self._place.endpoints, self._options.sharers
+        gate = await self._means.gate(run, endpoints, crowded=crowded, sharers=sharers)
         output_modes = self._output_modes()
         evidence = RunEvidence(
             self._ledger,
@@ -166,8 +165,7 @@ class Session:
             keep_attempts=job.output.keep_attempts,
             on_fault=lambda fault: loop.fail(fault, cut_off=False),
         )
-        address, advice = self._facts.base_url, self._facts.address_advice
-        refusals = Refusals.of_run(gate, address, self._clock, before=before, now=shared, advice=advice)
+        refusals = RunRefusals.of_run(gate, [one.facts for one in endpoints], self._clock, before=before, now=shared)
         attempts = self._attempts(gate, run, evidence, refusals)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
         scope = LoopContext(
@@ -209,18 +207,13 @@ class Session:
             raise asyncio.CancelledError
         return summary
 
-    async def _look(self) -> bool:
-        """Say whether the endpoint is there, without a completion."""
-        return await self._place.client.is_there("/key" if self._facts.openrouter else "/models", seconds=_LOOK_SECONDS)
-
-    def _attempts(self, gate: Gate, run: int, evidence: RunEvidence, refusals: Refusals) -> Attempts:
+    def _attempts(self, gate: RunGate, run: int, evidence: RunEvidence, refusals: RunRefusals) -> Attempts:
         return Attempts(
             gate,
             self._ledger,
-            self._place.client,
+            self._place.endpoints,
             refusals,
             run=run,
-            price=self._facts.price,
             policy=RetryPolicy(self._job.retry.max_attempts, self._job.retry.deadline_seconds),
             clock=self._clock,
             rng=self._place.rng,
@@ -240,11 +233,12 @@ class Session:
         output_modes = fallback_order(mode, parameters, self._opened.shape.kind)
         return OutputModeChoice(output_modes, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
-    def _context(self, asking: Asking, gate: Gate, attempts: Attempts, evidence: RunEvidence) -> ConversationContext:
+    def _context(self, asking: Asking, gate: RunGate, attempts: Attempts, evidence: RunEvidence) -> ConversationContext:
         opened, job = self._opened, self._job
         return ConversationContext(
             job=job,
             facts=self._facts,
+            endpoints=self._place.endpoints,
             asking=asking,
             shape=opened.shape,
             images=opened.images,
@@ -298,6 +292,7 @@ class Session:
         await self._list_parts(plan, parts)
         books = await self._ledger.books({info.name: (info.part_id, info.cost_pico) for info in parts})
         after = await self._ledger.totals(run)
+        self._notices += [told for told in watch.left_out if told not in self._notices]
         self._notices += doubt_notices(after)
         pictureless = missing_pictures_notice(self._calibration_data.pictureless.rows, self._job.manifest, sent=True)
         self._notices += [told for told in (self._calibration_data.drift.told(), pictureless) if told]

@@ -22,7 +22,7 @@ from parquill.event_loop import Tasks, to_its_end
 from parquill.feeding import Feed, HeldRow, HeldRows, write_unasked_parts
 from parquill.job import FailureSettings
 from parquill.ledger import FailureRecord, Ledger
-from parquill.limits import Gate, GateClosed
+from parquill.limits import NO_ENDPOINT, GateClosed, RunGate
 from parquill.planning import OtherOutputs, PreparedRow, RetryChoice, RunPlan, Selection
 from parquill.publishing import Publisher, SliceResults
 from parquill.results import ItemResult, PartInfo, Status
@@ -48,7 +48,7 @@ class LoopContext:
     publisher: Publisher
     conversations: Conversations
     attempts: Attempts
-    gate: Gate
+    gate: RunGate
     tally: Tally
     clock: Clock
     failures: FailureSettings
@@ -219,9 +219,10 @@ class WorkerLoop:
         if refusals.asks_again(refusal):
             async with self._alone:
                 asked.begin_again()
+                asked.refused = NO_ENDPOINT
                 await self._ask(work, prepared, asked)
             return
-        refusals.again(asked.place.key, refusal, refusal)
+        refusals.again(asked.place.key, refusal)
         facts = refusal.kind, refusal.message
         result = self._context.conversations.failed(asked, *facts, estimated=refusal.estimated_pico)
         await self._keep(work, prepared, asked, result)

@@ -49,6 +49,7 @@ GIVEN: dict[str, Any] = {
     "model.name": "google/gemma-3-12b-it",
     "model.fallback_models": ["google/gemma-3-12b-it"],
     "model.endpoint": "http://localhost:1/v1",
+    "model.endpoints": [{"base_url": "http://localhost:1/v1"}],
     "model.api_key_env": "PARQUILL_TEST_KEY",
     "model.tokenizer": "tokenizer.json",
     "images.root": "elsewhere",
@@ -190,6 +191,13 @@ def changed(job: dict[str, Any], one: Setting, folder: Path) -> dict[str, Any]:
         value = [str(folder / "out")]
     elif one.name == "model.endpoint":
         value = job["model"]["endpoint"].replace("127.0.0.1", "localhost")
+    elif one.name == "model.endpoints":
+        addresses = job["model"]["endpoint"], job["model"]["endpoint"].replace("127.0.0.1", "localhost")
+        value = [{"base_url": one, "api_key_env": job["model"].get("api_key_env")} for one in addresses]
+        job = {
+            **job,
+            "model": {key: old for key, old in job["model"].items() if key not in {"endpoint", "api_key_env"}},
+        }
     job = json.loads(json.dumps(job))
     inner = job
     for name in one.name.split(".")[:-1]:
