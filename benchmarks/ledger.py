@@ -100,7 +100,7 @@ async def measure_floor(rows: int, in_flight: int) -> None:
 
 
 async def measure_delay(path: Path, outcomes: int = 400) -> None:
-    """Hand over an outcome every 5 ms and print how long each took to be durable; promised are 50 ms."""
+    """Hand over an outcome every 5 ms and print how long each took to be durable; guaranteed are 50 ms."""
     ledger = Ledger.open(path, job="benchmark")
     run = await ledger.begin_run(realm="emulator", model="m", settings="", cap_pico=None)
     record = await ledger.slice("delay.000000.parquet", "")

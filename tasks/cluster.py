@@ -48,9 +48,11 @@ class ClusterCrew:
         self._left = threading.Event()
         self._logger = get_run_logger()
 
-    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
+    async def work(self, mailboxes: Sequence[Mailbox], commission: Handover) -> None:
         """Have each portion asked by a task; cancelled, leave those that do not end."""
-        working = asyncio.get_running_loop().run_in_executor(None, self._flow.copy().run, self._work, posts, commission)
+        working = asyncio.get_running_loop().run_in_executor(
+            None, self._flow.copy().run, self._work, mailboxes, commission
+        )
         try:
             await asyncio.shield(working)
         except asyncio.CancelledError:
@@ -62,11 +64,13 @@ class ClusterCrew:
         """Let the cluster go."""
         await asyncio.to_thread(self._open.close)
 
-    def _work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
+    def _work(self, mailboxes: Sequence[Mailbox], commission: Handover) -> None:
         told = dataclasses.asdict(commission)
         with temporary_settings({PREFECT_API_URL: self._api_url}):
             self._start()
-            waiting = [self._runner.submit(portion, {"place": post.place, "commission": told}) for post in posts]
+            waiting = [
+                self._runner.submit(portion, {"place": mailbox.place, "commission": told}) for mailbox in mailboxes
+            ]
             while waiting and not self._left.is_set():
                 waiting = [future for future in waiting if not self._has_ended(future)]
 

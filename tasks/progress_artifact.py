@@ -63,7 +63,7 @@ def watched(job: str, logger: Logger, clock: Clock) -> Attach:
 
 
 class _Shown:
-    """What has been told of one run."""
+    """What has been sent about one run."""
 
     def __init__(self, job: str, watch: Watched, logger: Logger) -> None:
         self._key = artifact_key(job, "progress")
@@ -78,7 +78,7 @@ class _Shown:
         try:
             self._logger.info("%s", line(state, self._rates.look(state)))
         except SystemExit:  # what rich makes of a closed pipe: the worker that read our output has died
-            _speak_to_nobody()
+            _disconnect()
 
     async def tell(self) -> None:
         """Bring the progress artifact up to date, if the server lets us."""
@@ -108,7 +108,7 @@ async def _every(seconds: float, tell: Callable[[], Awaitable[None]], clock: Clo
         await clock.sleep(seconds)
 
 
-def _speak_to_nobody() -> None:
+def _disconnect() -> None:
     """Let what is printed vanish from now on, so that a run outlives its worker."""
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         for stream in (sys.stdout, sys.stderr):

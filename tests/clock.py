@@ -66,7 +66,7 @@ class ManualClock:
         self._offset += seconds
 
     def set_wall(self, wall: float) -> None:
-        """Somebody, or NTP, sets the clock."""
+        """A person or NTP sets the clock."""
         self._offset = wall - self._now
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> _Timer:

@@ -1,4 +1,4 @@
-"""Small jobs for the tests of the job room."""
+"""Small jobs for the tests of the job package."""
 
 from __future__ import annotations
 

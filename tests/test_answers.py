@@ -1,4 +1,4 @@
-"""The answer column as people read it, the rungs' answers, and the lazy imports."""
+"""The answer column as people read it, the answers of each output mode, and the lazy imports."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_ten_times_the_control_text_takes_about_ten_times_the_time(piece: str) -
         assert _is_linear(lambda text: without_control(text, plain=False), piece, before, after, 5_000), before
 
 
-def test_ten_times_the_unknown_keys_take_about_ten_times_the_time_to_mend() -> None:
+def test_ten_times_the_unknown_keys_take_about_ten_times_the_time_to_repair() -> None:
     node = Node(Kind.OBJECT, fields=())
     small, large = ({f"key {number}": 1 for number in range(count)} for count in (500, 5_000))
     assert _seconds(lambda: coerce(node, large, "", [])) <= 15 * _seconds(lambda: coerce(node, small, "", []))

@@ -1,4 +1,4 @@
-"""The ladder, what each rung sends, what a probe must show, and which errors refuse a rung."""
+"""Output modes: their order, what each sends, what a probe must show, which errors refuse one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ALL = (OutputMode.JSON_SCHEMA, OutputMode.TOOLS, OutputMode.JSON_OBJECT, OutputM
         (TEXT, "auto", None, (OutputMode.TEXT,)),
     ],
 )
-def test_the_ladder_has_what_the_endpoint_says_it_takes(
+def test_only_modes_that_the_endpoint_names_are_tried(
     shape: AnswerSchema, mode: Any, supported: frozenset[str] | None, output_modes: tuple[OutputMode, ...]
 ) -> None:
     assert fallback_order(mode, supported, shape.kind) == output_modes
@@ -96,7 +96,7 @@ def test_strict_is_not_claimed_for_a_schema_with_open_objects() -> None:
     assert shape.settings_for(OutputMode.JSON_SCHEMA)["response_format"]["json_schema"]["strict"] is False
 
 
-def test_the_rung_tools_forces_one_function_with_the_schema_as_parameters() -> None:
+def test_the_mode_tools_forces_one_function_with_the_schema_as_parameters() -> None:
     sent = SHAPE.settings_for(OutputMode.TOOLS)
     schema = SHAPE.settings_for(OutputMode.JSON_SCHEMA)["response_format"]["json_schema"]["schema"]
     assert [tool["function"]["parameters"] for tool in sent["tools"]] == [schema]
@@ -110,7 +110,7 @@ def test_several_functions_are_offered_and_one_is_required() -> None:
     assert ONE_CALL.settings_for(OutputMode.TOOLS)["tool_choice"]["function"]["name"] == "get_weather"
 
 
-def test_the_lower_rungs_send_little() -> None:
+def test_the_last_modes_send_little() -> None:
     assert SHAPE.settings_for(OutputMode.JSON_OBJECT) == {"response_format": {"type": "json_object"}}
     assert SHAPE.settings_for(OutputMode.PROMPT) == TEXT.settings_for(OutputMode.TEXT) == {}
 
@@ -144,7 +144,7 @@ def test_a_parameter_that_is_no_python_name_is_asked_for_in_json() -> None:
     assert '{"name": function name' in (shape.instruction_for(OutputMode.PROMPT) or "")
 
 
-def test_an_enforced_rung_is_probed_without_a_word_about_json() -> None:
+def test_an_enforced_mode_is_probed_without_a_word_about_json() -> None:
     for output_mode in (OutputMode.JSON_SCHEMA, OutputMode.TOOLS):
         (turn,) = probe_request(output_mode, SHAPE).turns
         assert turn.parts == ("Say hello.",)
@@ -174,7 +174,7 @@ def test_an_enforced_rung_is_probed_without_a_word_about_json() -> None:
         (reply("Hi."), OutputMode.TEXT, TEXT, True),
     ],
 )
-def test_a_probe_passes_only_where_the_rung_shows(
+def test_a_probe_passes_only_where_the_mode_shows(
     completion: ChatCompletion, output_mode: OutputMode, shape: AnswerSchema, passes: bool
 ) -> None:
     assert probe_passes(completion, output_mode, shape) is passes
@@ -201,7 +201,7 @@ def test_a_probe_passes_only_where_the_rung_shows(
         (400, "Invalid JSON payload received. Unknown name \"const\" at 'tools[0].function_declarations[4]'"),
     ],
 )
-def test_these_errors_refuse_the_rung(status: int, message: str) -> None:
+def test_these_errors_refuse_the_output_mode(status: int, message: str) -> None:
     assert refuses_mode(status, message)
 
 

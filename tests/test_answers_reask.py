@@ -101,7 +101,7 @@ CUT = answer_to('{"caption": "A c', "length")
         (EMPTY, {"temperature": 0.0}, 1, {"temperature": 0.8}),
     ],
 )
-def test_a_second_try_samples_differently_and_a_cut_one_gets_more_room_once(
+def test_a_second_try_samples_differently_and_a_cut_one_gets_more_tokens_once(
     answer: Answer, settings: dict[str, Any], n: int, changed: dict[str, Any]
 ) -> None:
     assert reask_settings(answer, settings, n) == pytest.approx(changed)

@@ -1,7 +1,7 @@
-"""The rules of the house that a machine can hold: who imports whom, one door a library, sizes, names.
+"""Checks the project's rules: import directions, one importer for each library, sizes, names.
 
-Every rule is a pure function from sources to offences, so that it is itself tested: below each
-one that reads the tree stands one that feeds it a fault.
+Every rule is a pure function from sources to offences, so the rule is tested, too: after each
+test that reads the code comes one that gives the rule a fault.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "cli",
     )
 )
-"""Rooms from the ground up: a room imports only from layers below its own."""
+"""Packages from the bottom up: a package imports only from layers below its own."""
 
-DOORS: Mapping[str, frozenset[str]] = {
-    library: frozenset(rooms.split())
-    for library, rooms in {
+IMPORTERS: Mapping[str, frozenset[str]] = {
+    library: frozenset(packages.split())
+    for library, packages in {
         "prefect": "flows tasks",
         "prefect_dask": "tasks",
         "prefect_ray": "tasks",
@@ -70,7 +70,7 @@ DOORS: Mapping[str, frozenset[str]] = {
         "typer": "cli",
     }.items()
 }
-"""One library, one door: the only rooms that may import it."""
+"""The only packages that may import each library."""
 
 TIMELESS = frozenset({"limits", "budget", "retry", "ledger", "summary"})
 """Rooms that are told the time (`parquill.clock.Clock`) and never look for themselves."""
@@ -114,7 +114,7 @@ def program() -> dict[str, str]:
     return _sources("parquill", "flows", "tasks")
 
 
-def _room(module: str) -> str:
+def _package(module: str) -> str:
     """`parquill.limits.gate` -> limits, `flows.batch` -> flows, `parquill` -> parquill."""
     parts = module.split(".")
     return parts[1] if parts[0] == "parquill" and len(parts) > 1 else parts[0]
@@ -130,34 +130,34 @@ def _imports(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _level(room: str) -> int | None:
-    return next((level for level, rooms in enumerate(LAYERS) if room in rooms), None)
+def _level(package: str) -> int | None:
+    return next((level for level, packages in enumerate(LAYERS) if package in packages), None)
 
 
 def upward(sources: Sources) -> list[str]:
-    """Return the imports that do not go down; `parquill` itself, the public list, stands above all rooms."""
+    """Return the imports that do not go down; `parquill` itself, the public list, is above all packages."""
     faults = []
     for module, source in sources.items():
-        room = _room(module)
-        if room in {"parquill", "__main__"} or module.endswith(".__main__"):
+        package = _package(module)
+        if package in {"parquill", "__main__"} or module.endswith(".__main__"):
             continue
         for name in _imports(source):
-            other = _room(name)
-            if not name.startswith("parquill") or other == room:
+            other = _package(name)
+            if not name.startswith("parquill") or other == package:
                 continue
-            mine, theirs = _level(room), _level(other)
+            mine, theirs = _level(package), _level(other)
             if mine is None or theirs is None or theirs >= mine:
                 faults.append(f"{module} imports {name}")
     return faults
 
 
-def wrong_doors(sources: Sources) -> list[str]:
-    """Return the imports of a library from a room that is not its door."""
+def wrong_importers(sources: Sources) -> list[str]:
+    """Return the imports of a library by a package that may not import it."""
     return [
         f"{module} imports {name}"
         for module, source in sources.items()
         for name in _imports(source)
-        if _room(module) not in DOORS.get(name.partition(".")[0], {_room(module)})
+        if _package(module) not in IMPORTERS.get(name.partition(".")[0], {_package(module)})
     ]
 
 
@@ -235,17 +235,17 @@ def task_makers(sources: Sources) -> list[str]:
     ]
 
 
-def test_every_room_has_a_layer(engine: Sources) -> None:
+def test_every_package_has_a_layer(engine: Sources) -> None:
     known = frozenset().union(*LAYERS)
-    rooms = {_room(module) for module in engine} - {"parquill", "__main__"}
-    assert not rooms - known, "give these rooms a place in LAYERS"
+    packages = {_package(module) for module in engine} - {"parquill", "__main__"}
+    assert not packages - known, "add these packages to LAYERS"
 
 
-def test_no_room_has_two_layers() -> None:
+def test_no_package_has_two_layers() -> None:
     assert sum(map(len, LAYERS)) == len(frozenset().union(*LAYERS))
 
 
-def test_rooms_import_only_from_layers_below(engine: Sources) -> None:
+def test_packages_import_only_from_layers_below(engine: Sources) -> None:
     _none(upward(engine))
 
 
@@ -257,7 +257,7 @@ def test_an_import_that_goes_up_or_sideways_is_found() -> None:
     assert not upward({"parquill.ledger.groups": "from parquill.ledger.rows import Row\nimport parquill.errors"})
 
 
-def test_the_engine_knows_nothing_of_what_stands_on_it(engine: Sources) -> None:
+def test_the_engine_imports_nothing_that_is_built_on_it(engine: Sources) -> None:
     above = {"flows", "tasks", "tests", "benchmarks"}
     _none([f"{m}: {n}" for m, source in engine.items() for n in _imports(source) if n.split(".")[0] in above])
 
@@ -266,20 +266,20 @@ def test_tasks_do_not_import_flows() -> None:
     _none([f"{m}: {n}" for m, s in _sources("tasks").items() for n in _imports(s) if n.split(".")[0] == "flows"])
 
 
-def test_a_library_is_imported_at_its_door_only(program: Sources) -> None:
-    _none(wrong_doors(program))
+def test_a_library_is_imported_by_its_own_packages_only(program: Sources) -> None:
+    _none(wrong_importers(program))
 
 
-def test_a_library_at_the_wrong_door_is_found() -> None:
-    assert wrong_doors({"parquill.running": "import aiohttp"})
-    assert wrong_doors({"parquill.images.sandbox.child": "from pyarrow.parquet import read_table"})
-    assert wrong_doors({"flows.batch": "def f():\n    import tenacity"})
-    assert not wrong_doors({"flows.batch": "from prefect import flow", "parquill.fetch.session": "import aiohttp"})
+def test_an_import_by_another_package_is_found() -> None:
+    assert wrong_importers({"parquill.running": "import aiohttp"})
+    assert wrong_importers({"parquill.images.sandbox.child": "from pyarrow.parquet import read_table"})
+    assert wrong_importers({"flows.batch": "def f():\n    import tenacity"})
+    assert not wrong_importers({"flows.batch": "from prefect import flow", "parquill.fetch.session": "import aiohttp"})
 
 
 def test_only_the_job_reads_the_environment(program: Sources) -> None:
     """`bootstrap` writes there what is not for Parquill."""
-    others = {module: source for module, source in program.items() if _room(module) not in {"job", "bootstrap"}}
+    others = {module: source for module, source in program.items() if _package(module) not in {"job", "bootstrap"}}
     _none(environment_readers(others))
 
 
@@ -289,8 +289,8 @@ def test_a_reader_of_the_environment_is_found() -> None:
     assert not environment_readers({"parquill.job": "def load(environ): return environ"})
 
 
-def test_rooms_about_money_and_waiting_are_told_the_time(engine: Sources) -> None:
-    timeless = {module: source for module, source in engine.items() if _room(module) in TIMELESS}
+def test_packages_about_money_and_waiting_get_the_time_as_an_argument(engine: Sources) -> None:
+    timeless = {module: source for module, source in engine.items() if _package(module) in TIMELESS}
     _none([f"{m}: {n}" for m, source in timeless.items() for n in _imports(source) if n.split(".")[0] == "time"])
 
 

@@ -167,7 +167,7 @@ def test_never_less_is_booked_than_the_endpoints_log_billed_and_exactly_that_whe
 
 
 async def test_no_reply_of_the_emulator_is_booked_below_its_bill_and_none_otherwise_where_it_tells() -> None:
-    """Every kind of misbehaviour, plain and with JSON, read as a reply and as an event stream that nobody asked for."""
+    """Every kind of misbehaviour, plain and with JSON, read as a reply and as an unrequested event stream."""
     async with calling(stall_seconds=0.01, drip_seconds=0.001) as caller:
         listed = parse_models((await caller.get("/models")).json, MODEL)
         price = choose_price(None, [], listed, None, endpoint_is_openrouter=False, provider={})

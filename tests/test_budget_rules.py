@@ -91,7 +91,7 @@ def test_a_cost_counts_on_the_day_on_which_its_request_was_sent() -> None:
         ({}, (99, 99), False),
     ],
 )
-def test_the_alarm_rings_as_soon_as_more_is_taken_than_a_cap_was_told(
+def test_the_alarm_rings_as_soon_as_more_is_taken_than_the_cap(
     caps: dict[str, int], cost: tuple[int, int], alarms: bool
 ) -> None:
     budget = Budget(**caps)
@@ -123,7 +123,7 @@ def test_a_day_that_comes_again_is_over_by_either_cap(held: tuple[int, int], ove
     assert budget.free_tokens == max(0, 10 - held[1])
 
 
-def test_without_a_cap_nothing_is_over_and_nothing_is_told_to_be_free() -> None:
+def test_without_a_cap_nothing_is_over_and_nothing_is_said_to_be_free() -> None:
     budget = Budget(spent_pico=10**15, spent_tokens=10**9)
     assert budget.reserve(10**15, 10**9)
     assert (budget.is_over, budget.free_pico, budget.free_tokens) == (False, None, None)

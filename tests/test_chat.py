@@ -152,7 +152,7 @@ class TestUsage:
     def test_counts_that_cannot_be_are_no_usage(self, raw: object) -> None:
         assert read_usage(raw) is None
 
-    def test_all_zeros_with_a_cost_are_a_receipt_for_a_cached_answer(self) -> None:
+    def test_all_zeros_with_a_cost_are_the_usage_of_a_cached_answer(self) -> None:
         assert read_usage({"prompt_tokens": 0, "completion_tokens": 0, "cost": 0}) == Usage(0, 0, 0, 0)
 
     @pytest.mark.parametrize("details", [None, [], {}, {"cached_tokens": None}, {"cached_tokens": -1}])

@@ -142,7 +142,7 @@ class TestOneAttempt:
 
     async def test_a_connection_that_is_refused_was_never_sent(self) -> None:
         with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
+            taken.bind(("127.0.0.1", 0))  # bound, without a listener
             exchange = await ask(f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
         assert (exchange.status, exchange.broken, exchange.sent) == (0, "connection", False)
 
@@ -292,7 +292,7 @@ def self_signed(folder: Path) -> ssl.SSLContext:
 
 
 class TestTls:
-    async def test_a_certificate_that_nobody_signed_is_told_as_such_and_nothing_is_sent(self, tmp_path: Path) -> None:
+    async def test_an_unsigned_certificate_is_reported_and_nothing_is_sent(self, tmp_path: Path) -> None:
         async with serving(reply(), tls=self_signed(tmp_path)) as server:
             exchange = await ask(server.url)
         assert (exchange.broken, exchange.sent) == ("certificate", False)

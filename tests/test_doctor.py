@@ -107,7 +107,7 @@ async def test_refused_picture_urls_fail_and_name_the_way_out(emulator: Emulator
     assert diagnosis.can_run
 
 
-async def test_the_best_rung_that_is_left_is_named(emulator: Emulator, manifest: Path) -> None:
+async def test_the_best_remaining_output_mode_is_named(emulator: Emulator, manifest: Path) -> None:
     plain = [name for name in GEMMA_PARAMETERS if name not in ("structured_outputs", "response_format")]
     for parameters, output_mode in (
         (TOOL_PARAMETERS, "tools"),
@@ -122,7 +122,7 @@ async def test_the_best_rung_that_is_left_is_named(emulator: Emulator, manifest:
         assert diagnosis.can_run
 
 
-async def test_a_rung_that_the_job_insists_on_and_the_endpoint_refuses_fails(
+async def test_an_output_mode_that_the_job_names_and_the_endpoint_refuses_fails(
     emulator: Emulator, manifest: Path
 ) -> None:
     diagnosis = await examine(job_at(emulator.base_url, manifest, output={"mode": "tools"}))
@@ -270,7 +270,9 @@ async def test_a_proxy_that_does_not_lead_there_is_named_and_shows_no_password(
     assert "pass-word-of-the-proxy" not in said
 
 
-async def test_an_address_that_ends_too_early_is_told_the_one_that_answers(emulator: Emulator, manifest: Path) -> None:
+async def test_for_an_address_that_ends_too_early_the_one_that_answers_is_named(
+    emulator: Emulator, manifest: Path
+) -> None:
     """The emulator answers below `/v1`; `http://host:port` is what people write."""
     origin = emulator.base_url.removesuffix("/api/v1")
     diagnosis = await examine(job_at(origin, manifest))

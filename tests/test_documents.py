@@ -25,22 +25,22 @@ from tests.web import EagerClock, reply, web_server
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples" / "documents"
 
-MakeRoom = Callable[..., ImageLoader]
+MakeLoader = Callable[..., ImageLoader]
 
 
 @pytest.fixture
-async def room() -> AsyncIterator[MakeRoom]:
-    rooms: list[ImageLoader] = []
+async def loader() -> AsyncIterator[MakeLoader]:
+    loaders: list[ImageLoader] = []
 
     def make(images: dict[str, Any] | None = None, **settings: Any) -> ImageLoader:
         documents, pictures = DocumentSettings.model_validate(settings), ImageSettings.model_validate(images or {})
-        rooms.append(
+        loaders.append(
             ImageLoader(pictures, documents, manifest_folder=str(SAMPLES), endpoint_fetches=True, clock=EagerClock())
         )
-        return rooms[-1]
+        return loaders[-1]
 
     yield make
-    for each in rooms:
+    for each in loaders:
         async with each:
             pass
 
@@ -50,14 +50,14 @@ def opened(part: str | ImagePart) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(part.url.partition(",")[2])))
 
 
-async def fault(room: ImageLoader, cell: Any) -> RowError:
+async def fault(loader: ImageLoader, cell: Any) -> RowError:
     with pytest.raises(RowError) as raised:
-        await room.document_parts(room.check_document(cell))
+        await loader.document_parts(loader.check_document(cell))
     return raised.value
 
 
-async def test_pages_become_pictures_as_large_as_the_model_sees(room: MakeRoom) -> None:
-    reading = room()
+async def test_pages_become_pictures_as_large_as_the_model_sees(loader: MakeLoader) -> None:
+    reading = loader()
     first, second = await reading.document_parts(reading.check_document("invoice.pdf"))
     assert opened(first).size == opened(second).size == (634, 896)
     assert isinstance(first, ImagePart)
@@ -65,15 +65,15 @@ async def test_pages_become_pictures_as_large_as_the_model_sees(room: MakeRoom) 
     assert first.figures is not None
     assert first.figures.bytes_fetched == (SAMPLES / "invoice.pdf").stat().st_size
     assert first.content_key != second.content_key
-    small = room(images={"max_side": 224})
+    small = loader(images={"max_side": 224})
     assert opened((await small.document_parts(small.check_document("invoice.pdf")))[0]).size == (159, 224)
 
 
-async def test_text_is_read_from_every_form_of_a_value(room: MakeRoom) -> None:
+async def test_text_is_read_from_every_form_of_a_value(loader: MakeLoader) -> None:
     async with web_server() as web:
         data = pdf(["Hello", "World"])
         web.answers["/x"] = reply(200, data)
-        reading = room(images={"allow_private": True, "allow_ports": [web.port]}, send="text")
+        reading = loader(images={"allow_private": True, "allow_ports": [web.port]}, send="text")
         url = "data:application/pdf;base64," + base64.b64encode(data).decode()
         cells = [web.url("/x"), data, url, {"bytes": data, "path": None}]
         assert await reading.document_parts(reading.check_document(cells)) == ("Hello\n\nWorld",) * 4
@@ -85,8 +85,8 @@ async def test_text_is_read_from_every_form_of_a_value(room: MakeRoom) -> None:
         assert "the bytes in the manifest: the document holds no text" in told.message
 
 
-async def test_what_is_no_pdf_says_what_it_is(room: MakeRoom, tmp_path: Path) -> None:
-    reading = room(images={"root": str(tmp_path)})
+async def test_what_is_no_pdf_says_what_it_is(loader: MakeLoader, tmp_path: Path) -> None:
+    reading = loader(images={"root": str(tmp_path)})
     for name, data, words in (("a.png", PNG, "a PNG picture"), ("b.html", b"<html>", "HTML"), ("c.pdf", b"", "empty")):
         (tmp_path / name).write_bytes(data)
         told = await fault(reading, name)

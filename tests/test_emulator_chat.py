@@ -146,7 +146,7 @@ async def test_gemma_has_no_endpoint_for_tools():
     assert reply.status == 404 and "support tool use" in reply.error["message"]
 
 
-async def test_a_rung_that_is_switched_off_is_ignored_or_refused_when_required():
+async def test_an_output_mode_that_is_switched_off_is_ignored_or_refused_when_required():
     async with calling() as caller:
         caller.emulator.set_parameters("max_tokens")
         ignored = await caller.ask(**TYPED)

@@ -283,7 +283,7 @@ async def test_a_generation_is_not_known_at_once_nor_when_it_never_was():
         assert (await caller.get("/generation?id=gen-0")).status == 404
 
 
-def test_a_key_stands_nowhere_in_what_is_told_of_it():
+def test_what_is_said_of_a_key_never_contains_it():
     from parquill.emulator import EmulatorSettings
 
     account = Account(lambda: EmulatorSettings(api_keys=("sk-or-v1-secret",)), ManualClock())

@@ -416,7 +416,7 @@ async def test_without_limits_the_time_is_that_of_the_last_run(desk: Desk) -> No
     assert found.seconds == pytest.approx(60 * summary.seconds / summary.requests, rel=0.01)
 
 
-async def test_json_has_the_promised_keys_and_money_in_strings(desk: Desk) -> None:
+async def test_json_has_the_documented_keys_and_money_in_strings(desk: Desk) -> None:
     desk.write(desk.texts(5))
     told = json.loads(json.dumps((await estimate_job(desk.job())).to_json()))
     assert set(told["rows"]) == {"todo", "kept", "equal", "failing"}

@@ -50,7 +50,7 @@ def test_people_get_a_table(job: Path) -> None:
     assert "12 rows to send" in out
 
 
-def test_an_estimate_above_the_sum_exits_2_after_it_was_told(job: Path) -> None:
+def test_an_estimate_above_the_sum_exits_2_after_it_was_shown(job: Path) -> None:
     status, out, error = call("estimate", job, "--json", "--max-usd", "0.00000001")
     assert status == 2
     assert json.loads(out)["rows"]["todo"] == 12

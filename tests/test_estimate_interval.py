@@ -55,7 +55,7 @@ def test_fifty_rows_bring_a_caption_jobs_interval_below_five_per_cent(jobs: int)
 
 @pytest.mark.parametrize("jobs", [10, pytest.param(30, marks=pytest.mark.chaos)])
 def test_fifty_rows_make_an_interval_as_narrow_as_the_answers_spread_allows(jobs: int) -> None:
-    """Held against one who knows all prompts and the answers' true spread: nobody can do better with fifty; a
+    """Held against one who knows all prompts and the answers' true spread: no estimate can do better with fifty; a
     tenth of the interval is there on purpose, for answers that are skewed."""
     ratios = []
     for seed in range(jobs):
@@ -90,7 +90,7 @@ def test_the_rows_that_are_said_to_narrow_the_interval_do() -> None:
     assert max(told) < 0.075
 
 
-def test_nothing_is_said_of_more_rows_before_there_are_receipts_or_where_none_would_do() -> None:
+def test_nothing_is_said_of_more_rows_before_there_are_usage_records_or_where_none_would_do() -> None:
     wide = SimulatedJob(0, replace(CAPTIONS, pictures=0, answers=Spread(100, 0.6)), rows=60)
     assert wide.wanted(0) is None
     assert wide.wanted(20) is None

@@ -1,4 +1,4 @@
-"""Tasks: what goes wrong in one is heard, whoever waits for it."""
+"""Tasks: a fault in one is reported, whether or not it is awaited."""
 
 from __future__ import annotations
 

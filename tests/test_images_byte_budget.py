@@ -48,7 +48,7 @@ async def test_a_file_larger_than_all_memory_waits_until_it_is_alone() -> None:
         assert budget.held == 70
 
 
-async def test_who_gives_up_waiting_takes_nothing_and_holds_nobody_up() -> None:
+async def test_a_cancelled_waiter_takes_nothing_and_delays_no_other() -> None:
     budget = ByteBudget(100)
     await budget.take(80)
     large = asyncio.ensure_future(budget.take(90))

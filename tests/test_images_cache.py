@@ -43,8 +43,8 @@ async def test_a_picture_is_fetched_and_shrunk_once_for_all_runs(web: Web, tmp_p
     web.answers["/a"] = reply(200, JPEG)
     parts = []
     for _ in range(2):
-        async with caching(web, tmp_path) as room:
-            parts.append(await room.parts(room.check(web.url("/a"))))
+        async with caching(web, tmp_path) as loader:
+            parts.append(await loader.parts(loader.check(web.url("/a"))))
     assert parts[0] == parts[1]
     assert parts[0][0].figures == parts[1][0].figures
     assert len(web.requests) == 1
@@ -54,21 +54,21 @@ async def test_what_would_be_shrunk_otherwise_is_not_taken_from_the_cache(web: W
     (tmp_path / "a.jpg").write_bytes(JPEG)
     seen = set()
     for max_side in (100, 200):
-        async with caching(web, tmp_path, max_side=max_side) as room:
-            seen.add((await room.parts(room.check("a.jpg")))[0].url)
+        async with caching(web, tmp_path, max_side=max_side) as loader:
+            seen.add((await loader.parts(loader.check("a.jpg")))[0].url)
     (tmp_path / "a.jpg").write_bytes(saved(noise(70, 70), "JPEG"))
-    async with caching(web, tmp_path) as room:
-        seen.add((await room.parts(room.check("a.jpg")))[0].url)
+    async with caching(web, tmp_path) as loader:
+        seen.add((await loader.parts(loader.check("a.jpg")))[0].url)
     assert len(seen) == 3
 
 
 async def test_failures_are_not_kept(web: Web, tmp_path: Path) -> None:
-    async with caching(web, tmp_path) as room:
-        values = room.check(web.url("/a"))
+    async with caching(web, tmp_path) as loader:
+        values = loader.check(web.url("/a"))
         with pytest.raises(RowError, match="404"):
-            await room.parts(values)
+            await loader.parts(values)
         web.answers["/a"] = reply(200, JPEG)
-        assert await room.parts(values)
+        assert await loader.parts(values)
 
 
 def test_an_entry_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ async def test_a_file_that_takes_too_long_is_not_tried_twice(pool: DecodePool) -
         await task
 
 
-async def test_a_picture_that_nobody_waits_for_any_more_disturbs_no_other(pool: DecodePool) -> None:
+async def test_a_cancelled_picture_disturbs_no_other(pool: DecodePool) -> None:
     large = saved(noise(3000, 2000), "JPEG")
     tasks = [asyncio.ensure_future(shrink(pool, large)) for _ in range(3)]
     await shrink(pool, JPEG)
@@ -182,7 +182,7 @@ def test_no_worker_outlives_its_parent_nor_keeps_it_alive(tmp_path: Path, end: s
     assert not alive
 
 
-async def test_whoever_waits_when_the_pool_closes_is_let_go() -> None:
+async def test_waiters_are_released_when_the_pool_closes() -> None:
     pool = DecodePool(workers=1)
     tasks = [asyncio.ensure_future(shrink(pool, JPEG)) for _ in range(3)]
     await asyncio.sleep(0)

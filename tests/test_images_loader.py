@@ -27,7 +27,7 @@ from parquill.job import DocumentSettings, ImageSettings
 from tests.hostile_files import HOSTILE, JPEG, PNG, noise, saved
 from tests.web import EagerClock, Web, reply, web_server
 
-MakeRoom = Callable[..., ImageLoader]
+MakeLoader = Callable[..., ImageLoader]
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def room(folder: Path) -> AsyncIterator[MakeRoom]:
-    rooms: list[ImageLoader] = []
+async def loader(folder: Path) -> AsyncIterator[MakeLoader]:
+    loaders: list[ImageLoader] = []
 
     def make(endpoint_fetches: bool = True, manifest_folder: str | None = None, **settings: Any) -> ImageLoader:
-        rooms.append(
+        loaders.append(
             ImageLoader(
                 ImageSettings.model_validate(settings),
                 DocumentSettings(),
@@ -59,21 +59,21 @@ async def room(folder: Path) -> AsyncIterator[MakeRoom]:
                 clock=EagerClock(),
             )
         )
-        return rooms[-1]
+        return loaders[-1]
 
     yield make
-    for each in rooms:
+    for each in loaders:
         async with each:
             pass
 
 
-def inline(room: MakeRoom, web: Web, **settings: Any) -> ImageLoader:
-    return room(send="inline", allow_private=True, allow_ports=[web.port], **settings)
+def inline(loader: MakeLoader, web: Web, **settings: Any) -> ImageLoader:
+    return loader(send="inline", allow_private=True, allow_ports=[web.port], **settings)
 
 
-async def fault(room: ImageLoader, cell: Any) -> RowError:
+async def fault(loader: ImageLoader, cell: Any) -> RowError:
     with pytest.raises(RowError) as raised:
-        await room.parts(room.check(cell))
+        await loader.parts(loader.check(cell))
     return raised.value
 
 
@@ -82,16 +82,16 @@ def opened(part: ImagePart) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(part.url.partition(",")[2])))
 
 
-async def test_urls_are_passed_on_untouched_without_a_request_of_ours(room: MakeRoom, web: Web) -> None:
-    passing = room(allow_private=True)
+async def test_urls_are_passed_on_untouched_without_a_request_of_ours(loader: MakeLoader, web: Web) -> None:
+    passing = loader(allow_private=True)
     urls = [web.url("/a.jpg?b=%20c&d=[e]#f"), "https://A.Example/ä b.jpg"]
     assert [part.url for part in await passing.parts(passing.check(urls))] == urls
     assert passing.parts_now(passing.check(urls)) == (ImagePart(urls[0]), ImagePart(urls[1]))
     assert web.requests == []
 
 
-async def test_passing_a_url_on_costs_microseconds(room: MakeRoom) -> None:
-    passing = room()
+async def test_passing_a_url_on_costs_microseconds(loader: MakeLoader) -> None:
+    passing = loader()
     urls = [f"https://cdn{n % 7}.example/pictures/{n}.jpg?width=800" for n in range(3000)]
     start = time.process_time()
     for url in urls:
@@ -99,8 +99,8 @@ async def test_passing_a_url_on_costs_microseconds(room: MakeRoom) -> None:
     assert (time.process_time() - start) / len(urls) < 60e-6
 
 
-async def test_nothing_starts_for_text_and_urls(room: MakeRoom) -> None:
-    async with room() as passing:
+async def test_nothing_starts_for_text_and_urls(loader: MakeLoader) -> None:
+    async with loader() as passing:
         before = psutil.Process().children()
         assert passing.check(None) == ()
         assert await passing.parts(()) == ()
@@ -113,20 +113,20 @@ async def test_nothing_starts_for_text_and_urls(room: MakeRoom) -> None:
     [("url", False, True), ("auto", True, True), ("auto", False, False), ("inline", True, False)],
 )
 async def test_auto_inlines_where_the_endpoint_cannot_fetch(
-    room: MakeRoom, web: Web, send: str, endpoint_fetches: bool, passed: bool
+    loader: MakeLoader, web: Web, send: str, endpoint_fetches: bool, passed: bool
 ) -> None:
     web.answers["/a.jpg"] = reply(200, JPEG)
-    choosing = room(endpoint_fetches=endpoint_fetches, send=send, allow_private=True, allow_ports=[web.port])
+    choosing = loader(endpoint_fetches=endpoint_fetches, send=send, allow_private=True, allow_ports=[web.port])
     (part,) = await choosing.parts(choosing.check(web.url("/a.jpg")))
     assert (part.url == web.url("/a.jpg")) == passed
     assert (part.figures is None) == passed
     assert len(web.requests) == (0 if passed else 1)
 
 
-async def test_a_fetched_picture_is_shrunk_inlined_and_weighed(room: MakeRoom, web: Web) -> None:
+async def test_a_fetched_picture_is_shrunk_inlined_and_weighed(loader: MakeLoader, web: Web) -> None:
     data = saved(noise(2000, 1000), "JPEG")
     web.answers["/a"] = reply(200, data, Content_Type="text/html")
-    (part,) = await (inlining := inline(room, web, max_side=224)).parts(inlining.check(web.url("/a")))
+    (part,) = await (inlining := inline(loader, web, max_side=224)).parts(inlining.check(web.url("/a")))
     assert opened(part).size == (224, 112)
     assert part.figures is not None
     assert (part.figures.bytes_fetched, part.figures.bytes_sent) == (len(data), len(part.url))
@@ -135,26 +135,26 @@ async def test_a_fetched_picture_is_shrunk_inlined_and_weighed(room: MakeRoom, w
     assert len(part.content_key) == 16
 
 
-async def test_the_same_photo_under_other_names_has_one_key(room: MakeRoom, web: Web) -> None:
+async def test_the_same_photo_under_other_names_has_one_key(loader: MakeLoader, web: Web) -> None:
     web.answers["/a"] = web.answers["/b"] = reply(200, JPEG)
-    inlining = inline(room, web)
+    inlining = inline(loader, web)
     cells = [web.url("/a"), web.url("/b"), "a.jpg", JPEG, "data:image/jpeg;base64," + base64.b64encode(JPEG).decode()]
     parts = await inlining.parts(inlining.check(cells))
     assert len({part.content_key for part in parts}) == 1
     assert len({inlining.identity(value) for value in inlining.check(cells)}) == 5
 
 
-async def test_several_pictures_keep_their_order_however_long_each_takes(room: MakeRoom, web: Web) -> None:
+async def test_several_pictures_keep_their_order_however_long_each_takes(loader: MakeLoader, web: Web) -> None:
     sizes = [(300, 200), (20, 10), (200, 300), (10, 20)]
     for n, size in enumerate(sizes):
         web.answers[f"/{n}"] = reply(200, saved(noise(*size), "PNG"))
-    inlining = inline(room, web)
+    inlining = inline(loader, web)
     parts = await inlining.parts(inlining.check([web.url(f"/{n}") for n in range(4)]))
     assert [opened(part).size for part in parts] == sizes
 
 
-async def test_a_mixed_row_passes_urls_on_and_inlines_the_rest(room: MakeRoom) -> None:
-    mixing = room()
+async def test_a_mixed_row_passes_urls_on_and_inlines_the_rest(loader: MakeLoader) -> None:
+    mixing = loader()
     values = mixing.check(["https://a.example/x.jpg", "a.jpg", PNG])
     assert mixing.parts_now(values) is None
     first, second, third = await mixing.parts(values)
@@ -163,32 +163,32 @@ async def test_a_mixed_row_passes_urls_on_and_inlines_the_rest(room: MakeRoom) -
     assert opened(third).size == (64, 48)
 
 
-async def test_more_pictures_than_allowed_are_a_bad_row(room: MakeRoom) -> None:
-    two = room(max_per_row=2)
+async def test_more_pictures_than_allowed_are_a_bad_row(loader: MakeLoader) -> None:
+    two = loader(max_per_row=2)
     with pytest.raises(RowError, match=r"3 pictures, more than images\.max_per_row = 2"):
         two.parts_now(two.check(["https://a.example/x.jpg"] * 3))
     assert (await fault(two, ["a.jpg"] * 3)).kind is ErrorKind.BAD_ROW
 
 
-async def test_of_several_faults_the_first_picture_s_is_told(room: MakeRoom, web: Web) -> None:
+async def test_of_several_faults_the_first_picture_s_is_told(loader: MakeLoader, web: Web) -> None:
     web.answers["/broken"] = reply(200, JPEG[:500])
-    first = await fault(inline(room, web), [web.url("/gone"), web.url("/broken"), "missing.jpg"])
+    first = await fault(inline(loader, web), [web.url("/gone"), web.url("/broken"), "missing.jpg"])
     assert "HTTP 404" in first.message
 
 
-async def test_faults_name_the_picture_but_no_signature(room: MakeRoom, web: Web) -> None:
+async def test_faults_name_the_picture_but_no_signature(loader: MakeLoader, web: Web) -> None:
     web.answers["/x.jpg"] = reply(200, b"<html>sign in</html>")
-    told = await fault(inline(room, web), web.url("/x.jpg?signature=abc"))
+    told = await fault(inline(loader, web), web.url("/x.jpg?signature=abc"))
     assert told.kind is ErrorKind.IMAGE_INVALID
     assert "/x.jpg: not a picture: the file is an HTML page" in told.message
     assert "abc" not in told.message
     web.answers["/empty"] = reply(200)
-    assert "empty" in (await fault(inline(room, web), web.url("/empty"))).message
+    assert "empty" in (await fault(inline(loader, web), web.url("/empty"))).message
 
 
-async def test_images_check_asks_for_the_head_before_a_url_is_passed_on(room: MakeRoom, web: Web) -> None:
+async def test_images_check_asks_for_the_head_before_a_url_is_passed_on(loader: MakeLoader, web: Web) -> None:
     web.answers["/a.jpg"] = reply(200, JPEG)
-    checking = room(check=True, allow_private=True, allow_ports=[web.port])
+    checking = loader(check=True, allow_private=True, allow_ports=[web.port])
     values = checking.check([web.url("/a.jpg")])
     assert checking.parts_now(values) is None
     assert await checking.parts(values) == (ImagePart(web.url("/a.jpg")),)
@@ -196,14 +196,14 @@ async def test_images_check_asks_for_the_head_before_a_url_is_passed_on(room: Ma
     assert (await fault(checking, web.url("/gone"))).kind is ErrorKind.IMAGE_UNREACHABLE
 
 
-async def test_every_row_of_a_bad_manifest_ends_as_a_picture_or_a_typed_fault(room: MakeRoom, web: Web) -> None:
+async def test_every_row_of_a_bad_manifest_ends_as_a_picture_or_a_typed_fault(loader: MakeLoader, web: Web) -> None:
     web.answers["/good"] = reply(200, PNG)
     web.answers["/away"] = reply(302, Location="http://169.254.169.254/")
     for name, (make, _) in HOSTILE.items():
         web.answers[f"/{name.replace(' ', '-')}"] = reply(200, make())
     paths = ["/good", "/good", "/good", *web.answers, "/gone"]
     rows = [web.url(paths[n % len(paths)] + f"?{n}") for n in range(4 * len(paths))]
-    inlining = inline(room, web)
+    inlining = inline(loader, web)
     ends: list[str] = []
 
     async def worker() -> None:
@@ -229,11 +229,11 @@ async def test_every_row_of_a_bad_manifest_ends_as_a_picture_or_a_typed_fault(ro
 # Files on this machine
 
 
-async def test_a_path_is_read_below_the_manifest_s_folder_or_the_root(room: MakeRoom, folder: Path) -> None:
+async def test_a_path_is_read_below_the_manifest_s_folder_or_the_root(loader: MakeLoader, folder: Path) -> None:
     for reading, path in (
-        (room(), "a.jpg"),
-        (room(), str(folder / "a.jpg")),
-        (room(root=str(folder.parent)), "manifest/a.jpg"),
+        (loader(), "a.jpg"),
+        (loader(), str(folder / "a.jpg")),
+        (loader(root=str(folder.parent)), "manifest/a.jpg"),
     ):
         (part,) = await reading.parts(reading.check(path))
         assert opened(part).size == (640, 480)
@@ -253,44 +253,44 @@ async def test_a_path_is_read_below_the_manifest_s_folder_or_the_root(room: Make
         "//etc/passwd",
     ],
 )
-async def test_no_path_leads_out_of_the_root(room: MakeRoom, folder: Path, path: str) -> None:
+async def test_no_path_leads_out_of_the_root(loader: MakeLoader, folder: Path, path: str) -> None:
     (folder / "link.jpg").symlink_to(folder.parent / "secret.jpg")
     (folder / "links").symlink_to(folder.parent)
-    told = await fault(room(), path.replace("{outside}", str(folder.parent)))
+    told = await fault(loader(), path.replace("{outside}", str(folder.parent)))
     assert told.kind is ErrorKind.IMAGE_REFUSED
     assert "leads out of images.root" in told.message
 
 
-async def test_a_link_inside_the_root_is_followed(room: MakeRoom, folder: Path) -> None:
+async def test_a_link_inside_the_root_is_followed(loader: MakeLoader, folder: Path) -> None:
     (folder / "same.jpg").symlink_to("a.jpg")
-    (part,) = await (reading := room()).parts(reading.check("same.jpg"))
+    (part,) = await (reading := loader()).parts(reading.check("same.jpg"))
     assert opened(part).size == (640, 480)
 
 
-async def test_what_is_no_regular_file_is_refused_without_waiting_for_it(room: MakeRoom, folder: Path) -> None:
+async def test_what_is_no_regular_file_is_refused_without_waiting_for_it(loader: MakeLoader, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "folder").mkdir()
-    assert (await fault(room(), "pipe")).kind is ErrorKind.IMAGE_REFUSED
-    assert (await fault(room(), "folder")).kind is ErrorKind.IMAGE_REFUSED
+    assert (await fault(loader(), "pipe")).kind is ErrorKind.IMAGE_REFUSED
+    assert (await fault(loader(), "folder")).kind is ErrorKind.IMAGE_REFUSED
 
 
-async def test_a_missing_or_empty_file_is_a_fault_that_names_it(room: MakeRoom, folder: Path) -> None:
+async def test_a_missing_or_empty_file_is_a_fault_that_names_it(loader: MakeLoader, folder: Path) -> None:
     (folder / "empty.jpg").touch()
-    missing = await fault(room(), "nothing.jpg")
+    missing = await fault(loader(), "nothing.jpg")
     assert missing.kind is ErrorKind.IMAGE_UNREACHABLE
     assert "nothing.jpg: No such file" in missing.message
-    assert "Bücher 本.jpg: No such file" in (await fault(room(), "Bücher 本.jpg")).message
-    assert "\\u202egpj.exe: No such file" in (await fault(room(), "\u202egpj.exe")).message
+    assert "Bücher 本.jpg: No such file" in (await fault(loader(), "Bücher 本.jpg")).message
+    assert "\\u202egpj.exe: No such file" in (await fault(loader(), "\u202egpj.exe")).message
     (folder / "circle").symlink_to("circle")
     for path in ("circle", "a" * 5000, "~/x.jpg", "a.jpg/x", "ä\udcff.jpg"):
-        assert (await fault(room(), path)).kind is ErrorKind.IMAGE_UNREACHABLE
-    empty = await fault(room(), "empty.jpg")
+        assert (await fault(loader(), path)).kind is ErrorKind.IMAGE_UNREACHABLE
+    empty = await fault(loader(), "empty.jpg")
     assert empty.kind is ErrorKind.IMAGE_INVALID
     assert "empty.jpg: the file is empty" in empty.message
 
 
-def test_the_identity_of_a_path_changes_with_the_file_and_needs_no_file(room: MakeRoom, folder: Path) -> None:
-    reading = room()
+def test_the_identity_of_a_path_changes_with_the_file_and_needs_no_file(loader: MakeLoader, folder: Path) -> None:
+    reading = loader()
     (value,) = reading.check("a.jpg")
     before = reading.identity(value)
     assert reading.identity(value) == before
@@ -300,11 +300,11 @@ def test_the_identity_of_a_path_changes_with_the_file_and_needs_no_file(room: Ma
     assert len({before, touched, reading.identity(value)}) == 3
 
 
-def test_only_paths_lie_on_this_machine(room: MakeRoom, folder: Path) -> None:
-    assert room().local_path("a.jpg") == folder / "a.jpg"
+def test_only_paths_lie_on_this_machine(loader: MakeLoader, folder: Path) -> None:
+    assert loader().local_path("a.jpg") == folder / "a.jpg"
     for text in ("https://a.example/x.jpg", "s3://bucket/x.jpg", "data:,x", "", "file:///x"):
-        assert room().local_path(text) is None
-    assert room(manifest_folder="s3://bucket/folder").local_path("a.jpg") is None
+        assert loader().local_path(text) is None
+    assert loader(manifest_folder="s3://bucket/folder").local_path("a.jpg") is None
 
 
 # Objects in a bucket
@@ -328,8 +328,8 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Any:
     patch.undo()
 
 
-async def test_objects_are_read_by_path_below_a_remote_manifest_and_by_uri(room: MakeRoom, bucket: str) -> None:
-    reading = room(manifest_folder=bucket)
+async def test_objects_are_read_by_path_below_a_remote_manifest_and_by_uri(loader: MakeLoader, bucket: str) -> None:
+    reading = loader(manifest_folder=bucket)
     parts = await reading.parts(reading.check(["a b.jpg", "x/../a b.jpg", "s3://pictures/rows/a b.jpg"]))
     assert [opened(part).size for part in parts] == [(640, 480)] * 3
     other_outputs = await fault(reading, "s3://pictures/other/x.jpg")
@@ -342,7 +342,7 @@ async def test_objects_are_read_by_path_below_a_remote_manifest_and_by_uri(room:
         assert (await fault(reading, path)).kind is ErrorKind.IMAGE_REFUSED
 
 
-def test_only_a_reply_about_addresses_turns_auto_to_inline(room: MakeRoom) -> None:
+def test_only_a_reply_about_addresses_turns_auto_to_inline(loader: MakeLoader) -> None:
     takes_none = [
         "invalid image input",
         "'url' field must be a base64 encoded image.",
@@ -353,12 +353,12 @@ def test_only_a_reply_about_addresses_turns_auto_to_inline(room: MakeRoom) -> No
     others = ["Failed to download image: HTTP 404", "image too large", "no endpoints found", "", "invalid json"]
     for message in takes_none:
         for send, turns in (("auto", True), ("url", False), ("inline", False)):
-            choosing = room(send=send)
+            choosing = loader(send=send)
             assert choosing.turns_to_inline(400, message) is turns
             assert choosing.passes_urls is (send == "url")
-        assert not room(send="auto").turns_to_inline(500, message)
+        assert not loader(send="auto").turns_to_inline(500, message)
     for message in others:
-        choosing = room(send="auto")
+        choosing = loader(send="auto")
         assert not choosing.turns_to_inline(400, message)
         assert choosing.passes_urls
 

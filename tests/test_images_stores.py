@@ -82,13 +82,13 @@ async def test_no_store_and_no_metadata_service_is_asked_for_a_cell_that_the_job
     clock, documents = EagerClock(), DocumentSettings()
     async with (
         server,
-        ImageLoader(settings, documents, manifest_folder=str(tmp_path), endpoint_fetches=True, clock=clock) as room,
+        ImageLoader(settings, documents, manifest_folder=str(tmp_path), endpoint_fetches=True, clock=clock) as loader,
     ):
         for uri in ("s3://private/x.png", "gs://private/x.png", "az://acc@private/x.png", "s3://shopping/x.png"):
             for cell in (uri, [uri], {"bytes": None, "path": uri}):
-                for check in (room.check, room.check_document):
+                for check in (loader.check, loader.check_document):
                     with pytest.raises(RowError, match="would be read with this machine's own access"):
                         check(cell)
-        assert room.check("s3://shop/x.png") == (StoredPicture("s3://shop/x.png"),)
-        assert room.check_named_by_job("s3://private/x.png") == (StoredPicture("s3://private/x.png"),)
+        assert loader.check("s3://shop/x.png") == (StoredPicture("s3://shop/x.png"),)
+        assert loader.check_named_by_job("s3://private/x.png") == (StoredPicture("s3://private/x.png"),)
     assert asked == []

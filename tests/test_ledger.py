@@ -117,7 +117,7 @@ async def test_a_group_goes_when_its_time_has_come_and_not_before(path: Path) ->
     ledger.close()
 
 
-async def test_a_full_group_waits_for_nobody(path: Path) -> None:
+async def test_a_full_group_is_committed_at_once(path: Path) -> None:
     ledger = Ledger.open(path, job="job", clock=ManualClock())
     handed_over = [intend(ledger, row)[1] for row in range(GROUP_OPERATIONS)]
     await handed_over[0]

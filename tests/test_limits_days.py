@@ -105,7 +105,7 @@ async def test_a_clock_that_is_set_back_opens_no_day_again(kind: str) -> None:
 
 
 @KINDS
-async def test_what_was_sent_while_the_clock_stood_ahead_counts_on_the_day_that_it_truly_was(kind: str) -> None:
+async def test_what_was_sent_while_the_clock_was_ahead_counts_on_the_true_day(kind: str) -> None:
     endpoint = capped(kind, NOON + DAY)
     await endpoint.ask_many(7)
     endpoint.clock.set_wall(NOON)

@@ -337,7 +337,7 @@ async def test_a_ticket_is_admitted_and_settled_once() -> None:
     assert gate.statistics().spent_pico == 1
 
 
-async def test_a_cancelled_walk_between_reserving_and_admitting_gives_its_money_back() -> None:
+async def test_a_request_cancelled_between_reserving_and_admitting_gives_its_money_back() -> None:
     clock = ManualClock()
     gate = Gate(LimitSettings(requests_per_minute=1), Budget(cap_pico=100), clock)
     gate.settle(await send(gate), cost_pico=1, tokens=1, reply=OK)

@@ -20,7 +20,7 @@ def clean(search: RateSearch, now: float, sent: int) -> tuple[float, int]:
     return now, sent
 
 
-def test_a_rate_nobody_told_is_free_until_it_is_refused() -> None:
+def test_an_unnamed_rate_is_unlimited_until_a_refusal() -> None:
     search = RateSearch(math.inf, 0.0)
     assert search.value == math.inf
     search.refused(10.0, 600, 3600.0, 590.0, floor=0.0)
@@ -88,7 +88,7 @@ def test_slots_stop_growing_where_more_of_them_gain_nothing() -> None:
     assert 100 <= search.value <= 256
 
 
-def test_slots_do_not_grow_while_nobody_waits_for_one() -> None:
+def test_slots_do_not_grow_while_no_request_waits_for_one() -> None:
     search = ConcurrencySearch(32, 1024, 0.0)
     for number in range(1000):
         search.answered(number * 0.01, number * 0.01, waiting=False)

@@ -22,7 +22,7 @@ def _chunk(path: Path, **settings: str) -> Chunk:
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_only_the_row_of_a_value_that_does_not_fit_is_told_of_it(tmp_path: Path, name: str) -> None:
+def test_only_the_row_of_a_value_that_does_not_fit_says_so(tmp_path: Path, name: str) -> None:
     chunk = _chunk(parquet(tmp_path / "m.parquet", {"x": column(name)}))
     chunk.table.validate(full=True)
     values, faults = chunk.cells("x")
@@ -37,21 +37,21 @@ def test_a_broken_text_keeps_what_can_be_read_of_it(tmp_path: Path) -> None:
     assert chunk.cells("x")[1] == {1: "a text that is not UTF-8"}
 
 
-def test_what_is_told_of_rows_goes_with_them_into_their_slices(tmp_path: Path) -> None:
+def test_notices_about_rows_go_with_them_into_their_slices(tmp_path: Path) -> None:
     path = parquet(tmp_path / "m.parquet", {"x": pa.concat_arrays([column("text")] * 3)})
     told = [dict(chunk.unfit["x"]) for chunk in opened(path, rows_per_part=2).read(("x",))]
     why = "a text that is not UTF-8"
     assert told == [{1: why}, {}, {0: why}, {1: why}, {}]
 
 
-def test_a_zone_that_no_one_knows_is_told_of_every_row_that_has_a_time() -> None:
+def test_an_unknown_zone_is_reported_for_every_row_that_has_a_time() -> None:
     times = pa.array([0, None, 1], pa.timestamp("us", "Mars/Olympus"))
     values, faults = python_values(times)
     assert (values, list(faults)) == ([None, None, None], [0, 2])
     assert row_values(pa.record_batch([times, pa.array([1, 2, 3])], ["at", "n"]), 0)["n"] == 1
 
 
-def test_two_fields_of_one_name_are_told_of_their_rows_and_have_a_digest() -> None:
+def test_two_fields_of_one_name_are_reported_for_their_rows_and_have_a_digest() -> None:
     twice = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     assert list(python_values(twice)[1]) == [0]
     digests = set()
@@ -72,7 +72,7 @@ def test_an_id_that_cannot_be_read_is_refused_with_its_row(tmp_path: Path, name:
         scan(manifest, ("x",), settings=b"", stamp=lambda _: b"")
 
 
-def test_a_column_name_that_is_no_text_is_told_of_the_file(tmp_path: Path) -> None:
+def test_a_column_name_that_is_no_text_is_reported_for_the_file(tmp_path: Path) -> None:
     path = parquet(tmp_path / "m.parquet", {"name_of_it": [1]}, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"name_of_it", b"name_\xff\xfe_it"))
     with pytest.raises(

@@ -90,5 +90,5 @@ async def test_a_dead_webhook_is_no_error_and_its_address_stays_secret(caplog: p
     assert "hush-4711" not in repr(delivery) + caplog.text + repr(settings(address))
 
 
-async def test_without_a_webhook_nobody_is_told() -> None:
+async def test_without_a_webhook_no_notice_is_sent() -> None:
     assert await notify(NotifySettings(), NOTICE, EagerClock()) == Delivery(0)

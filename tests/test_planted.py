@@ -1,4 +1,4 @@
-"""What lies beside an output may come from somebody else: links, other people's files, orders, nonsense."""
+"""What lies beside an output may come from another user: links, other people's files, orders, nonsense."""
 
 from __future__ import annotations
 

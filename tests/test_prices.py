@@ -1,4 +1,4 @@
-"""Prices: read exactly from what endpoints say, chosen in the contract's order, bounded by the dearest."""
+"""Prices: read exactly from what endpoints say, chosen in the contract's order, bounded by the most expensive."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_the_table_is_for_openrouter_only_and_else_the_price_is_unknown() -> Non
     assert _choose() is None
 
 
-def test_of_several_providers_the_dearest_is_reserved() -> None:
+def test_of_several_providers_the_most_expensive_is_reserved() -> None:
     cheap, dear = _endpoint(provider_name="A"), _endpoint("0.0000001", "0.00000002", provider_name="B", tag="b")
     price = _chosen(cheap, dear)
     assert price.ceiling == Rates(100 * NANO, 40 * NANO)

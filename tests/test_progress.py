@@ -135,7 +135,7 @@ def test_speed_is_that_of_the_last_ten_seconds() -> None:
     assert seen == [(0, 0), (10, 20), (10, 20), (5, 10), (0, 0)]
 
 
-def test_speed_does_not_count_rows_that_stood_before() -> None:
+def test_speed_does_not_count_kept_rows() -> None:
     window = RateWindow()
     kept = Progress(RowCounts(900, ok=800, kept=800))
     window.look(replace(FRESH, progress=kept))

@@ -168,7 +168,7 @@ def told(case: dict[str, Any]) -> Verdict:
 
 
 @pytest.mark.parametrize("case", seen("row"))
-def test_a_rows_own_fault_is_final_costs_nothing_and_touches_nobody_else(case: dict[str, Any]) -> None:
+def test_a_rows_own_fault_is_final_costs_nothing_and_touches_no_other_row(case: dict[str, Any]) -> None:
     verdict = told(case)
     assert (verdict.kind, verdict.stop, verdict.retry, verdict.lost) == (K(case["kind"]), None, False, False)
     assert case["says"] in verdict.message

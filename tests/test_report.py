@@ -82,7 +82,7 @@ def test_failures_say_what_to_do_with_examples(page: Page) -> None:
     assert "no reply within 60 s" in page.text
 
 
-def test_charts_are_drawn_and_told(page: Page) -> None:
+def test_charts_are_drawn_and_have_tables(page: Page) -> None:
     drawings = [found for tag, found in page.elements if tag == "svg" and found.get("role") == "img"]
     assert len(drawings) >= 7
     assert all(len(found["aria-label"] or "") > 10 for found in drawings)
@@ -216,7 +216,7 @@ def test_the_page_stays_small_whatever_the_texts(tmp_path: Path) -> None:
     assert "rows of 700, drawn" in Page(raw).text
 
 
-def thumbnail_room() -> ImageLoader:
+def thumbnail_loader() -> ImageLoader:
     settings = thumbnail_settings(ImageSettings(send="url"))
     return ImageLoader(
         settings, DocumentSettings(), manifest_folder=str(PICTURES), endpoint_fetches=True, clock=SystemClock()
@@ -230,8 +230,8 @@ async def test_thumbnails_are_made_anew_and_small(tmp_path: Path) -> None:
         "row-000001": [WebPicture("https://shop.example/p.jpg"), PathPicture("../../../pyproject.toml")],
         "row-000002": [BytesPicture((PICTURES / "horse.png").read_bytes())] * 5,
     }
-    async with thumbnail_room() as room:
-        asked = Asked(pictures_for=lambda row: values[row["id"]], room=room)
+    async with thumbnail_loader() as loader:
+        asked = Asked(pictures_for=lambda row: values[row["id"]], room=loader)
         page = Page(await build_report(output, Storage.at(tmp_path / "w"), job_name="x", asked=asked))
     pictures = [found["src"] or "" for found in page.all("img")]
     assert len(pictures) == 5
@@ -249,8 +249,8 @@ async def test_pictures_kept_in_the_output_itself_are_shown(tmp_path: Path) -> N
     kept = (pa.field("photo", pa.binary()), pa.field("links", pa.list_(pa.string())))
     columns = {"photo": [raw] * 300, "links": [[url]] * 300}
     output = write_output(tmp_path / "out", [OK] * 300, columns, kept=kept, rows_per_part=130)
-    async with thumbnail_room() as room:
-        asked = Asked(pictures_for=lambda row: [*room.check(row["photo"]), *room.check(row["links"])], room=room)
+    async with thumbnail_loader() as loader:
+        asked = Asked(pictures_for=lambda row: [*loader.check(row["photo"]), *loader.check(row["links"])], room=loader)
         page = Page(await build_report(output, Storage.at(tmp_path / "w"), job_name="x", asked=asked))
     cards = len([found for tag, found in page.elements if "data-groups" in found])
     assert len(page.all("img")) == 2 * cards > 20

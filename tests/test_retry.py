@@ -102,14 +102,14 @@ async def test_waits_are_jittered_over_their_whole_range() -> None:
 
 
 async def test_a_throttled_row_waits_nothing_of_its_own_and_does_not_lengthen_later_waits() -> None:
-    """How long to wait is the gate's matter, at whose door the next attempt stands."""
+    """How long to wait is the gate's decision: the next attempt waits there."""
     clock = ManualClock()
     row = Row(clock, SLOW, SLOW, SLOW, BAD, GOOD)
     assert await finished(row, clock) == GOOD
     assert row.times == [0.0, 0.0, 0.0, 0.0, FIRST_WAIT]
 
 
-async def test_a_throttled_row_rests_as_long_as_it_is_told_to() -> None:
+async def test_a_throttled_row_waits_as_long_as_the_endpoint_asks() -> None:
     clock = ManualClock()
     row = Row(clock, RESTING, RESTING, GOOD)
     assert await finished(row, clock) == GOOD

@@ -120,7 +120,7 @@ def test_leftovers_are_hidden_from_readers_and_go_at_the_next_start(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == [".part-of-mine"]
 
 
-def test_a_write_that_is_under_way_keeps_its_temporary_file_whoever_clears_the_folder(tmp_path: Path) -> None:
+def test_a_write_that_is_under_way_keeps_its_temporary_file_when_the_folder_is_cleared(tmp_path: Path) -> None:
     """An attempts table lost half its files: each write made the folder ready and so removed the others'."""
 
     def others_start(sink: ByteSink) -> None:

@@ -152,7 +152,7 @@ def test_the_exit_status_says_how_it_ended(stop: Stop | None, failed: int, statu
     assert summary(rows=rows, stopped_by=stop).exit_status == status
 
 
-def test_json_has_the_promised_keys_and_no_others() -> None:
+def test_json_has_the_documented_keys_and_no_others() -> None:
     result = summary(
         cost_pico=1_500_000_000_000, in_doubt_pico=2, tokens=TokenCounts(5, 6), seconds=1.23456, stopped_by=Stop.BUDGET
     )

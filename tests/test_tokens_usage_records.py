@@ -34,7 +34,7 @@ def _teach(counter: TokenCounter, rows: int, *, ratio: float, offset: float, pic
 @pytest.mark.parametrize(
     ("ratio", "offset", "picture"), [(0.08, 0, 0), (0, 25, 0), (0, 0, -4), (-0.05, 12, 20), (0, 0, 0)]
 )
-def test_receipts_correct_ratio_offset_and_picture(ratio: float, offset: float, picture: float) -> None:
+def test_usage_records_correct_ratio_offset_and_picture(ratio: float, offset: float, picture: float) -> None:
     counter = TokenCounter(ModelSettings())
     _teach(counter, 50, ratio=ratio, offset=offset, picture=picture)
     for words, images in ((20, 0), (150, 2), (300, 1)):
@@ -44,12 +44,12 @@ def test_receipts_correct_ratio_offset_and_picture(ratio: float, offset: float, 
         assert estimate.expected == pytest.approx(truth, rel=0.03, abs=2)
 
 
-def test_without_receipts_the_formula_stands() -> None:
+def test_without_usage_records_the_formula_counts() -> None:
     estimate = TokenCounter(ModelSettings()).count(_request(50, 1))
     assert estimate.expected == round(estimate.formula)
 
 
-def test_one_odd_receipt_is_believed_in_part() -> None:
+def test_one_odd_usage_record_is_believed_in_part() -> None:
     counter = TokenCounter(ModelSettings())
     estimate = counter.count(_request(200))
     counter.observe(estimate, 0, round(estimate.formula * 1.3), None)
@@ -65,7 +65,7 @@ def test_rows_that_are_all_alike_still_give_their_common_correction() -> None:
 
 
 def test_corrected_estimates_are_not_corrected_again() -> None:
-    """A receipt is held against the formula, not against what earlier receipts had made of it."""
+    """A usage record is compared with the formula, not with what earlier records made of it."""
     counter = TokenCounter(ModelSettings())
     for _ in range(2):
         _teach(counter, 100, ratio=0.05, offset=10, picture=0)
@@ -86,7 +86,7 @@ def test_before_it_is_known_who_answers_providers_count_by_their_share() -> None
     assert counter.receipts.for_provider("never seen").apply(text, 0) == 0
 
 
-def test_receipts_of_two_processes_together_are_those_of_one() -> None:
+def test_usage_records_of_two_processes_together_are_those_of_one() -> None:
     one, other, both = (TokenCounter(ModelSettings()) for _ in range(3))
     for counter, words in ((one, range(20, 60)), (other, range(60, 90))):
         for number in words:
@@ -100,7 +100,7 @@ def test_receipts_of_two_processes_together_are_those_of_one() -> None:
     assert one.error(10, 900, 81_000, 5) == pytest.approx(both.error(10, 900, 81_000, 5))
 
 
-def test_a_receipt_above_its_bound_alarms_and_raises_all_bounds() -> None:
+def test_a_usage_record_above_its_bound_alarms_and_raises_all_bounds() -> None:
     counter = TokenCounter(ModelSettings())
     first = counter.count(_request(40))
     assert not counter.observe(first, 0, first.upper, None)
@@ -119,7 +119,7 @@ def test_what_is_expected_never_passes_the_bound() -> None:
     assert 1 <= corrected.expected <= corrected.upper
 
 
-def test_receipts_survive_into_the_next_run() -> None:
+def test_usage_records_survive_into_the_next_run() -> None:
     counter = TokenCounter(ModelSettings())
     _teach(counter, 60, ratio=0.04, offset=7, picture=-2)
     counter.receipts.raise_upper(100, 150)
@@ -148,7 +148,7 @@ def test_an_empty_record_is_no_correction() -> None:
     assert UsageRecords.load(UsageRecords().dump()).count == 0
 
 
-def test_each_receipt_narrows_the_error_of_the_job() -> None:
+def test_each_usage_record_narrows_the_error_of_the_job() -> None:
     counter = TokenCounter(ModelSettings())
     rows = 1000, 150_000.0, 1000 * 150.0**2, 1500
     before = counter.error(*rows)
@@ -168,7 +168,7 @@ def test_a_server_that_counts_as_the_formula_does_is_trusted_sooner_than_one_tha
     assert errors[0] < errors[1] / 5
 
 
-def test_a_ratio_far_from_what_was_thought_possible_is_believed_when_all_receipts_say_so() -> None:
+def test_a_ratio_far_from_the_prior_is_believed_when_all_usage_records_say_so() -> None:
     counter = TokenCounter(ModelSettings())
     _teach(counter, 50, ratio=0.7, offset=0, picture=0)
     assert counter.receipts.correction.ratio == pytest.approx(0.7, rel=0.02)
@@ -203,7 +203,7 @@ def test_a_reply_costs_the_same_however_many_names_its_providers_have() -> None:
     assert max(of_many[128:]) < 3 * max(of_many[:64])
 
 
-def test_receipts_under_ever_new_names_are_kept_in_a_bounded_space_and_all_count() -> None:
+def test_usage_records_under_ever_new_names_are_kept_in_a_bounded_space_and_all_count() -> None:
     receipts = UsageRecords()
     for number in range(1000):
         receipts.add(50.0, 1, 9.0, f"provider {number}" + "x" * 10_000)

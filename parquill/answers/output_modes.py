@@ -72,7 +72,7 @@ _NO_ENDPOINT = re.compile(r"no endpoints? found that (?:can handle the requested
 
 
 def refuses_mode(status: int, message: str) -> bool:
-    """Tell whether an error reply means that the endpoint does not take this rung.
+    """Tell whether an error reply means that the endpoint does not take this output mode.
 
     Seen: OpenRouter's 404 "No endpoints found that support tool use" (or a `tool_choice`) and
     "… that can handle the requested parameters"; AI Studio's 400 "JSON mode is not enabled";

@@ -15,7 +15,7 @@ _ENFORCED = (OutputMode.JSON_SCHEMA, OutputMode.TOOLS)
 
 
 def probe_request(output_mode: OutputMode, shape: AnswerSchema) -> ChatRequest:
-    """Return what to ask; the rung's `settings_for` go with it, and a `max_tokens` of a few hundred."""
+    """Return what to ask; the output mode's `settings_for` go with it, and a `max_tokens` of a few hundred."""
     text = "Say hello."
     if output_mode not in _ENFORCED:
         text = "\n\n".join(filter(None, ("Make up an example.", shape.instruction_for(output_mode))))

@@ -132,7 +132,7 @@ class EvidenceFile(Generic[Evidence]):
     def __init__(
         self, folder: Path, prefix: str, schema: pa.Schema, on_fault: Callable[[BaseException], object]
     ) -> None:
-        """`prefix` makes the names of this process's files its own; `on_fault` is told of a write that failed."""
+        """`prefix` makes the names of this process's files its own; `on_fault` is called for a write that failed."""
         self._folder = Storage.at(folder, private=True)
         self._prefix = prefix
         self._schema = schema

@@ -49,7 +49,7 @@ class ConversationState:
         self.carry(parts)
         self.output_mode = OutputMode.TEXT
         self.first: ChatRequest | None = None
-        """What the row asks on this rung; None when that has to be made anew."""
+        """What the row asks in this output mode; None: build it again before the next attempt."""
         self.request: ChatRequest | None = None
         self.changed: Mapping[str, Any] | None = None
         self.reasks = 0

@@ -76,7 +76,7 @@ class Body:
 def request_settings(
     job: Job, facts: EndpointFacts, shape: AnswerSchema, output_mode: OutputMode, form: Form
 ) -> dict[str, Any]:
-    """Return every key of a request's body but the messages: the same for all rows on a rung."""
+    """Return every key of a request's body but the messages: the same for all rows in one output mode."""
     model = job.model
     settings: dict[str, Any] = {"model": model.name, form.limit: model.max_tokens}
     for name in ("temperature", "top_p", "top_k", "seed", "stop"):

@@ -1,7 +1,7 @@
 """`examine`: from a job to a diagnosis.
 
 The first request tries the best way to a typed answer; pictures get one each for every form
-they are sent in (data: URL, http URL); what is left of the three goes to lower rungs.
+they are sent in (data: URL, http URL); what is left of the three goes to the output modes after it.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from parquill.emulator.settings import EmulatorSettings
 
 Body = dict[str, Any]
 LIMITS = 429
-"""A limit is refused in its own form whoever speaks: these servers have none."""
+"""A limit is refused in the common form in every dialect: these servers have no limits."""
 
 
 def completion(body: Any, settings: EmulatorSettings) -> Any:

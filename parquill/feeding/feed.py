@@ -41,10 +41,10 @@ class Feed:
         on_block: Callable[[Sequence[PreparedRow]], object],
         on_fault: Callable[[BaseException], object],
     ) -> None:
-        """`chosen`: the rows that are asked. `on_outcome`: told of rows whose outcome the ledger holds already;
+        """`chosen`: the rows that are asked. `on_outcome`: called with rows whose outcome the ledger holds already;
         `on_left`: of rows that failed in earlier runs, at another place, and are not asked again by `retry`;
         `on_read`: called when a slice is read to its end; `on_block`: called with rows before they are handed out;
-        `on_fault`: told of what went wrong while rows were read, also when no worker waits for them."""
+        `on_fault`: called with what went wrong while rows were read, also when no worker waits for them."""
         self._plan = plan
         self._ledger = ledger
         self._run = run

@@ -218,7 +218,7 @@ def crowd(state: State, now: float) -> None:
 
 
 def hear(state: State, now: float, told: Told, tokens: int, *, answered: bool = True) -> None:
-    """Take in what the reply to a request of `tokens` told of limits that the job does not name.
+    """Take in what the reply to a request of `tokens` says of limits that the job does not name.
 
     A refusal (not `answered`) tells them as well, and weighs nothing against them.
     """

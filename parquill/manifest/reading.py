@@ -263,7 +263,7 @@ def _chunks_of_slices(slices: Sequence[Slice], batches: Iterator[_Rows]) -> Iter
 
 
 def _between(unfit: Unfit, first: int, last: int) -> Unfit:
-    """Return what is told of some of the rows, their places counted from the first of them."""
+    """Return the notices about some of the rows, their positions counted from the first of them."""
     if not unfit:
         return unfit
     return {

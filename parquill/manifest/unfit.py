@@ -1,4 +1,4 @@
-"""Values that do not fit their own type: each is found and replaced, and its row is told of it.
+"""Values that do not fit their own type: each is found and replaced, and its row says so.
 
 A file may hold a text that is not UTF-8, a time of day beyond midnight, a decimal with too many digits. Arrow
 refuses the whole column for one of them. Here a text keeps what can be read of it (U+FFFD stands for the rest),

@@ -61,7 +61,7 @@ class Refresher:
             told.append(f"images.refresh: {counted(self._changed, 'answered row')} had pictures that changed since")
         if self._unknown:
             told.append(
-                f"images.refresh: of {counted(self._unknown, 'answered row')} nobody can tell whether the pictures "
+                f"images.refresh: of {counted(self._unknown, 'answered row')} it is not known whether the pictures "
                 "changed (a host does not answer, or was never asked for their state); the answers are kept"
             )
         return tuple(told)

@@ -85,7 +85,7 @@ class Planner:
 
         Args:
             parts: the parts that stand.
-            shelf: where rows that find no place go, and are found.
+            archive: where rows without a match go, and are found.
             emulated: whether answers of the emulator are taken over.
             retry: which failed rows are asked again.
             allow_shrink: whether more than half of the rows may leave the table.

@@ -55,7 +55,7 @@ class Recheck:
         Args:
             plan: what was planned, refused rows kept.
             planner: who planned it.
-            shelf: where the planner finds rows of older runs.
+            archive: where the planner finds rows of older runs.
             chosen: the rows that the command asks.
             rewrites: whether rows that are refused for another reason now are open, too.
         """

@@ -44,7 +44,7 @@ class ReplacedAnswers(Audit):
         *,
         emulated: bool,
     ) -> None:
-        """`shelf`: the plan's; `chosen`: the rows that are asked."""
+        """`archive`: the plan's; `chosen`: the rows that are asked."""
         self._recorded = recorded
         self._archive = archive
         self._other_outputs = other_outputs
@@ -123,7 +123,7 @@ def changed_settings(recorded: RecordedSettings, part: PartInfo, *, emulated: bo
 def audit_of(
     planner: Planner, parts: Mapping[str, PartInfo], archive: DryArchive, job: Job, chosen: Selection, *, emulated: bool
 ) -> ReplacedAnswers | None:
-    """Return what counts the answers that a plan on `shelf` would take out of the table for changed settings.
+    """Return what counts the answers that a plan on `archive` would take out of the table for changed settings.
 
     None where no part was asked with other settings: that costs a look at their footers alone.
     """

@@ -106,8 +106,8 @@ def refuse_unless_agreed(
             "--retry ok: output.reuse_from would answer the rows from another output again; leave it out: "
             "--set output.reuse_from=[]"
         )
-    with ReadOnlyLedger.at(workspace.ledger) as glance:
-        archive = DryArchive(glance, realm_of(emulated=emulated))
+    with ReadOnlyLedger.at(workspace.ledger) as recorded:
+        archive = DryArchive(recorded, realm_of(emulated=emulated))
         retry = RetryChoice(options.retry, job.retry.max_runs)
         plan = planner.plan(parts, archive, emulated=emulated, retry=retry, allow_shrink=options.allow_shrink)
         answers = plan.kept_ok - asked_again(planner, planner.output, archive, plan, options.chosen).kept_ok

@@ -18,11 +18,11 @@ from parquill.running import run_job
 def main() -> int:
     """Ask the portion that standard input names; 0 when it ended or stopped, 1 when it could not be asked."""
     told, parent = json.loads(sys.stdin.read()), os.getppid()
-    key, post = _keys(told["key"]), Mailbox(told["place"])
+    key, mailbox = _keys(told["key"]), Mailbox(told["place"])
     try:
         commission = Handover(**told["commission"])
         os.chdir(commission.folder)
-        run_alone(ask_portion(post, commission, run_job=run_job, key=key, clock=SystemClock(), parent=parent))
+        run_alone(ask_portion(mailbox, commission, run_job=run_job, key=key, clock=SystemClock(), parent=parent))
     except ParquillError as error:
         sys.stderr.write(f"parquill: a portion was not asked: {error}\n")
         return 1

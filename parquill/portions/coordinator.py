@@ -40,7 +40,7 @@ ROUNDS = 2
 class WorkerPool(Protocol):
     """Processes that ask portions."""
 
-    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
+    async def work(self, mailboxes: Sequence[Mailbox], commission: Handover) -> None:
         """Have each portion asked by a process of its own; return when all have ended, well or not."""
 
 
@@ -71,31 +71,31 @@ def share_among(job: Job, worker_pool: WorkerPool) -> Coordinate:
         orders = [
             _order(work, rows, share, sharers=count) for rows, share in zip(divide(slices, count), shares, strict=True)
         ]
-        posts = await asyncio.to_thread(_leave, work, orders)
-        run = SharedRun(work, posts)
+        mailboxes = await asyncio.to_thread(_leave, work, orders)
+        run = SharedRun(work, mailboxes)
         async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
             commission = handover_of(work.opened.job, work.facts)
-            await _asked(lambda left: worker_pool.work(left, commission), posts, run)
-        lost = [post for post in posts if await asyncio.to_thread(post.report) is None]
+            await _asked(lambda left: worker_pool.work(left, commission), mailboxes, run)
+        lost = [mailbox for mailbox in mailboxes if await asyncio.to_thread(mailbox.report) is None]
         return SharedOutcome(run.stopped, lost=bool(lost))
 
     return spread
 
 
-async def _asked(give: Give, posts: Sequence[Mailbox], run: SharedRun) -> None:
+async def _asked(give: Give, mailboxes: Sequence[Mailbox], run: SharedRun) -> None:
     """Give the orders out, and again those whose process died; cancelled, see that all come to their end."""
     await to_its_end(
-        _rounds(give, posts, run),
+        _rounds(give, mailboxes, run),
         on_cancel=lambda _: run.stop(Stop.SIGTERM, "the run was cancelled"),
         is_overdue=lambda: run.is_overdue,
     )
 
 
-async def _rounds(give: Give, posts: Sequence[Mailbox], run: SharedRun) -> None:
-    left = list(posts)
+async def _rounds(give: Give, mailboxes: Sequence[Mailbox], run: SharedRun) -> None:
+    left = list(mailboxes)
     for _ in range(ROUNDS):
         await give(left)
-        left = [post for post in left if await asyncio.to_thread(post.report) is None]
+        left = [mailbox for mailbox in left if await asyncio.to_thread(mailbox.report) is None]
         if not left or run.stopped is not None:
             return
 
@@ -145,9 +145,9 @@ def _leave(work: RunToShare, orders: Sequence[WorkOrder]) -> list[Mailbox]:
     """Write the orders before any process starts: after a crash the next run finds them."""
     folder = work.workspace.storage(work.workspace.portions.name)
     folder.make_ready()
-    posts = []
+    mailboxes = []
     for order in orders:
         folder.write_bytes(f"{order.id}.json", order.dump())
-        posts.append(Mailbox(order.place))
-        posts[-1].open(order)
-    return posts
+        mailboxes.append(Mailbox(order.place))
+        mailboxes[-1].open(order)
+    return mailboxes

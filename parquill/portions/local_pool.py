@@ -24,10 +24,10 @@ class LocalPool:
         """`key`: the endpoint's, or those of several, where the processes do not find them in their environment."""
         self._key = key
 
-    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
-        await asyncio.gather(*(self._ask(post, commission) for post in posts))
+    async def work(self, mailboxes: Sequence[Mailbox], commission: Handover) -> None:
+        await asyncio.gather(*(self._ask(mailbox, commission) for mailbox in mailboxes))
 
-    async def _ask(self, post: Mailbox, commission: Handover) -> None:
+    async def _ask(self, mailbox: Mailbox, commission: Handover) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
@@ -36,7 +36,7 @@ class LocalPool:
             if isinstance(self._key, Mapping)
             else (self._key.reveal() if self._key is not None else None)
         )
-        told = {"place": post.place, "key": key, "commission": dataclasses.asdict(commission)}
+        told = {"place": mailbox.place, "key": key, "commission": dataclasses.asdict(commission)}
         try:
             with contextlib.suppress(OSError):  # it died already; its portion is asked again
                 await process.communicate(json.dumps(told).encode())

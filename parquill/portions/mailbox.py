@@ -99,7 +99,7 @@ class PortionReport:
 
 
 class Mailbox:
-    """One portion's post; every method blocks for as long as its store takes."""
+    """One portion's mailbox; every method blocks for as long as its store takes."""
 
     def __init__(self, place: str) -> None:
         """`place` is the portion's folder."""

@@ -116,18 +116,18 @@ class Portions:
             await self._ledger.note_evidence(moved)
 
     async def _take(self, order: WorkOrder, *, ended: bool) -> PortionReport | None:
-        output, post = Storage.at(order.output), Mailbox(order.place)
-        report = await asyncio.to_thread(post.report)
+        output, mailbox = Storage.at(order.output), Mailbox(order.place)
+        report = await asyncio.to_thread(mailbox.report)
         if report is None:
             if order.workspace.ledger.exists():
-                await self._close(order, post)
+                await self._close(order, mailbox)
             elif not ended:
-                await asyncio.to_thread(self._refuse_working, post)
-            report = await asyncio.to_thread(post.report)
+                await asyncio.to_thread(self._refuse_working, mailbox)
+            report = await asyncio.to_thread(mailbox.report)
         if report is not None:
             self.learned.append(report.learned)
         now = self._clock.wall()
-        left = await asyncio.to_thread(spent_by, order, post, report, now)
+        left = await asyncio.to_thread(spent_by, order, mailbox, report, now)
         realm = EMULATOR if order.emulated else ""
         # In one order whenever this is done again: so each part is dated as it was the first time.
         for name in sorted(entry.name for entry in await asyncio.to_thread(output.files)):
@@ -140,13 +140,15 @@ class Portions:
         await self._ledger.close_portion(order.id, run=order.run, rest=left)
         return report
 
-    async def _close(self, order: WorkOrder, post: Mailbox) -> None:
+    async def _close(self, order: WorkOrder, mailbox: Mailbox) -> None:
         """A process died over this portion: book its doubts, write its parts, send nothing."""
-        await close_portion(order, post, self._job, self._clock, run_job=self._run_job, dependencies=self._dependencies)
+        await close_portion(
+            order, mailbox, self._job, self._clock, run_job=self._run_job, dependencies=self._dependencies
+        )
 
-    def _refuse_working(self, post: Mailbox) -> None:
+    def _refuse_working(self, mailbox: Mailbox) -> None:
         """Wait for a portion on another machine that sent progress within a minute."""
-        shown = post.shown()
+        shown = mailbox.shown()
         if shown is not None and abs(self._clock.wall() - shown.at) < LEASE:
             raise OutputError(
                 f"{self._label}: another machine is still asking rows of the run before; without it, it stops within "

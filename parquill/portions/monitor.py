@@ -26,10 +26,10 @@ _ENDS_ALL = frozenset({Stop.ERROR_RATE, Stop.COST_ALARM, Stop.REFUSED, Stop.UNRE
 class SharedRun:
     """A run in the hands of several processes: it can be watched and stopped as any other."""
 
-    def __init__(self, work: RunToShare, posts: Sequence[Mailbox]) -> None:
+    def __init__(self, work: RunToShare, mailboxes: Sequence[Mailbox]) -> None:
         self._work = work
-        self._posts = posts
-        self._shown = [PortionProgress() for _ in posts]
+        self._mailboxes = mailboxes
+        self._shown = [PortionProgress() for _ in mailboxes]
         self._before = Tally(
             work.plan.manifest.rows, kept_ok=work.plan.kept_ok, kept_errors=work.plan.kept_errors
         ).snapshot()
@@ -97,22 +97,22 @@ class SharedRun:
                     await self._said.wait()
 
     def _tell_once(self, word: Signal) -> None:
-        for post in self._posts:
+        for mailbox in self._mailboxes:
             with contextlib.suppress(ParquillError):  # the next word follows
-                post.tell(word)
+                mailbox.tell(word)
 
     async def _look(self) -> None:
         while True:
             await asyncio.to_thread(self._look_once)
-            for post in self._posts if self.stopped is None else ():
-                report = await asyncio.to_thread(post.report)
+            for mailbox in self._mailboxes if self.stopped is None else ():
+                report = await asyncio.to_thread(mailbox.report)
                 if report is not None and report.stopped is not None and report.stopped[0] in _ENDS_ALL:
                     self.stop(*report.stopped)
             await self._work.clock.sleep(_LOOK_SECONDS)
 
     def _look_once(self) -> None:
-        for number, post in enumerate(self._posts):
-            self._shown[number] = post.shown() or self._shown[number]
+        for number, mailbox in enumerate(self._mailboxes):
+            self._shown[number] = mailbox.shown() or self._shown[number]
 
     def _progress(self, spent: int, tokens: TokenCounts) -> Progress:
         shown, rows = self._shown, self._before.rows

@@ -19,7 +19,7 @@ from parquill.summary import PICO
 _NOTHING = Spend(0, 0, 0, 0, 0, 0, 0)
 
 
-def spent_by(order: WorkOrder, post: Mailbox, report: PortionReport | None, now: float) -> list[DatedSpend]:
+def spent_by(order: WorkOrder, mailbox: Mailbox, report: PortionReport | None, now: float) -> list[DatedSpend]:
     """Return what a portion booked; its whole share where only its machine knows. Blocks.
 
     `now` in unix seconds: what has no date (a lost machine's, a report of an earlier version) is dated by the last
@@ -29,13 +29,13 @@ def spent_by(order: WorkOrder, post: Mailbox, report: PortionReport | None, now:
         return list(report.by_quarter)
     if report is not None:
         spent = report.spent
-    elif not is_remote(order.output) or not post.begun:
+    elif not is_remote(order.output) or not mailbox.begun:
         return []  # its ledger would be here: it never began
     else:
         budget, most = order.budget, sum(one.requests_per_day or 0 for one in order.limits)
         pico = 0 if budget.usd is None else int(budget.usd * PICO)
         spent = Spend(most, pico, budget.tokens or 0, 0, 0, 1, pico)
-    shown = post.shown()
+    shown = mailbox.shown()
     last = now if shown is None else min(now, shown.at + LEASE)
     return [DatedSpend(quarter_of(last), spent)]
 

@@ -49,7 +49,7 @@ class RunJob(Protocol):
 
 
 async def ask_portion(
-    post: Mailbox,
+    mailbox: Mailbox,
     commission: Handover,
     *,
     run_job: RunJob,
@@ -64,63 +64,69 @@ async def ask_portion(
     endpoint's, where it is not in the environment; `parent`: stop when this is not our parent process any longer.
     Raises as `run_job` does, and `OutputError` for a portion that is not to be asked from here.
     """
-    order = await asyncio.to_thread(post.order)
+    order = await asyncio.to_thread(mailbox.order)
     again = order.workspace.ledger.exists()
-    if is_remote(order.output) and not again and await asyncio.to_thread(lambda: post.begun):
+    if is_remote(order.output) and not again and await asyncio.to_thread(lambda: mailbox.begun):
         raise OutputError(
             "another machine has begun this portion, and what it spent cannot be seen from here: it is not asked again"
         )
-    await asyncio.to_thread(post.begin)
+    await asyncio.to_thread(mailbox.begin)
     options = order.options(crowded=order.crowded or again, base_url=commission.base_url)
-    attach = _on_a_lead(post, clock, parent)
+    attach = _observer(mailbox, clock, parent)
     how = {"key": key, "clock": clock, "attach": attach, "dependencies": dependencies}
-    return await _run(run_job, order, post, order.settings(commission), options, **how)
+    return await _run(run_job, order, mailbox, order.settings(commission), options, **how)
 
 
 async def close_portion(
-    order: WorkOrder, post: Mailbox, job: Job, clock: Clock, *, run_job: RunJob, dependencies: RunDependencies = MACHINE
+    order: WorkOrder,
+    mailbox: Mailbox,
+    job: Job,
+    clock: Clock,
+    *,
+    run_job: RunJob,
+    dependencies: RunDependencies = MACHINE,
 ) -> RunSummary:
     """Close a portion of the run of `job` that a process died over: it sends nothing and leaves its report."""
     options = dataclasses.replace(order.options(crowded=False), deadline=0.0)
     how = {"key": Secret("unused"), "clock": clock, "dependencies": dependencies}
-    return await _run(run_job, order, post, order.settings_to_close(job), options, **how)
+    return await _run(run_job, order, mailbox, order.settings_to_close(job), options, **how)
 
 
 async def _run(
-    run_job: RunJob, order: WorkOrder, post: Mailbox, settings: Job, options: RunOptions, **how: Any
+    run_job: RunJob, order: WorkOrder, mailbox: Mailbox, settings: Job, options: RunOptions, **how: Any
 ) -> RunSummary:
     summary = await run_job(settings, options, **how)
-    await asyncio.to_thread(_report, order, post, summary)
+    await asyncio.to_thread(_report, order, mailbox, summary)
     return summary
 
 
-def _report(order: WorkOrder, post: Mailbox, summary: RunSummary) -> None:
+def _report(order: WorkOrder, mailbox: Mailbox, summary: RunSummary) -> None:
     with ReadOnlyLedger.at(order.workspace.ledger) as recorded:
         assert recorded is not None
         spent, by_quarter, evidence = recorded.totals(), tuple(recorded.spent()), tuple(recorded.evidence())
     stop = summary.stopped_by
     why = None if stop is None else (stop, summary.stop_message or "")
-    post.close(PortionReport(spent, why, CalibrationData.kept(order.workspace), evidence, by_quarter))
+    mailbox.close(PortionReport(spent, why, CalibrationData.kept(order.workspace), evidence, by_quarter))
 
 
-def _on_a_lead(post: Mailbox, clock: Clock, parent: int | None) -> Attach:
+def _observer(mailbox: Mailbox, clock: Clock, parent: int | None) -> Attach:
     """Return the observer that `run_job` enters: it obeys stops and writes progress."""
 
     @contextlib.asynccontextmanager
     async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
         try:
-            async with meanwhile(_hear(post, loop, clock, parent), _tell(post, watch, clock)):
+            async with meanwhile(_hear(mailbox, loop, clock, parent), _tell(mailbox, watch, clock)):
                 yield
         finally:
-            await _show(post, watch, clock)
+            await _show(mailbox, watch, clock)
 
     return attach
 
 
-async def _hear(post: Mailbox, loop: Stoppable, clock: Clock, parent: int | None) -> None:
+async def _hear(mailbox: Mailbox, loop: Stoppable, clock: Clock, parent: int | None) -> None:
     last, since, hurried = None, clock.monotonic(), False
     while True:
-        word = await asyncio.to_thread(post.told)
+        word = await asyncio.to_thread(mailbox.told)
         if word is not None and word != last:
             last, since = word, clock.monotonic()
             if word.grace is not None and not hurried:
@@ -132,12 +138,12 @@ async def _hear(post: Mailbox, loop: Stoppable, clock: Clock, parent: int | None
         await clock.sleep(_LOOK_SECONDS)
 
 
-async def _tell(post: Mailbox, watch: Watched, clock: Clock) -> None:
+async def _tell(mailbox: Mailbox, watch: Watched, clock: Clock) -> None:
     while True:
-        await _show(post, watch, clock)
+        await _show(mailbox, watch, clock)
         await clock.sleep(BEAT / 2)
 
 
-async def _show(post: Mailbox, watch: Watched, clock: Clock) -> None:
+async def _show(mailbox: Mailbox, watch: Watched, clock: Clock) -> None:
     with contextlib.suppress(StorageFaultError, StorageFullError):  # written again at the next turn
-        await asyncio.to_thread(post.show, PortionProgress.of(watch.state(), clock.wall()))
+        await asyncio.to_thread(mailbox.show, PortionProgress.of(watch.state(), clock.wall()))

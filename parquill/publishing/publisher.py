@@ -47,7 +47,7 @@ class Publisher:
         about: Callable[[], Mapping[str, Any]],
         failed: FailureCounts | None = None,
     ) -> None:
-        """`about`: what a part's footer says of the run now (job, settings, model, rung, price, versions);
+        """`about`: what a part's footer says of the run now (job, settings, model, output mode, price, versions);
         `failed` counts in how many runs rows failed alike, where that is counted."""
         self._output = output
         self._ledger = ledger

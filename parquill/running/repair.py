@@ -24,28 +24,28 @@ ASIDE = "set-aside"
 
 
 def set_aside(
-    opened: Prepared, place: RunContext, parts: Mapping[str, PartInfo], digests: Mapping[str, str]
+    opened: Prepared, context: RunContext, parts: Mapping[str, PartInfo], digests: Mapping[str, str]
 ) -> tuple[dict[str, PartInfo], tuple[str, ...]]:
     """Move what does not match out of the output.
 
     Args:
         opened: the job.
-        place: its output and what stands beside it.
+        context: its output and what stands beside it.
         parts: the parts that stand.
         digests: today's digest of each slice.
 
     Returns:
         The parts that are left, and what a person should know.
     """
-    folder = Storage.at(place.workspace.folder / ASIDE)
+    folder = Storage.at(context.workspace.folder / ASIDE)
     folder.make_ready()
-    log = place.workspace.emulator_log
+    log = context.workspace.emulator_log
     if log.exists():
-        log.rename(place.workspace.folder / ASIDE / log.name)
-    changed = {*_rewritten(place, parts), *_unlike(opened, place, parts, digests)}
+        log.rename(context.workspace.folder / ASIDE / log.name)
+    changed = {*_rewritten(context, parts), *_unlike(opened, context, parts, digests)}
     for name in sorted(changed):
-        folder.write_bytes(f"{parts[name].part_id}-{name}", place.output.read_bytes(name))
-        place.output.remove(name)
+        folder.write_bytes(f"{parts[name].part_id}-{name}", context.output.read_bytes(name))
+        context.output.remove(name)
     left = {name: info for name, info in parts.items() if name not in changed}
     if not changed:
         return left, ()
@@ -54,32 +54,32 @@ def set_aside(
     return left, (f"{told}{counted(rows, 'row')} asked again",)
 
 
-async def square(place: RunContext, parts: Mapping[str, PartInfo]) -> tuple[str, ...]:
+async def square(context: RunContext, parts: Mapping[str, PartInfo]) -> tuple[str, ...]:
     """Book the difference between what runs spent and where it stands; returns what a person should know."""
-    books = await place.ledger.books({name: (info.part_id, info.cost_pico) for name, info in parts.items()})
+    books = await context.ledger.books({name: (info.part_id, info.cost_pico) for name, info in parts.items()})
     difference = books.difference_pico
     if not difference:
         return ()
-    await place.ledger.square(difference)
+    await context.ledger.square(difference)
     if difference < 0:
         return (f"${usd(-difference)} was spent on answers that are no more; it stays booked",)
     return (f"${usd(difference)} stands in the output and was not booked; it is now",)
 
 
-def _rewritten(place: RunContext, parts: Mapping[str, PartInfo]) -> Iterator[str]:
+def _rewritten(context: RunContext, parts: Mapping[str, PartInfo]) -> Iterator[str]:
     """Parts that the list of parts knows with another checksum."""
-    storage, name = place.workspace.storage(), place.workspace.manifest.name
+    storage, name = context.workspace.storage(), context.workspace.manifest.name
     try:
-        listed, _ = read_manifest(storage, name) if place.workspace.manifest.exists() else ({}, {})
+        listed, _ = read_manifest(storage, name) if context.workspace.manifest.exists() else ({}, {})
     except OutputError:  # the run writes it anew
         return
     for part in sorted(set(listed) & set(parts)):
-        if listed[part].sha256 is not None and place.output.checksum(part) != listed[part].sha256:
+        if listed[part].sha256 is not None and context.output.checksum(part) != listed[part].sha256:
             yield part
 
 
 def _unlike(
-    opened: Prepared, place: RunContext, parts: Mapping[str, PartInfo], digests: Mapping[str, str]
+    opened: Prepared, context: RunContext, parts: Mapping[str, PartInfo], digests: Mapping[str, str]
 ) -> Iterator[str]:
     """Parts that say they hold today's slice, and do not."""
     manifest = opened.manifest
@@ -88,6 +88,6 @@ def _unlike(
     columns = manifest.columns.needed(opened.reader.columns)
     chunks = manifest.read(columns, wanted) if wanted else iter(())
     for part, its in itertools.groupby(chunks, key=lambda chunk: chunk.slice.part):
-        table = read_part(place.output, part)
+        table = read_part(context.output, part)
         if next(part_faults(opened, slices[part], table, list(its)), None) is not None:
             yield part

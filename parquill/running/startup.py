@@ -43,32 +43,32 @@ class Planned:
     """Answers that changed settings take out of the table."""
 
 
-async def plan_run(opened: Prepared, place: RunContext, options: RunOptions, clock: Clock) -> Planned:
+async def plan_run(opened: Prepared, context: RunContext, options: RunOptions, clock: Clock) -> Planned:
     """Return the plan, and what a person should know of it; sends nothing to the model.
 
     Raises `UsageError` for a manifest or an output that will not do, `ReplaceNeededError` where a changed
     setting would take answers out of the table and no one agreed.
     """
-    planner = Planner(opened, place.output)
+    planner = Planner(opened, context.output)
     parts = await in_thread(planner.standing)
     said: tuple[str, ...] = ()
     if options.repair:
         digests = await in_thread(planner.digests)
-        parts, said = await in_thread(set_aside, opened, place, parts, digests)
-    await _recover(place, parts, clock)
-    await place.portions.take_over()
+        parts, said = await in_thread(set_aside, opened, context, parts, digests)
+    await _recover(context, parts, clock)
+    await context.portions.take_over()
     if options.repair:
-        said += await square(place, parts)
+        said += await square(context, parts)
     loop = asyncio.get_running_loop()
-    planned = await in_thread(_planned, planner, parts, opened, place, options, loop)
+    planned = await in_thread(_planned, planner, parts, opened, context, options, loop)
     return dataclasses.replace(planned, notices=(*said, *planned.notices))
 
 
-async def _recover(place: RunContext, parts: Mapping[str, PartInfo], clock: Clock) -> None:
+async def _recover(context: RunContext, parts: Mapping[str, PartInfo], clock: Clock) -> None:
     """Put right what a dead process left."""
-    if parts and not await place.ledger.runs():
-        await place.ledger.open_books(await in_thread(_spent_on, parts, place.output, clock.wall()))
-    await place.ledger.recover({name: info.part_id for name, info in parts.items()})
+    if parts and not await context.ledger.runs():
+        await context.ledger.open_books(await in_thread(_spent_on, parts, context.output, clock.wall()))
+    await context.ledger.recover({name: info.part_id for name, info in parts.items()})
 
 
 def _spent_on(parts: Mapping[str, PartInfo], output: Storage, now: float) -> list[DatedSpend]:
@@ -88,21 +88,21 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
     planner: Planner,
     parts: Mapping[str, PartInfo],
     opened: Prepared,
-    place: RunContext,
+    context: RunContext,
     options: RunOptions,
     loop: asyncio.AbstractEventLoop,
 ) -> Planned:
-    emulated, realm, job = place.facts.emulated, realm_of(emulated=place.facts.emulated), opened.job
+    emulated, realm, job = context.facts.emulated, realm_of(emulated=context.facts.emulated), opened.job
     replaced = None
     if options.sample is None:  # a sample's output is there to be replaced
-        replaced = replaced_by(planner, parts, job, place.workspace, options, emulated=emulated)
+        replaced = replaced_by(planner, parts, job, context.workspace, options, emulated=emulated)
     if replaced is not None:
         refuse_unwanted(replaced, job, options)
     told: tuple[str, ...] = () if replaced is None else (replaced.after(),)
     if options.again:
-        again = refuse_unless_agreed(planner, parts, job, place.workspace, options, emulated=emulated)
+        again = refuse_unless_agreed(planner, parts, job, context.workspace, options, emulated=emulated)
         told += (again,) if again else ()
-    archive = LedgerArchive(place.ledger, realm)
+    archive = LedgerArchive(context.ledger, realm)
     plan = planner.plan(
         parts,
         archive,
@@ -112,11 +112,11 @@ def _planned(  # noqa: PLR0917 - a thread is handed all it works with
     )
     if options.portion is not None:
         return Planned(plan, told, replaced)
-    plan = Recheck(opened, place.output, wait=wait_in(loop)).judged(plan, planner, archive, options.chosen)
+    plan = Recheck(opened, context.output, wait=wait_in(loop)).judged(plan, planner, archive, options.chosen)
     if options.again:
-        plan = asked_again(planner, place.output, archive, plan, options.chosen)
+        plan = asked_again(planner, context.output, archive, plan, options.chosen)
     if not job.images.refresh:
         return Planned(plan, told, replaced)
-    refresher = Refresher(planner, opened.images, place.output, archive, wait=wait_in(loop))
+    refresher = Refresher(planner, opened.images, context.output, archive, wait=wait_in(loop))
     plan = refresher.refreshed(plan, options.chosen)
     return Planned(plan, (*told, *refresher.notices), replaced)

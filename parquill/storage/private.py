@@ -1,6 +1,6 @@
 """A folder that is ours alone: made so, and looked at before anything in it is believed.
 
-What holds for a folder that `check_private` passed: it is no link, it belongs to the user of this process, nobody
+What holds for a folder that `check_private` passed: it is no link, it belongs to the user of this process, no one
 else may write to it or read it, and everything in it is a plain file or folder of the same user, no link. With
 `shared` (the job says that others work with the output too) owners and permissions are left as they are; links are
 refused all the same.

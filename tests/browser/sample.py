@@ -55,10 +55,10 @@ async def _report(output: Storage, workspace: Storage, rows: Mapping[str, Mappin
     clock = SystemClock()
     async with ImageLoader(
         settings, DocumentSettings(), manifest_folder=str(SAMPLES), endpoint_fetches=False, clock=clock
-    ) as room:
+    ) as loader:
         asked = Asked(
             prompt_for=lambda row: f"{rows[row['id']]['question']}\nTitle: {row['title']}\nLanguage: {row['language']}",
-            pictures_for=lambda row: room.check(rows[row["id"]]["image_url"]),
-            room=room,
+            pictures_for=lambda row: loader.check(rows[row["id"]]["image_url"]),
+            room=loader,
         )
         return await build_report(output, workspace, job_name="product-captions", asked=asked)

@@ -133,7 +133,7 @@ async def test_after_a_budget_stop_the_same_command_sends_nothing_and_says_how_t
 
 
 async def test_a_small_row_does_not_slip_through_after_a_budget_stop(tmp_path: Path) -> None:
-    """What is left of the cap would do for a short row: the stop still stands until somebody lifts it."""
+    """What is left of the cap would do for a short row: the stop still stands until the user lifts it."""
     async with rehearsal(tmp_path, sections={**SHORT, "limits": {"max_in_flight": 1}}) as run:
         long = ["word " * 400 for _ in range(20)]
         run.write({"id": list(range(21)), "text": [*(f"{at} {text}" for at, text in enumerate(long)), "short"]})

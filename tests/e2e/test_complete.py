@@ -60,7 +60,7 @@ async def test_every_row_ends_with_an_answer_or_its_error(
         assert books.runs_pico >= run.bill().billed_pico
 
 
-async def test_files_slices_and_twins_keep_the_manifests_order(tmp_path: Path) -> None:
+async def test_files_slices_and_duplicates_keep_the_manifests_order(tmp_path: Path) -> None:
     async with rehearsal(tmp_path, sections={"output": {"rows_per_part": 7}}) as run:
         names = ["b", "a/z", "a", "C", "ä"]
         for at, name in enumerate(names):
@@ -77,7 +77,7 @@ async def test_files_slices_and_twins_keep_the_manifests_order(tmp_path: Path) -
         assert len(set(run.column("answer_text")[3:5])) == 1
 
 
-async def test_twins_of_a_row_that_fails_share_its_error_and_are_asked_again_together(tmp_path: Path) -> None:
+async def test_duplicates_of_a_row_that_fails_share_its_error_and_are_asked_again_together(tmp_path: Path) -> None:
     async with rehearsal(tmp_path) as run:
         run.write({"id": [1, 2, 3], "text": ["alike"] * 3})
         run.emulator.plan(Misbehaviour.NULL_CONTENT)
@@ -157,8 +157,8 @@ async def test_another_key_column_keeps_the_answers(tmp_path: Path) -> None:
         await run.must_hold(manifest={"id_column": "number"})
 
 
-async def test_a_row_with_spent_attempts_keeps_them_when_a_twin_answers_it(tmp_path: Path) -> None:
-    """Its first attempt was paid for: with the twin's answer it must not leave the books."""
+async def test_a_row_with_spent_attempts_keeps_them_when_a_duplicate_answers_it(tmp_path: Path) -> None:
+    """Its first attempt was paid for: with the duplicate's answer it must stay in the accounts."""
     async with rehearsal(tmp_path) as run:
         run.write({"id": [2], "text": ["alike"]})
         run.emulator.plan(Misbehaviour.NULL_CONTENT)

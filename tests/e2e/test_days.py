@@ -74,7 +74,7 @@ async def test_where_the_ledger_is_lost_what_parts_cost_counts_on_the_day_on_whi
         assert (await run.books()).balanced
 
 
-async def test_what_was_sent_while_the_clock_stood_ahead_leaves_today_no_second_cap(tmp_path: Path) -> None:
+async def test_what_was_sent_while_the_clock_was_ahead_leaves_today_no_second_cap(tmp_path: Path) -> None:
     budget = {"usd": "0.00005", "per": "day"}
     async with rehearsal(tmp_path, sections=SHORT) as run:
         run.write(rows(60))

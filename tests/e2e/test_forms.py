@@ -96,7 +96,7 @@ async def test_a_limit_that_is_refused_is_sent_under_its_newer_name(tmp_path: Pa
         assert sum("max_completion_tokens" in notice for notice in summary.notices) == 1
 
 
-async def test_a_cut_answer_gets_more_room_under_either_name(tmp_path: Path) -> None:
+async def test_a_cut_answer_gets_more_tokens_under_either_name(tmp_path: Path) -> None:
     replies = {64: completion("A red b", "length"), 128: completion("A red boat.")}
     async with odd_endpoint(lambda _, times: replies[64 * times]) as odd:
         job = odd_job(odd, tmp_path, ["a"], model={"max_tokens_field": "max_completion_tokens"})

@@ -1,4 +1,4 @@
-"""Whatever `verify` finds, it says which command heals it, and that command does."""
+"""`verify` names a command for each of its findings, and that command repairs it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ FAULTS: dict[str, tuple[str, Callable[[Rehearsal], object]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_the_command_that_verify_names_heals_what_it_found(fault: str, tmp_path: Path) -> None:
+async def test_the_command_that_verify_names_repairs_what_it_found(fault: str, tmp_path: Path) -> None:
     kind, make = FAULTS[fault]
     async with rehearsal(tmp_path, sections={"output": {"rows_per_part": 4}}) as run:
         run.write(rows(12))

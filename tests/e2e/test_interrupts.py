@@ -1,4 +1,4 @@
-"""An interrupt of a call from Python stops the run, whoever has the event loop; it does not leave it sending."""
+"""An interrupt of a call from Python stops the run, also in the caller's event loop; it does not leave it sending."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def job(folder: Path, base_url: str, texts: list[str]) -> Job:
     )
 
 
-async def test_an_answer_that_went_through_archive_and_twin_is_the_same(
+async def test_an_answer_that_went_through_archive_and_duplicate_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEY", "sk-for-the-emulator")

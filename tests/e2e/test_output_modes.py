@@ -24,7 +24,7 @@ WITHOUT = {
     "json_object": ("structured_outputs", "tools", "tool_choice"),
     "prompt": ("structured_outputs", "tools", "tool_choice", "response_format"),
 }
-"""The rung that is left when these parameters are not taken."""
+"""The output mode that is left when these parameters are not taken."""
 
 
 def job_at(base_url: str, folder: Path) -> Job:
@@ -32,7 +32,7 @@ def job_at(base_url: str, folder: Path) -> Job:
     pq.write_table(pa.table({"id": list(range(ROWS)), "text": texts}), folder / "m.parquet")
     return load_job(
         {
-            "name": "rungs",
+            "name": "modes",
             "manifest": {"path": str(folder / "m.parquet"), "id_column": "id"},
             "prompt": {"user": "{{ text }}"},
             "output": {"path": str(folder / "out"), "schema": "configs/schemas/caption.json"},
@@ -43,7 +43,7 @@ def job_at(base_url: str, folder: Path) -> Job:
 
 
 @pytest.mark.parametrize("output_mode", WITHOUT)
-async def test_the_best_rung_that_the_endpoint_names_is_taken_at_once(
+async def test_the_best_output_mode_that_the_endpoint_names_is_taken_at_once(
     output_mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEY", "sk-for-the-emulator")
@@ -58,7 +58,7 @@ async def test_the_best_rung_that_the_endpoint_names_is_taken_at_once(
 
 
 @pytest.mark.parametrize("output_mode", WITHOUT)
-async def test_a_run_steps_down_to_a_rung_that_works_when_one_is_refused_on_its_way(
+async def test_a_run_falls_back_to_an_output_mode_that_works_when_one_is_refused(
     output_mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The endpoint named all of them when it was asked, and takes fewer by the time rows come."""

@@ -1,4 +1,4 @@
-"""Whoever reads Parquet reads the output folder as it is; a notebook runs a job as a script does."""
+"""Every reader of Parquet reads the output folder as it is; a notebook runs a job as a script does."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ async def test_a_raised_number_of_pictures_helps_rows_that_had_too_many(tmp_path
         await run.must_hold()
 
 
-async def test_a_picture_that_its_host_has_mended_is_asked_about_without_retry(tmp_path: Path, web_rows: Any) -> None:
+async def test_a_picture_that_its_host_has_repaired_is_asked_about_without_retry(tmp_path: Path, web_rows: Any) -> None:
     async with web_server() as web, rehearsal(tmp_path, sections=sections(web)) as run:
         web.answers["/a.png"] = reply(200, b"<html>soon</html>")
         run.write(web_rows(web))

@@ -36,7 +36,7 @@ class Host:
         self.sent: list[str] = []
 
     def has(self, path: str, data: bytes, *, heeds: bool = True, knows_head: bool = True, **headers: str) -> None:
-        """Serve `data`; `heeds`: answers 304 to whoever names the present state."""
+        """Serve `data`; `heeds`: answers 304 where the present state is named."""
 
         async def answer(writer: asyncio.StreamWriter) -> None:
             request = self.web.requests[-1]
@@ -126,7 +126,7 @@ async def test_only_the_row_whose_picture_changed_is_asked_again(host: Host, tmp
         await asked.must_hold()
 
 
-async def test_without_refresh_nobody_is_asked(host: Host, tmp_path: Path) -> None:
+async def test_without_refresh_no_host_is_asked(host: Host, tmp_path: Path) -> None:
     host.has("/a", picture(100), ETag='"v1"')
     async with rehearsal(tmp_path, sections=sections(host.web)) as asked:
         asked.write(table([host.web.url("/a")]))

@@ -68,7 +68,7 @@ def said(text: str) -> bytes:
 
 
 def streamed(text: str) -> bytes:
-    """An event stream that nobody asked for, in pieces of three letters."""
+    """An event stream that was not asked for, in pieces of three letters."""
     pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
     deltas = [{"index": 0, "delta": {"content": piece}} for piece in pieces] + [{"index": 0, "finish_reason": "stop"}]
     return "".join(f"data: {json.dumps({'id': 'g', 'choices': [delta]})}\n\n" for delta in deltas).encode()

@@ -91,7 +91,7 @@ async def test_what_no_row_can_help_stops_the_run_before_any_answer(sections: di
         await every_row_stands(run, 50)
 
 
-async def test_moderation_is_a_rows_own_and_stops_nobody(tmp_path: Path) -> None:
+async def test_a_moderated_row_stops_no_other_row(tmp_path: Path) -> None:
     async with rehearsal(tmp_path, sections={"limits": {"max_in_flight": 1}}) as run:
         run.write(rows(10))
         run.emulator.plan(Misbehaviour.MODERATED, Misbehaviour.GUARDRAIL)

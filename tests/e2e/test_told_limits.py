@@ -1,4 +1,4 @@
-"""Limits that nobody named and the endpoint tells in its answers' headers."""
+"""Limits that the job does not name and the endpoint sends in headers."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ async def test_a_sample_is_asked_beside_the_table_and_nothing_is_published(tmp_p
     assert "small-job-summary" not in await artifacts_of(tried)
 
 
-async def test_failed_rows_are_told_and_do_not_fail_the_run(tmp_path: Path) -> None:
+async def test_failed_rows_are_reported_and_do_not_fail_the_run(tmp_path: Path) -> None:
     state = await end_of(batch, small_job(tmp_path, titles=["a", None, "c"]))
 
     assert state.is_completed()
@@ -137,7 +137,7 @@ async def test_a_cancelled_flow_keeps_what_it_received_and_the_next_one_goes_on(
     assert verified(job).holds
 
 
-async def test_no_row_is_told_to_the_server(tmp_path: Path) -> None:
+async def test_no_row_is_sent_to_the_server(tmp_path: Path) -> None:
     state = await end_of(batch, small_job(tmp_path, titles=[f"{TITLE} 1", f"{TITLE} 2"]))
 
     log = await logs_of(state, until=lambda text: "2 of 2 rows (100 %)" in text)

@@ -46,7 +46,7 @@ async def test_a_line_every_ten_seconds_and_nothing_of_any_row(
     assert TITLE not in "".join(lines)
 
 
-async def test_a_server_that_is_not_there_is_told_of_once_and_holds_nothing_up(
+async def test_a_missing_server_is_reported_once_and_delays_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger.name)

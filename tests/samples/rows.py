@@ -1,7 +1,7 @@
 """The rows of the sample manifest: what `make demo` asks.
 
 Small on purpose, and uneven on purpose: ten languages, one to two pictures, none, a picture
-as a data: URL, two on the web, twins, and one file that is broken. Each oddity is a row that
+as a data: URL, two on the web, duplicates, and one file that is broken. Each oddity is a row that
 every manifest of real size has somewhere.
 """
 

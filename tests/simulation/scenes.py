@@ -69,7 +69,7 @@ def known(kind: str, seed: int, *, limit: float | None = None, by_tokens: bool =
 
 
 def unknown(kind: str, seed: int, *, limit: float | None = None, hint: bool | None = None) -> Scene:
-    """A limit that nobody tells; a whole number for each second, also when it is halved."""
+    """A limit that is not announced; a whole number for each second, also when it is halved."""
     rng = random.Random(seed)
     if limit is None:
         limit = rng.randint(20, 120) if kind == "slots" else 120 * rng.randint(5, 20)

@@ -2,7 +2,7 @@
 
     loop.py        an event loop whose time jumps from timer to timer, and whose threads are none
     machine.py     the clock that jumps, the ledger's writer, and the moment of death
-    endpoint.py    an endpoint in memory, with its faults, its odd receipts and its own bill
+    endpoint.py    an endpoint in memory, with its faults, its odd usage and its own bill
     plans.py       what a seed draws: job, rows, faults, kills, jumps
     lives.py       one process after the other, each forked, until the job is done
     guarantees.py  what every seed is held against

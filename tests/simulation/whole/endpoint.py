@@ -1,4 +1,4 @@
-"""An endpoint in memory: it answers, refuses, breaks off and tells odd receipts, and keeps its own bill."""
+"""An endpoint in memory: it answers, refuses, breaks off and sends odd usage, and keeps its own bill."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BASE = "http://endpoint.example/v1"
 
 @dataclass(frozen=True)
 class Reply:
-    """What comes back, and what is billed for it, whatever the receipt says."""
+    """What comes back, and what is billed for it, whatever the usage says."""
 
     status: int
     body: Any
     billed: int
     told: bool
-    """Whether a receipt says all that was billed."""
+    """Whether the usage says all that was billed."""
     broken: str | None = None
     headers: Mapping[str, str] | None = None
 
