@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
 import parquill
 
-PUBLIC = ["Estimate", "Job", "RunSummary", "estimate", "load_job", "run", "run_async", "verify"]
+VALUES = ["ErrorKind", "Estimate", "EstimateOptions", "Job", "RunOptions", "RunSummary", "UsageError", "Verification"]
+CALLS = ["estimate", "load_job", "run", "run_async", "verify"]
 
 
 def test_the_public_list_is_this() -> None:
-    assert sorted(parquill.__all__) == PUBLIC
-    for name in PUBLIC:
+    assert sorted(parquill.__all__) == sorted([*VALUES, *CALLS, "__version__"])
+    for name in [*VALUES, *CALLS]:
         assert getattr(parquill, name).__module__.startswith("parquill.")
+    assert parquill.__version__ == version("parquill")
 
 
 def test_what_is_not_public_is_not_there() -> None:
