@@ -39,7 +39,7 @@ demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on th
 	env -u PREFECT_API_URL -u PREFECT_PROFILE PREFECT_HOME=$(CURDIR)/.prefect $(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator $(if $(REPLACE),--replace) \
 	|| { status=$$?; test $$status != 2 || echo "Where --replace is asked for: make demo REPLACE=1"; exit $$status; }
 
-test: .venv/.dev  ## the fast lane: every room, property tests, a few real flows
+test: .venv/.dev  ## the fast lane: every package, property tests, a few real flows
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --kills $(KILLS)
 
 chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency, limits of every kind, a hundred estimates

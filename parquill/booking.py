@@ -1,4 +1,4 @@
-"""The one booking rule: from what was sent and what came back to what one request cost.
+"""The one booking rule: decides what one request cost, from what was sent and what came back.
 
 `book` is pure and decides every amount that Parquill writes down for a request: `run`, its
 portions, `doctor` and `estimate --calibrate` all use it. Its table, row by row with the replies

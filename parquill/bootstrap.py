@@ -1,4 +1,4 @@
-"""What a process is told before it loads anything, and what it loads beside the rest."""
+"""Environment defaults, and background imports at startup."""
 
 from __future__ import annotations
 

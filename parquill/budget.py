@@ -1,4 +1,4 @@
-"""What may still be spent: reserve the worst case, settle what it was, release what was not sent.
+"""The budget: reserves the worst case, settles the real cost, releases what was not sent.
 
 Integers only: money in pico-USD (10**-12 USD), tokens beside it; either cap may be absent.
 Invariants, for every interleaving of calls:

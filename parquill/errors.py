@@ -1,4 +1,4 @@
-"""What can go wrong, as types.
+"""Exceptions, error kinds, and reasons to stop.
 
 The exception tree (everything Parquill raises on purpose):
 

@@ -1,4 +1,4 @@
-"""Word to people outside: a run's end, posted to the webhook that the job names.
+"""Posts a run's end to the webhook that the job names.
 
 The address is a secret: anyone who has it may post. It is in no message, log or error of this module,
 and what the other side says is not repeated either (it may hold the address). A message is tried

@@ -1,4 +1,4 @@
-"""Who looks on while rows are asked, and what they get: the run's state, and its brake."""
+"""Observer hooks: read the run's state, stop it."""
 
 from __future__ import annotations
 

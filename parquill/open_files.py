@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open: the limit raised, and what of it is free.
+"""Raises the limit of open files and connections of this process, and counts the free ones.
 
 Depends on the operating system alone; where it does not tell, nothing is raised and nothing is limited.
 """

@@ -1,4 +1,4 @@
-"""What a run stands on besides its job, its clock and its output's disk: the endpoint, the ledger's file, randomness.
+"""What a run gets from outside: the endpoint's client, the ledger's file, randomness.
 
 The machine's own (`MACHINE`), but where whole runs are simulated.
 """

@@ -1,4 +1,4 @@
-"""What a run tells of itself at one moment."""
+"""`RunState`: the state of a run at one moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a command ends when it is interrupted: SIGTERM as SIGINT, and no thread that still reads is waited for.
+"""Ends a command on a signal: SIGTERM like SIGINT, without waiting for threads that still read.
 
 While rows are asked the run itself hears these signals (`terminal.py`).
 """

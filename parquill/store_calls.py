@@ -1,4 +1,4 @@
-"""Blocking calls to object stores, on threads of their own, each left alone when its time is over.
+"""Runs blocking calls to object stores on threads; a call whose time is over is left alone.
 
 A store's library cannot be interrupted: a call whose server is silent, or sends a byte a second, returns after minutes
 or never. So no call runs on a thread that anything waits for: the caller stops waiting at its deadline, or when the run

@@ -1,4 +1,4 @@
-"""What a run did, as values: the counter it feeds, its summary, its record.
+"""Summary of a run as values: the counter, the summary, the run record.
 
 - `Tally` is the one mutable thing here: a run adds each finished row, anyone may ask for a
   `Progress` at any time.

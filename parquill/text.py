@@ -1,4 +1,4 @@
-"""Numbers, durations and untrusted text, written for people."""
+"""Formats numbers, durations and untrusted text for people."""
 
 from __future__ import annotations
 

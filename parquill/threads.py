@@ -1,4 +1,4 @@
-"""Long work in threads, which ends soon after it is not wanted any more.
+"""Runs long work in threads that end soon after it is cancelled.
 
 A thread cannot be cancelled from outside. So what may take long (reading a manifest, planning, listing a
 folder) is started by `in_thread` and calls `stop_point` between two pieces of it: chunks, files, parts. When the

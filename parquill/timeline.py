@@ -1,4 +1,4 @@
-"""A run over its time: samples that are thinned as it goes on, so that a run of any length fits into memory."""
+"""Timeline of a run: samples, thinned as it goes on, so that any run fits into memory."""
 
 from __future__ import annotations
 

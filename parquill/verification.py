@@ -1,4 +1,4 @@
-"""`parquill verify`: the proof that the output is the manifest's, row for row, and the books balance.
+"""`parquill verify`: proves that output and manifest match row for row, and that the accounts balance.
 
 Every row of the manifest is prepared again by the run's own code and held against the row in
 its place: key, copied columns, fingerprint. Then the parts against their list (checksums),

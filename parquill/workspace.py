@@ -1,4 +1,4 @@
-"""The folder beside an output: where each of a run's own files is, and who may write them.
+"""The folder beside an output: paths of the run's own files, and the lock on them.
 
 A local output `out/x` has `out/x.parquill/`; a remote one has a folder in the user's state,
 named after the output and a digest of its URI, since a ledger needs a local disk.

@@ -1,4 +1,4 @@
-"""A cluster's workers as the processes of a shared run: one Prefect task for each portion, on Dask or on Ray.
+"""Runs portions on a cluster: one Prefect task for each portion, on Dask or on Ray.
 
 Without the address of a cluster (`DASK_SCHEDULER_ADDRESS`, `RAY_ADDRESS`) there is one on this
 machine for as long as the run takes. The libraries are extras: `pip install parquill[dask]`, `[ray]`.

@@ -1,4 +1,4 @@
-"""A run's cost over its time as a picture: a small SVG that needs nothing else."""
+"""Draws a run's cost over time as a small self-contained SVG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""execute: the run itself, in the flow's own event loop, or spread over other processes (`run.workers`)."""
+"""execute: runs the job in the flow's own event loop, or in several processes (`run.workers`)."""
 
 from __future__ import annotations
 

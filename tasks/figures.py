@@ -1,4 +1,4 @@
-"""Summaries and estimates as the rows of a table artifact, and an estimate in a sentence."""
+"""Formats summaries and estimates as rows of a table artifact, and an estimate as a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint's key, where it may be kept: environment, file, or a Prefect Secret block.
+"""Reads the endpoint's key: environment, file, or a Prefect Secret block.
 
 A key is never a parameter, a result or part of a job: the server stores and shows these. It is
 looked up where the requests are made, and lives as long as the task that makes them.

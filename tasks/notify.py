@@ -1,4 +1,4 @@
-"""notify: word of a night to the job's webhook. What becomes of it changes nothing about the run."""
+"""notify: posts a run's end to the job's webhook. A failure changes nothing about the run."""
 
 from __future__ import annotations
 

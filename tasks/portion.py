@@ -1,4 +1,4 @@
-"""portion: one portion of a shared run, on whatever machine the task runs."""
+"""portion: asks one portion of a shared run, on the machine that runs the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run seen from the server while it goes: a progress artifact, log lines, and signals.
+"""Shows a run on Prefect's server while it goes: a progress artifact, log lines, and signals.
 
 The run never waits for Prefect. What is told goes from tasks of its own; a server that does not
 answer is told again at the next turn, and the run goes on. A line of the log holds counts, rates

@@ -1,4 +1,4 @@
-"""How a run's end is a flow run's state.
+"""Maps a run's end to a flow run's state.
 
     finished                    Completed, its message counting the rows that failed
     exit status 4               a state of its own name (StoppedByBudget, ...), completed: the

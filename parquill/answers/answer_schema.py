@@ -1,4 +1,4 @@
-"""What an answer looks like, from the job's output settings to the column that is written."""
+"""`AnswerSchema`: everything about a job's answers, from the output settings to the Arrow column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a schema's node to its Arrow type, and from plain JSON values to an Arrow array.
+"""Converts a schema's node to its Arrow type, and plain JSON values to an Arrow array.
 
 | schema | Arrow |
 |---|---|

@@ -1,4 +1,4 @@
-"""Control text that a server lets through: turn marks, and thoughts before the answer.
+"""Removes control text that a server lets through: turn marks, and thoughts before the answer.
 
 A chat template's marks (`<end_of_turn>`, `<|im_end|>`) and a thinking model's thoughts
 (`<think>…</think>`) are no part of an answer, but some servers send them as text. They are taken

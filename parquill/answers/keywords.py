@@ -1,4 +1,4 @@
-"""Which JSON Schema keywords are known, and which of them fit which type.
+"""JSON Schema keywords: which are known, and which fit which type.
 
 Words of drafts 7 to 2020-12. A word that is none of JSON Schema's is refused with its nearest
 neighbour; one that is, but cannot become a column, is refused as such: a keyword that silently

@@ -1,4 +1,4 @@
-"""The normal form of a valid answer, and the last values that a validator lets pass.
+"""Brings a valid answer into its normal form, and refuses the last values that a validator lets pass.
 
 JSON Schema calls 3.0 an integer and has no opinion about how many digits survive; columns
 have. So 3.0 becomes 3, dates become ISO, and a number that a column cannot hold exactly

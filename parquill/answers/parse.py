@@ -1,4 +1,4 @@
-"""From a model's raw text to an answer that fits, or to the reasons why it does not.
+"""Parses a model's raw text into an answer that fits the schema, or into the reasons why it does not.
 
 The fast way is orjson, the validator and nothing else. Only what it does not take goes through
 the repairs of `repair.py` (text) and `coerce.py` (values), and is validated again. What stands in

@@ -1,4 +1,4 @@
-"""One small request that shows whether an endpoint takes an output mode.
+"""Builds one small request that shows whether an endpoint takes an output mode.
 
 An endpoint may take `response_format` and ignore it. So the probe of an enforced mode does not
 mention JSON: only a model that is held to the schema answers "Say hello." with an object.

@@ -1,4 +1,4 @@
-"""From a JSON Schema document to a tree of nodes: references followed, everything else checked.
+"""Reads a JSON Schema document into a tree of nodes: follows references, checks everything else.
 
 What is refused, with its place in the schema: words that are not known or not supported, words
 that do nothing for their type, references to elsewhere, cycles, more than `MAX_DEPTH` levels or

@@ -1,4 +1,4 @@
-"""Where a schema is being read: the place in the document, the place in the answer, what was said."""
+"""Position while a schema is read: in the document and in the answer, with the notices so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON read to the letter: what orjson takes on trust is refused here.
+"""Strict JSON parser: refuses what orjson accepts silently.
 
 A key that stands twice with different values is a contradiction (orjson keeps the last one),
 `NaN` and numbers too large for a double are no JSON numbers. orjson is ten times as fast, so

@@ -1,4 +1,4 @@
-"""The endpoint's client: `complete` makes exactly one attempt and tells truly what came of it.
+"""The endpoint's client: `complete` makes exactly one attempt and reports its outcome.
 
 - `transport.py`: what a run needs of it, as an interface;
 - `client.py`: the session, the key, and what an attempt at the wire came to;

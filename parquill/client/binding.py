@@ -1,4 +1,4 @@
-"""Which request a reply answers, as far as the ids in it tell.
+"""Checks which request a reply answers, by the ids in it.
 
 Each request carries an `X-Request-Id` of ours. Servers that know the header repeat it in their
 reply's header or put it into the id of the answer (vLLM); one that repeats another request's id

@@ -1,4 +1,4 @@
-"""A session's opening: the connector, headers, proxy and certificates that the way to the endpoint asks for.
+"""Opens a session: connector, headers, proxy and certificates for the endpoint.
 
 Depends on `parquill.job.Access`, which has read the job and the environment; here nothing is looked up.
 """

@@ -1,4 +1,4 @@
-"""The connections that are kept for the next request, and whether this endpoint is one to keep them for.
+"""Connection pool: which connections are kept for the next request.
 
 A reply that was not asked for is seen only on a connection on which nothing is asked. So
 connections rest: until the endpoint has proved silent after some replies, each rests for

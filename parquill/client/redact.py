@@ -1,4 +1,4 @@
-"""What a reply repeats of the job's secrets is taken out of it here, before anything else reads it.
+"""Removes the job's secrets from a reply before anything else reads it.
 
 `Redactor.redact` is the one function for this: bodies, headers, ids and fault texts all pass through it,
 whole, before they are read or shortened. It looks for a secret in the text as it is, and in what later

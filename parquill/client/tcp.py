@@ -1,4 +1,4 @@
-"""What the operating system knows of a connection: what waits to be read, what the other side has confirmed.
+"""Asks the operating system about a connection: bytes waiting, bytes confirmed.
 
 Depends on the standard library alone. Where a system does not tell (no Linux, a Unix socket),
 the functions say so instead of guessing. ADR 9 says what is concluded from their answers.

@@ -1,4 +1,4 @@
-"""`Transport`: what a run asks of an endpoint's client, so that one in memory can stand in for it."""
+"""`Transport`: interface of an endpoint's client, which tests implement in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One POST over connections that aiohttp makes, without what its session does anew for each request.
+"""Sends one POST over connections that aiohttp makes, without the cost of its session.
 
 aiohttp opens and closes the connections (names, TLS, proxies) and reads the replies (its parser
 in C, chunks, compression); which are used again is decided in `pool`. Of a request here only

@@ -1,4 +1,4 @@
-"""What pictures and documents of rows put into a request, as far as it counts.
+"""Counts what pictures and documents add to a request.
 
 A picture costs the same whatever it shows, so it is opened only to see whether it can be had
 (`check_images`). Of a document the pages have to be known: it is always opened.

@@ -1,4 +1,4 @@
-"""Which rows a calibration sends: alike the others in pictures, language and length.
+"""Selects the rows that a calibration sends: like the others in pictures, language and length.
 
 Rows to send are put in order of pictures, then of their texts' language (as far as their letters tell), then of
 prompt tokens, and cut into as many strata as rows are wanted; the middle of each is sent. So the sample has

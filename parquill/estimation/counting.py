@@ -1,4 +1,4 @@
-"""Rows that a run would ask, column by column: what each sends, and the answer it may expect.
+"""Counts tokens of the rows that a run would ask, column by column: prompt, and expected answer.
 
 A request is laid out by the run's own code (`Asking.request`, `TokenCounter`), once for all rows of a chunk
 whose parts are equal, since those differ by their text alone.

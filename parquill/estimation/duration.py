@@ -1,4 +1,4 @@
-"""How long the work takes: at the limits that are known, else as fast as the last run went."""
+"""Estimates how long the run takes: at the known limits, else at the speed of the last run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`estimate_job`: from a job to its estimate, and the gate of `--max-usd`."""
+"""`estimate_job`: computes the estimate of a job, and enforces `--max-usd`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row once, in order: what becomes of it, how many tokens it has, what it costs."""
+"""Reads every row once, in order: its state, its tokens, its cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rows to send cost, each for itself, exactly as the run reckons it."""
+"""Prices each row to send, by the same rule as the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many rows more a calibration has to send until the interval is narrow enough.
+"""Computes how many more rows a calibration has to send until the interval is narrow enough.
 
 The interval's width comes from how far usage records scatter, which more of them do not change, and from how many
 there are: what they teach of the whole falls with the square root of their number.

@@ -1,4 +1,4 @@
-"""The table that an estimate shows people: rows, tokens, cost with its interval, time.
+"""The table of an estimate: rows, tokens, cost with its interval, time.
 
 `sections` is what it says, as plain texts; a terminal and a flow's artifact each lay it out in their way.
 """

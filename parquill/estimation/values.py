@@ -1,4 +1,4 @@
-"""What is asked of an estimate, and what it says: frozen values. Money in pico-USD."""
+"""Options and results of an estimate: frozen values. Money in pico-USD."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which IP addresses a manifest may reach: pure, and the last word on every connection.
+"""Checks which IP addresses a manifest may reach: pure, decides for every connection.
 
 `address_fault` says what is wrong with an address, or None for one on the public internet.
 `ipaddress.is_global` alone is not enough: it calls multicast, 6to4, NAT64 and the old site-local

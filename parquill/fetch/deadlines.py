@@ -1,4 +1,4 @@
-"""Waiting at most so long, by the clock that was handed in."""
+"""Waits with a deadline, by the clock that was passed in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a fetch, in words: foreign exceptions and statuses become ours here."""
+"""Translates faults of a fetch: foreign exceptions and statuses become row errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard on every connection: no socket is made for an address that a manifest may not reach.
+"""Guards every connection: no socket is opened to an address that a manifest may not reach.
 
 Two places, because aiohttp asks no resolver for literal addresses, and because a name's answer
 may change between the look-up and the connection:

@@ -1,4 +1,4 @@
-"""What is remembered about each host while a run lasts: its slots, its wishes, its health.
+"""State of each host during a run: its slots, its requested waits, its failures.
 
 * At most `CONNECTIONS` exchanges with a host at a time, and `AT_ONCE` with all of them, first
   come first served. A place among all is taken last, so that no request holds one while it waits

@@ -1,4 +1,4 @@
-"""Which URLs a manifest may hold: pure, and quick enough for every row.
+"""Checks which URLs a manifest may hold: pure, and quick enough for every row.
 
 `check_url` parses once; what it returns is what is connected to, so that no second parser can
 read another host out of the same text. It refuses what is dangerous wherever the URL is opened

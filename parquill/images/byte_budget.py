@@ -1,4 +1,4 @@
-"""Memory counted in bytes, not in pictures: what all rows together hold of files at a time.
+"""Memory budget in bytes for the files that all rows hold at a time.
 
 First come, first served, so that a large file is not overtaken for ever by small ones. A lease
 never waits while it holds something, so leases cannot wait for one another in a circle.

@@ -1,4 +1,4 @@
-"""The worker processes that decode: few, started when needed, replaced when they die.
+"""Pool of decoder processes: few, started when needed, replaced when they die.
 
 Each worker is a plain subprocess on a socket pair, not a multiprocessing one: it re-imports no
 main module, needs no fork of this process, and cannot keep it from exiting, since it ends when

@@ -1,4 +1,4 @@
-"""Files that a manifest names by path: only regular ones below the root, only after a second look.
+"""Opens files that a manifest names by path: regular ones below the root only, checked twice.
 
 The path is judged by its text before anything is asked of it, resolved before it is opened, and
 again on what was really opened, so that a link swapped in between leads nowhere either.

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: never by a name, a header or a media type.
+"""Detects what a file is by its first bytes: never by a name, a header or a media type.
 
 Used by the parent (to refuse at once) and by the sandbox (to choose the one decoder that may
 look at the bytes). Sources: each format's specification of its signature.

@@ -1,4 +1,4 @@
-"""Objects in stores that cells name: read as the fetcher reads a URL, on threads of their own.
+"""Reads objects in stores that cells name, with the same limits as URLs, on threads of their own.
 
 The same time-outs, and for each store the same slots and the same breaker as for a host (`fetch/hosts.py`). The store's
 library blocks, and cannot be interrupted: a read whose time is over, or whose run has stopped, is left alone on its

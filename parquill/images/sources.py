@@ -1,4 +1,4 @@
-"""Where a picture's bytes come from, whatever its form; memory is taken before they are read."""
+"""Loads a picture's bytes from any source; memory is reserved before they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which objects in stores a manifest's cells may name: those in places that the job names.
+"""Checks which objects in stores a manifest's cells may name: those under paths that the job allows.
 
 An object is read with the operator's own credentials, and what is read goes to the model. So a cell names an object
 only where the operator has said that pictures lie: under a prefix of `images.allow_buckets`, under `images.root` or

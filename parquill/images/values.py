@@ -1,4 +1,4 @@
-"""Manifest cells as typed picture values: pure, quick, nothing opened.
+"""Converts manifest cells into typed picture values: pure, quick, nothing opened.
 
 A cell is None, a string (http(s) URL, data: URL, the base64 of a data: URL alone, s3:// gs:// az://
 object, path), binary, the datasets struct {bytes, path}, or a list of these. None and "" are no

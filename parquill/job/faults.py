@@ -1,4 +1,4 @@
-"""A refused job in words: one line a fault, with the key's path and its nearest known neighbour."""
+"""Words a refused job: one line a fault, with the key's path and its nearest known neighbour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many lines the tables about single requests must have, noted by each process of a run.
+"""Notes how many lines the tables about single requests must have, for each process of a run.
 
 The counts stand in the ledger, apart from the tables: a table that lost a file is found by them.
 """

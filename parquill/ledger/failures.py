@@ -1,4 +1,4 @@
-"""In how many runs a request failed alike, so that it is not sent again for ever.
+"""Counts in how many runs a request failed in the same way, so that it is not sent for ever.
 
 One entry for a fingerprint and realm; it is written when the part that says so stands, and goes when the
 request is answered. A ledger of an earlier version has no such table until a run opens it: then no failure

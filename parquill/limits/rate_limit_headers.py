@@ -1,4 +1,4 @@
-"""What an endpoint says of its limits with its replies, in OpenAI's headers.
+"""Reads an endpoint's limits from its replies, in OpenAI's headers.
 
 `x-ratelimit-limit-requests` and `-tokens`, with `-remaining-` and `-reset-` beside them: OpenAI,
 Azure, Groq, Fireworks and gateways such as LiteLLM send them, and mean a minute by them, but not

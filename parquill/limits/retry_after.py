@@ -1,4 +1,4 @@
-"""How long a server asks to wait, from the many ways servers write it.
+"""Reads how long a server asks to wait, in the many ways servers write it.
 
 Sources, the first that can be read wins: `retry-after-ms`; `Retry-After` (seconds or an HTTP
 date, RFC 9110 section 10.2.3; `llm_provider-retry-after` where LiteLLM stands between); a number

@@ -1,4 +1,4 @@
-"""What a throttled reply does to the whole gate, and which limit it speaks of.
+"""Decides what a refusal for load (429) does to the whole gate, and which limit it speaks of.
 
 All refusals from the first one until a request goes through again are one episode: one pause,
 one cut. When it ends it is known what kind of limit it was:

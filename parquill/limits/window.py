@@ -1,4 +1,4 @@
-"""A limit for each minute, held in every window of 60 seconds and used evenly.
+"""A limit per minute, kept in every window of 60 seconds and used evenly.
 
 Two rules at once. The window is the guarantee: what was sent within the last 60 s plus a guard
 for uneven network delay, counted in bins of 0.1 s that expire as a whole, never passes the

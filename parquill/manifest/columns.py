@@ -1,4 +1,4 @@
-"""Which columns a job needs of its manifest, and whether those the files have will do.
+"""Checks the columns that a job needs against those in the files.
 
 Everything wrong is found here, before the first request: a missing column, one of the wrong
 type, one that two files disagree about, a kept column named like one of ours.

@@ -1,4 +1,4 @@
-"""Which files a manifest's path names, and how they are cut into slices.
+"""Finds the files that a manifest's path names, and cuts them into slices.
 
 Files are ordered by their key (see `results.part_key`), so that parts sorted by name follow
 the manifest's order, and a file added to a folder leaves the other files' parts as they are.

@@ -1,4 +1,4 @@
-"""Rows in order, chunk by chunk.
+"""Reads rows in order, chunk by chunk.
 
 Parquet is read by `ParquetFile.iter_batches` with `pre_buffer=False`, whose memory stays flat
 where a dataset scanner's grows. A chunk holds some megabytes whatever the rows' size; where

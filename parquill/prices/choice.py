@@ -1,4 +1,4 @@
-"""Which price holds: the job's own, else the endpoint's, else the table's, else none.
+"""Chooses the price: the job's own, else the endpoint's, else the table's, else none.
 
 Where several providers may answer, what is expected follows OpenRouter's default routing (the
 share of a provider is proportional to 1 / price**2), what is reserved is the most expensive. Naming that ceiling as

@@ -1,4 +1,4 @@
-"""Answers that were billed otherwise than the price looked up at a run's start says.
+"""Finds answers that were billed otherwise than the price looked up at the run's start.
 
 Each row's `cost_usd` is what the endpoint billed. Where that is not its tokens at the price of the start (a price
 that changed while the run went on, a dearer provider, a discount, a job's own price that is wrong) the run says so.

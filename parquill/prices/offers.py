@@ -1,4 +1,4 @@
-"""What an endpoint says about its models' prices: `/models/{name}/endpoints` and `/models`.
+"""Reads an endpoint's prices: `/models/{name}/endpoints` and `/models`.
 
 Both bodies are as OpenRouter documents them (decimal strings in USD per token; `discount` a
 number, price x (1 - discount); `overrides` by prompt length or hour, a later one winning).

@@ -1,4 +1,4 @@
-"""Amounts of money held against each other: the one place where money is divided.
+"""Divides amounts of money: the only module that does.
 
 A free model, a row that was not billed and an endpoint that says nonsense all occur. Where there is
 nothing to divide by there is no ratio, and the caller says what holds then.

@@ -1,4 +1,4 @@
-"""What rows really cost, against the price of the one answer they asked for.
+"""What rows really cost, compared with the price of the one answer they asked for.
 
 Second tries, lost replies that are booked at worst case, failures that cost nothing, a provider's
 discount: none can be foreseen for a row, all show in usage records. For the rows to come it is a ratio of two

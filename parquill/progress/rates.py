@@ -1,4 +1,4 @@
-"""How fast it goes: differences over a short window, so that a pause is seen as one."""
+"""Computes speed as differences over a short window, so that a pause shows at once."""
 
 from __future__ import annotations
 

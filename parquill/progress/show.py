@@ -1,4 +1,4 @@
-"""When the view is drawn: three styles, their pace, and log lines beside them.
+"""Decides when the view is drawn: three styles, their intervals, log lines beside them.
 
 A frame is drawn from the event loop and only when the stream takes it at once: a terminal held by
 Ctrl-S, or a stalled connection, misses frames and the run goes on. The live panel is drawn four

@@ -1,4 +1,4 @@
-"""The one classifier of an endpoint's replies: what came back, and what it means for the run.
+"""Classifies replies: what came back, and what it means for the run.
 
     values.py    `Exchange`, one attempt at the wire; `Verdict`, what it means
     decoding.py  a body's JSON, strictly or leniently; streams.py: an event stream that was not asked for

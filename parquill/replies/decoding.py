@@ -1,4 +1,4 @@
-"""From a reply's bytes to its JSON value: strictly and fast where that works, else leniently.
+"""Decodes a reply's bytes into its JSON value: strictly where that works, else leniently.
 
 A good answer that was billed must not be lost over one token elsewhere in the reply. What the
 strict parser refuses is read a second time by one that forgives what is known to happen, and

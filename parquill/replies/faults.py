@@ -1,4 +1,4 @@
-"""Error objects in every dialect, read into one form."""
+"""Reads error objects of every dialect into one form."""
 
 from __future__ import annotations
 

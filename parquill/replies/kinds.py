@@ -1,4 +1,4 @@
-"""Whose fault an error is: by the sender's type where it names one, else by status and words.
+"""Decides the error kind: by the type that the sender names, else by status and words.
 
 Types are those of OpenRouter's documentation; words are those of OpenRouter, vLLM, llama.cpp,
 Ollama, LM Studio, DeepInfra, Google AI Studio, OpenAI and LiteLLM as captured in 2025 and 2026.

@@ -1,4 +1,4 @@
-"""An event stream (`text/event-stream`) put together into the completion that it spells.
+"""Joins an event stream (`text/event-stream`) into one completion.
 
 Parquill never asks for one; some gateways send one all the same. Comments and empty events are
 skipped, deltas of the choice with the index 0 are joined, the last usage and the last reason

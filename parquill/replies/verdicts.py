@@ -1,4 +1,4 @@
-"""`classify`: from one attempt at the wire to what it means."""
+"""`classify`: decides what one attempt at the wire means."""
 
 from __future__ import annotations
 

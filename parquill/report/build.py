@@ -1,4 +1,4 @@
-"""One page out of an output: read, choose, draw, fill the template, keep it small.
+"""Builds the page from an output: read, select, draw, fill the template, keep it small.
 
 The page carries its style and its script with it and may load nothing: its content security policy
 allows these two by their hashes, and pictures as data: URLs. Every text goes through the template's

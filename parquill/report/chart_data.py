@@ -1,4 +1,4 @@
-"""What is drawn: the run over time, rows by their figures, limits, and the answers field by field."""
+"""Data of the charts: the run over time, rows by their figures, limits, the answers field by field."""
 
 from __future__ import annotations
 

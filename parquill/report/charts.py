@@ -1,4 +1,4 @@
-"""Charts as static SVG, each with its figures as a table for those who cannot see it.
+"""Draws charts as static SVG, each with its figures as a table for screen readers.
 
 leather draws (scales, axes, shapes); the page's style sheet colours, so that light, dark and print
 share one drawing. Nothing in the drawing is a script, a style or an address.

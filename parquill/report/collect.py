@@ -1,4 +1,4 @@
-"""Reading the output once, part by part and batch by batch, into figures and samples.
+"""Reads the output once, part by part and batch by batch, into figures and samples.
 
 Memory is that of a batch and of what is kept; `pre_buffer` is off because it holds whole parts.
 Kept columns of bytes are left where they are: a page does not show them.

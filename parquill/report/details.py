@@ -1,4 +1,4 @@
-"""What the run was made with: settings, price, providers, versions, and how answers came to be."""
+"""The section on how the run was made: settings, price, providers, versions, output modes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every error kind: how many rows, what they cost, what to do, and a few of them."""
+"""The section on failures: for each error kind its rows, cost, advice and some examples."""
 
 from __future__ import annotations
 

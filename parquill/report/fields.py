@@ -1,4 +1,4 @@
-"""What the answers say, field by field: counts of values and tags, lengths, numbers, writing systems.
+"""Statistics of the answers by field: counts of values and tags, lengths, numbers, writing systems.
 
 A struct is followed into its fields, a list into its items (`tags[]`), as deep as the schema goes.
 Texts of few different values are counted, others measured. The writing system (Latin, Han, …) is

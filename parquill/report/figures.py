@@ -1,4 +1,4 @@
-"""The output in figures: every sum, count and spread that the page shows, taken in batch by batch."""
+"""Figures of the output: every sum, count and distribution on the page, added up batch by batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs there were: the records beside the output, the one that is reported, the one before it."""
+"""Finds the run records beside the output: the run that is reported, and the one before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows that are shown: odd ones, one of each kind, failures, and a fair draw of the rest."""
+"""Selects the rows to show: odd ones, one of each kind, failures, a random sample of the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows are shown: chosen in one pass, in memory that does not grow with the table.
+"""Selects rows in one pass, in memory that does not grow with the table.
 
 A `Choice` keeps the rows with the smallest keys. With a random key that is a fair sample of any
 number of rows; with a figure as key it is the oddest ones. The random keys come from a fixed seed,

@@ -1,4 +1,4 @@
-"""Small pictures for the gallery, made where hostile files are decoded, or links, or the reason there is none.
+"""Thumbnails for the gallery, decoded in the sandbox; else a link, or the reason why there is none.
 
 Only what `ImageLoader` has decoded and written anew is put into the page. A picture that is only an
 http(s) address is fetched when `fetch` allows it, through the same guard as in a run; else it

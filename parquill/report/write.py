@@ -1,4 +1,4 @@
-"""The report on a job: where its output is, what its prompts were, which pictures it named."""
+"""Writes a job's report: finds its output, prompts and pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manifest.json`: the list of an output's parts, written last; who has it has the whole output."""
+"""`manifest.json`: the list of an output's parts, written last; a reader of it has the whole output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a part is called after the source file and the slice that it answers.
+"""Names parts after the source file and the slice that they answer.
 
 A name is `<key>.<slice, six digits>.parquet`. The key spells the source file's path relative
 to the manifest's root, without its `.parquet` ending: `/` is written `+`; letters, digits,

@@ -1,4 +1,4 @@
-"""Where files lie: a folder, on this machine or in an object store, and whole-file writes.
+"""Storage: a folder on this machine or in an object store, and whole-file writes.
 
 `disk.py`     the seam to a local disk: create, write, sync, rename, remove. Whatever must
               survive a power cut goes through it, so that a test can put a disk in its place

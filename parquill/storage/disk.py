@@ -1,4 +1,4 @@
-"""The seam to a local disk: every step whose order decides what a power cut leaves behind."""
+"""Interface to a local disk: every step whose order decides what a power cut leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user writes as a place -> a pyarrow filesystem and a path in it."""
+"""Parses a path that a user writes into a pyarrow filesystem and a path in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder that is ours alone: made so, and looked at before anything in it is believed.
+"""Private folders: created for this user alone, and checked before a file in them is trusted.
 
 What holds for a folder that `check_private` passed: it is no link, it belongs to the user of this process, no one
 else may write to it or read it, and everything in it is a plain file or folder of the same user, no link. With

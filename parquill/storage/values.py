@@ -1,4 +1,4 @@
-"""What the storage package tells of files."""
+"""Values of the storage package about files."""
 
 from __future__ import annotations
 

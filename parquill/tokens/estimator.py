@@ -1,4 +1,4 @@
-r"""Texts counted without the tokenizer: a fitted sum over bytes, and a bound that is proven.
+r"""Counts texts without the tokenizer: a fitted sum over bytes, with a proven upper bound.
 
 **Expected.** Every byte of the UTF-8 text adds the coefficient of the two bytes it ends and that of
 the four around it: about the chance that a token begins there, shifted by how much these bytes tell

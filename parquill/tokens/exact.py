@@ -1,4 +1,4 @@
-"""Texts counted by the model's own tokenizer, through the optional package `tokenizers`."""
+"""Counts texts by the model's own tokenizer, through the optional package `tokenizers`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long answers will be: from this job's usage records, else from the schema's shape.
+"""Estimates how long answers will be: from this job's usage records, else from the schema.
 
 The worst case is always `max_tokens`. What is expected starts as a guess from the schema (a JSON
 answer's keys are known, its strings are not) and gives way to usage records in proportion to what each

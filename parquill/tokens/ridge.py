@@ -1,4 +1,4 @@
-r"""A straight line through receipts: y = ratio x text + offset + picture x pictures, with a prior.
+r"""A straight line through usage records: y = ratio x text + offset + picture x pictures, with a prior.
 
 Bayesian least squares with a normal prior on each of the three (ridge regression). For the sums A = X'WX and
 b = X'Wy, the prior's precisions L (around 0) and the noise's variance s2:

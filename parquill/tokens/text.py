@@ -1,4 +1,4 @@
-"""What both ways of counting a text offer: the tokenizer and the fitted table."""
+"""Interface of the two ways to count a text: the tokenizer and the fitted table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoint's own counts say about ours, by provider and picture.
+"""Usage records: the endpoint's own token counts against ours, by provider and picture.
 
 For each provider a line is fitted: counted = (1 + ratio) x text + offset + picture x pictures, where
 `text` is the formula's count without pictures. It is a least-squares fit with a prior at zero (no
