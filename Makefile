@@ -49,7 +49,7 @@ simulate: .venv/.dev  ## whole runs under a seed each, in simulated time; SEEDS=
 	$(BIN)/python -m tests.simulation.whole --seeds $(SEEDS) $(ARGS)
 
 fuzz: .venv/.dev  ## foreign data of every kind at random for FUZZ_SECONDS (600), and the time that every expression takes
-	$(BIN)/python -m pytest -n 0 --fuzz-seconds $(or $(FUZZ_SECONDS),600) tests/property/test_foreign.py tests/property/test_linear.py
+	$(BIN)/python -m pytest -n 0 --fuzz-seconds $(or $(FUZZ_SECONDS),600) tests/property/test_foreign.py tests/property/test_linear.py tests/property/test_redaction.py
 
 check: .venv/.dev  ## ruff and mypy strict
 	$(BIN)/ruff check .

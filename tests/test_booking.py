@@ -35,7 +35,7 @@ def exchange(said: str) -> Exchange:
     if said == "not sent":
         return Exchange(0, {}, b"", 1, "connection", sent=False, detail="nothing listens")
     if said in ("timeout", "connection", "certificate"):
-        return Exchange(0, {}, b"", 1, said, sent=said != "certificate", detail="gone")  # type: ignore[arg-type]
+        return Exchange(0, {}, b"", 1, said, sent=said != "certificate", detail="gone")  # type: ignore[arg-type]  # a fault by its name
     status, _, body = said.partition(" ")
     return Exchange(int(status), {}, body.replace("[C]", f"[{CHOICE}]").encode(), 1)
 

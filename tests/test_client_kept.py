@@ -210,7 +210,7 @@ class TestSurplus:
     async def test_part_of_a_second_reply_behind_the_first_ends_the_connection(self) -> None:
         for size in range(1, len(STALE)):
             async with echoing() as server, asking(server) as asked:
-                server.answer = lambda _, body, size=size: reply(body) + STALE[:size]  # type: ignore[misc]
+                server.answer = lambda _, body, size=size: reply(body) + STALE[:size]  # type: ignore[misc]  # binds the loop's value
                 assert (await asked.ask()).broken in (None, "connection")
                 await asked.clock.advance(1)
                 server.answer = lambda _, body: reply(body)
@@ -247,7 +247,7 @@ class TestSurplus:
                 lambda peer: peer.send(STALE),
                 lambda peer: peer.send(STALE[:1]),
                 lambda peer: peer.send(IDLE_408),
-                lambda peer: (peer.send(IDLE_408), peer.close()),  # type: ignore[func-returns-value]
+                lambda peer: (peer.send(IDLE_408), peer.close()),  # type: ignore[func-returns-value]  # two calls in one
                 Peer.close,
                 Peer.reset,
                 Peer.half_close,
@@ -290,7 +290,7 @@ class TestIdleEnd:
 
     async def test_a_408_soon_after_a_reply_ends_keeping(self) -> None:
         async with echoing() as server, asking(server) as asked:
-            server.after = lambda peer: (peer.send(IDLE_408), peer.close())  # type: ignore[func-returns-value]
+            server.after = lambda peer: (peer.send(IDLE_408), peer.close())  # type: ignore[func-returns-value]  # two calls in one
             for _ in range(10):
                 assert (await asked.ask()).status == 200
             assert len(server.peers) == len(server.received) == asked.count

@@ -49,7 +49,7 @@ async def test_a_fault_beside_the_body_cancels_it_and_is_raised() -> None:
         async with meanwhile(forever(), fail()):
             await forever()
     await asyncio.sleep(0)  # this test's own task is not cancelled any more
-    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]  # a task runs
 
 
 async def test_a_fault_in_the_bodys_last_step_is_raised_too() -> None:

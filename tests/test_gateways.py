@@ -119,7 +119,7 @@ def authority(folder: Path, *, host: str = "llm.example", days: int = 1) -> tupl
     """A CA of a company's own, and the server's side of a certificate that it signed."""
     now = dt.datetime.now(dt.UTC)
 
-    def signed(name: str, issuer: str, own: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey, ca: bool):  # type: ignore[no-untyped-def]
+    def signed(name: str, issuer: str, own: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey, ca: bool):  # type: ignore[no-untyped-def]  # a pair of library values
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         signer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)])
         builder = x509.CertificateBuilder(signer, subject, own.public_key(), x509.random_serial_number())

@@ -187,7 +187,7 @@ async def test_json_lines_are_one_object_each() -> None:
     clock, screen = ManualClock(), console(terminal=False)
     async with show(Style.JSON, lambda: BUSY, screen, clock):
         await clock.advance(5)
-    objects = [json.loads(text) for text in screen.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    objects = [json.loads(text) for text in screen.file.getvalue().splitlines()]  # type: ignore[attr-defined]  # the screen writes into a StringIO
     assert len(objects) == 4
     assert {told["job"] for told in objects} == {"product-captions"}
 
@@ -199,10 +199,10 @@ async def test_the_live_panel_is_drawn_again_only_when_it_changed() -> None:
     async with show(Style.LIVE, lambda: now, screen, clock):
         for _ in range(3):
             await clock.advance(1)
-            frames.append(len(screen.file.getvalue()))  # type: ignore[attr-defined]
+            frames.append(len(screen.file.getvalue()))  # type: ignore[attr-defined]  # the screen writes into a StringIO
         now = PAUSED
         await clock.advance(1)
-        frames.append(len(screen.file.getvalue()))  # type: ignore[attr-defined]
+        frames.append(len(screen.file.getvalue()))  # type: ignore[attr-defined]  # the screen writes into a StringIO
     assert frames[0] == frames[1] == frames[2] < frames[3]
 
 
@@ -257,13 +257,13 @@ async def test_log_handlers_get_their_stream_back() -> None:
 def test_the_closing_table_fits_every_width(name: str, width: int) -> None:
     screen = console(width)
     render_summary(CLOSED[name], screen)
-    assert max(map(len, screen.file.getvalue().splitlines())) <= width  # type: ignore[attr-defined]
+    assert max(map(len, screen.file.getvalue().splitlines())) <= width  # type: ignore[attr-defined]  # the screen writes into a StringIO
 
 
 def closing(state: object) -> str:
     screen = console(200)
-    render_summary(state, screen)  # type: ignore[arg-type]
-    return str(screen.file.getvalue())  # type: ignore[attr-defined]
+    render_summary(state, screen)  # type: ignore[arg-type]  # a summary or an estimate
+    return str(screen.file.getvalue())  # type: ignore[attr-defined]  # the screen writes into a StringIO
 
 
 def test_the_closing_table_says_why_it_stopped_and_how_to_go_on() -> None:

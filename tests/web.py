@@ -51,7 +51,7 @@ class Web:
         return f"http://{host}:{self.port}{path}"
 
     def rules(self, **more: object) -> UrlRules:
-        return UrlRules(ports=frozenset({self.port}), opened=(ipaddress.ip_network(f"{SERVER}/32"),), **more)  # type: ignore[arg-type]
+        return UrlRules(ports=frozenset({self.port}), opened=(ipaddress.ip_network(f"{SERVER}/32"),), **more)  # type: ignore[arg-type]  # more of its fields
 
     def paths(self) -> list[str]:
         return [request.path for request in self.requests]

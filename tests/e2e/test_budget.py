@@ -105,7 +105,7 @@ async def test_retries_time_outs_and_deaths_do_not_pass_a_cap(
         path = run.job_file(budget=budget)
         for _ in range(min(max(kills // 10, 2), 8)):
             due = run.asked + chance.randint(1, 100)
-            await die_when(path, lambda due=due: run.asked >= due)  # type: ignore[misc]
+            await die_when(path, lambda due=due: run.asked >= due)  # type: ignore[misc]  # binds the loop's value
         doubts = await run.doubts()
         print(f"{doubts} requests in flight at a death")
         assert doubts > 0 or in_flight == 1

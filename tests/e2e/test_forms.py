@@ -57,7 +57,7 @@ def picky(message: str, refuses: Any) -> Any:
         nonlocal odd
         odd = endpoint
 
-    reply.bind = bind  # type: ignore[attr-defined]
+    reply.bind = bind  # type: ignore[attr-defined]  # an attribute of the test's own
     return reply
 
 

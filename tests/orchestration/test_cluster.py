@@ -85,7 +85,7 @@ async def cluster(here: Site, engine: str) -> dict[str, str]:
     for name, command in commands.items():
         here.start(name, command, **ENVIRONMENT)
         ready = {"dask scheduler": "Scheduler at:", "ray start": "Ray runtime started."}.get(name, "")
-        await until(lambda name=name, ready=ready: ready in here.log(name), seconds=300, what=name)  # type: ignore[misc]
+        await until(lambda name=name, ready=ready: ready in here.log(name), seconds=300, what=name)  # type: ignore[misc]  # binds the loop's values
     return address
 
 

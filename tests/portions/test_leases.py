@@ -57,7 +57,7 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
             if clock.monotonic() <= last_word:
                 post.tell(Signal(int(clock.monotonic())))
             await clock.advance(1.0)
-            await until(lambda looks=looks: post.looks > looks or asking.done())  # type: ignore[misc]
+            await until(lambda looks=looks: post.looks > looks or asking.done())  # type: ignore[misc]  # binds the loop's value
         summary, report = asking.result(), post.report()
 
     assert last_word + LEASE <= clock.monotonic() <= last_word + LEASE + 30

@@ -147,7 +147,7 @@ _SHAPES = {
     "text": load_answer_schema(OutputSettings(path="o")),
     "schema": load_answer_schema(OutputSettings(path="o", schema=_SCHEMA)),
     "functions": load_answer_schema(
-        OutputSettings(path="o", functions=[{"name": "get", "description": "", "parameters": _SCHEMA}])  # type: ignore[list-item]
+        OutputSettings(path="o", functions=[{"name": "get", "description": "", "parameters": _SCHEMA}])  # type: ignore[list-item]  # pydantic makes the value
     ),
 }
 

@@ -136,7 +136,11 @@ def test_a_short_word_that_serves_as_a_key_stays_in_answers_and_is_left_out_of_f
 @pytest.mark.parametrize(
     "key", ["sk-or-v1-0123456789abcdef", "\\" * 20, "%25" * 8, "\\%\\%\\&amp;\\&amp;\\/", "s" * 40]
 )
-def test_time_grows_with_the_length_of_the_reply_and_no_faster(key: str, piece: str) -> None:
+def test_time_grows_with_the_length_of_the_reply_and_no_faster(
+    key: str, piece: str, request: pytest.FixtureRequest
+) -> None:
+    if not request.config.getoption("--fuzz-seconds"):
+        pytest.skip("times are measured by `make fuzz`")
     redactor = Redactor(Secret(key), {})
 
     def seconds(size: int) -> float:
@@ -147,4 +151,4 @@ def test_time_grows_with_the_length_of_the_reply_and_no_faster(key: str, piece: 
             times.append(time.process_time() - start)
         return min(times)
 
-    assert seconds(200_000) < 30 * seconds(20_000) + 0.05, "ten times as long takes ten times, not a hundred"
+    assert seconds(200_000) < 12 * seconds(20_000) + 0.05, "ten times as long takes ten times, not a hundred"

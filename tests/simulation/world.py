@@ -144,7 +144,7 @@ class World:
         minute = int((self.now - self.start) // 60)
         while len(series) <= minute:
             series.append(0)
-        series[minute] += amount  # type: ignore[assignment]
+        series[minute] += amount  # type: ignore[assignment]  # a series of whole numbers
 
     def _arrive(self, ticket: Ticket) -> None:
         weight = self._truth[ticket] if self.by_tokens else 1.0
