@@ -18,14 +18,14 @@ class Stoppable(Protocol):
 
 
 class Watched(Protocol):
-    """What tells of a run."""
+    """State of a run that observers may read."""
 
     def state(self) -> RunState:
         """Return the run at this moment."""
 
 
 Attach = Callable[[Stoppable, Watched], contextlib.AbstractAsyncContextManager[None]]
-"""What is entered while rows are asked: progress, signals. In a shared run twice."""
+"""Context manager that is entered while rows are asked (progress, signals); in a shared run twice."""
 
 
 @contextlib.asynccontextmanager

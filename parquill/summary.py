@@ -62,7 +62,7 @@ class RowCounts:
     kept: int = 0
     """Of `ok`: answered before this run, and left as they are."""
     reused: int = 0
-    """Of `ok`: taken from an equal row, the archive or another output, without a request."""
+    """Of `ok`: taken from a duplicate, the archive or another output, without a request."""
     failed_before: int = 0
     """Of `failed`: failed for good before this run, which did not ask them again."""
 

@@ -43,7 +43,7 @@ class ConversationState:
         self.at = 0
         """The endpoint that answered last."""
         self.parts: Parts | None
-        """None when they have to be made anew."""
+        """None: reload the pictures before the next attempt."""
         self.images: int
         """How many pictures are sent."""
         self.carry(parts)

@@ -54,7 +54,7 @@ class CalibrationData:
             return {}
 
     def merge(self, told: Mapping[str, Any]) -> None:
-        """Learn what another process of this run kept; what was asked otherwise, or cannot be read, is as nothing."""
+        """Merge the data of another process of this run; ignore data of other settings and unreadable data."""
         if (told.get("settings"), told.get("realm")) != (self.settings, self.realm):
             return
         try:

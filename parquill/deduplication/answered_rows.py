@@ -67,7 +67,7 @@ class AnsweredRows:
 
 
 def reused(result: ItemResult, spent: RowCosts, *, fingerprint: bytes, now_us: int) -> ItemResult:
-    """An equal row's outcome: it cost this row nothing but what was `spent` on it before."""
+    """A duplicate's outcome: it cost this row nothing but what was `spent` on it before."""
     source = CostSource.REUSED if result.status is not Status.NOT_ATTEMPTED else None
     if spent.source is not None:
         source = weakest(spent.source, source or spent.source)

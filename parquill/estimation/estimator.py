@@ -121,7 +121,7 @@ def _workspace(job: Job) -> Workspace:
 
 
 class _Desk:
-    """Where one estimate is made."""
+    """Computes one estimate."""
 
     def __init__(self, job: Job, options: EstimateOptions, clock: Clock) -> None:
         self._job = _looking(job) if options.check_images else job

@@ -34,7 +34,7 @@ def take_part(db: sqlite3.Connection, portion: str, at: int, *, run: int, realm:
     slice_id = open_slice(db, part.name, part.digest, at).id
     for row in part.rows:
         if _insert(db, slice_id << ROW_BITS | row.row, run, row, at) == 0:
-            # This row has an outcome already: what it cost a second time is kept with its answer.
+            # The row is already answered: archive the duplicate's answer with its cost.
             put(db, [ArchiveEntry(row.fingerprint, realm, row.ok, row.cost_pico, row.payload)], at)
     book_dated(db, run, part.spent)
     _remember(db, portion, [*taken, part.name], closed=False)

@@ -1,4 +1,4 @@
-"""When an endpoint has gone silent: requests are with it, and for longer than ever lately nothing came back.
+"""Detects a silent endpoint: requests are in flight, and no reply came for longer than lately.
 
 Judged by the longest time between two replies, which also tells endpoints that answer many requests at once, after
 a long while. What is done then is the breaker's: docs/adr/0012.

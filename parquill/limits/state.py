@@ -211,7 +211,7 @@ def new_state(
 
 
 def crowd(state: State, now: float) -> None:
-    """Count both rates as used up at `now`: by whom is not known here."""
+    """Count both rates as used up at `now`: other processes may have used them."""
     for meter in (state.requests, state.tokens):
         if meter is not None and meter.limit != math.inf:
             meter.book(now, meter.limit)

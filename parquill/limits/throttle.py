@@ -173,7 +173,7 @@ class Throttle:
         """Take a refusal in; `in_flight` counts the refused request itself.
 
         `wait` is what the server asks for, in seconds. Refusals of requests that left before
-        the last cut are its own, and change nothing.
+        the last cut are ignored: that cut already answers them.
         """
         self.throttled += 1
         episode = self._episode

@@ -14,7 +14,7 @@ _TABLES = 4
 
 
 class PartReader:
-    """Single rows of parts; the last few parts stay in memory, since equal rows lie near each other.
+    """Single rows of parts; the last few parts stay in memory, since duplicates lie near each other.
 
     A part that is being read is read once for all rows that want it meanwhile, whichever of them is cut off.
     """

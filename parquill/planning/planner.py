@@ -184,7 +184,7 @@ class Planner:
         yield from kinds.take(pa.array(one.kept_at[one.kept_at >= 0])).to_pylist()
 
     def indexed(self, plan: RunPlan, archive: ArchiveAccess) -> RunPlan:
-        """Return a plan that knows where each answered fingerprint stands: equal rows are not paid again."""
+        """Return a plan that knows where each answered fingerprint is: duplicates are not paid again."""
         index = FingerprintIndex(self._manifest.rows)
         open_slices = {one.number: one for one in plan.open}
         for number in range(len(self._manifest.slices)):

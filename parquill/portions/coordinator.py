@@ -73,7 +73,7 @@ def share_among(job: Job, worker_pool: WorkerPool) -> Coordinate:
         ]
         mailboxes = await asyncio.to_thread(_leave, work, orders)
         run = SharedRun(work, mailboxes)
-        async with run.on_a_lead(), work.attach(run, run), sampling(run, work.clock):
+        async with run.heartbeats(), work.attach(run, run), sampling(run, work.clock):
             commission = handover_of(work.opened.job, work.facts)
             await _asked(lambda left: worker_pool.work(left, commission), mailboxes, run)
         lost = [mailbox for mailbox in mailboxes if await asyncio.to_thread(mailbox.report) is None]

@@ -41,7 +41,7 @@ _ORDER, _WORD, _BEGUN, _PROGRESS, _REPORT = "order.json", "word.json", "begun.js
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What a run says to its portions; each is a new one, so that they see it lives."""
+    """Signal of a run to its portions; a new one each time serves as the heartbeat."""
 
     beat: int
     grace: float | None = None
@@ -124,7 +124,7 @@ class Mailbox:
         return WorkOrder.load(raw, self.place)
 
     def tell(self, word: Signal) -> None:
-        """Say to the process that asks this portion that its run lives, or that it should stop."""
+        """Send the process of this portion a heartbeat, or a stop."""
         self._write(_WORD, dataclasses.asdict(word))
 
     def told(self) -> Signal | None:

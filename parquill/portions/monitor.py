@@ -78,8 +78,8 @@ class SharedRun:
         return f"asked by {sum(one.at > 0 for one in self._shown)} of {len(self._shown)} processes"
 
     @contextlib.asynccontextmanager
-    async def on_a_lead(self) -> AsyncIterator[None]:
-        """Tell the portions that their run lives, and look at them, as long as the context lasts."""
+    async def heartbeats(self) -> AsyncIterator[None]:
+        """Send heartbeats and poll progress, as long as the context lasts."""
         try:
             async with meanwhile(self._tell(), self._look()):
                 yield

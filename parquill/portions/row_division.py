@@ -23,7 +23,7 @@ class SliceToAsk:
 def rows_to_ask(work: RunToShare) -> tuple[SliceToAsk, ...]:
     """Sort the rows of every open slice; blocks while the manifest is read once.
 
-    Left to the run itself: rows that an equal row, the archive or another output answers, rows
+    Left to the run itself: rows that a duplicate, the archive or another output answers, rows
     certain to fail, rows that failed alike in `retry.max_runs` runs, and rows that were asked before
     and have no outcome: their attempts count on.
     """

@@ -157,7 +157,7 @@ class WorkerLoop:
             await asyncio.wait(self._workers.running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
 
     def _wind_up(self, stop: Stop) -> None:
-        """No row waits for its next try any longer; of an endpoint that refuses us little is to be expected."""
+        """No row waits for its next try any longer; after a refusal cut off requests in flight after a grace period."""
         self._context.attempts.hurry()
         self._context.conversations.opening.leave()
         self._context.attempts.refusals.release()
@@ -278,7 +278,7 @@ class WorkerLoop:
 
     def _finish(self, work: SliceResults, row: int, result: ItemResult) -> None:
         if work.results[row] is not None:
-            return  # an equal row that was given up before its leader was
+            return  # a duplicate already marked as not attempted
         self._context.tally.add(result)
         if result.status is not Status.NOT_ATTEMPTED:
             too_many = self._error_rate.add(failed=result.status is Status.FAILED)

@@ -165,7 +165,7 @@ class TokenCounter:
         return self._estimates(expected + text, upper + bound, images, fused)
 
     def observe(self, estimate: TokenEstimate, images: int, prompt_tokens: int, provider: str | None) -> bool:
-        """Take a receipt: what the endpoint counted for a request that `count` had estimated.
+        """Take a usage record: what the endpoint counted for a request that `count` had estimated.
 
         Returns True when it is above the estimate's upper bound: an alarm, and the bound is raised.
         """

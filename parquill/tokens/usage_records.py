@@ -127,7 +127,7 @@ class UsageRecords:
         return student(freedom) * math.sqrt(own + rows**2 * shared / worth)
 
     def add(self, text: float, images: int, error: float, provider: str | None) -> None:
-        """Take a receipt: `error` is what was counted less the formula's whole count."""
+        """Take a usage record: `error` is what was counted less the formula's whole count."""
         known = self._provider(provider)
         known.sums.add(text, images, error, 1.0 / (1.0 + (TEXT_SD * text) ** 2))
         self._count += 1

@@ -77,7 +77,7 @@ async def test_what_portions_told_last_is_added_up() -> None:
     uses = [LimitUse("requests/min", 3.0, 10.0, binds=True), LimitUse("requests/min", 2.0, 10.0)]
     shared.portions[0].progress = progress(limits=(uses[0],), errors={"timeout": 1}, prompt_tokens=4, in_flight=2)
     shared.portions[1].progress = progress(ok=5, limits=(uses[1],), completion_tokens=6, http_429=1)
-    async with shared.run.on_a_lead():
+    async with shared.run.heartbeats():
         await until(lambda: shared.run.state().message == "asked by 2 of 2 processes")
         state = shared.run.state()
     rows = state.progress.rows
@@ -92,12 +92,12 @@ async def test_what_portions_told_last_is_added_up() -> None:
 async def test_a_portion_that_cannot_be_read_keeps_what_it_told_before() -> None:
     shared = Shared(1)
     shared.portions[0].progress = progress()
-    async with shared.run.on_a_lead():
+    async with shared.run.heartbeats():
         await until(lambda: shared.run.state().requests == 6)
         shared.portions[0].progress = None
     assert shared.run.state().requests == 6
     shared.portions[0].progress = progress(requests=9)
-    async with shared.run.on_a_lead():
+    async with shared.run.heartbeats():
         pass
     assert shared.run.state().requests == 9
 
@@ -105,7 +105,7 @@ async def test_a_portion_that_cannot_be_read_keeps_what_it_told_before() -> None
 async def test_portions_hear_again_and_again_that_their_run_lives_and_at_once_that_it_stops() -> None:
     shared = Shared()
     shared.portions[1].is_gone = True
-    async with shared.run.on_a_lead():
+    async with shared.run.heartbeats():
         await until(lambda: shared.portions[0].words)
         shared.run.stop(Stop.SIGTERM, "stop", grace=9.0)
         await until(lambda: len(shared.portions[0].words) >= 2)
@@ -127,7 +127,7 @@ async def test_portions_hear_again_and_again_that_their_run_lives_and_at_once_th
 async def test_what_would_stop_every_portion_stops_them_all(reason: Stop | None, ends_all: bool) -> None:
     shared = Shared()
     shared.portions[0].ended = PortionReport(NOTHING, stopped=None if reason is None else (reason, "why"))
-    async with shared.run.on_a_lead():
+    async with shared.run.heartbeats():
         if ends_all:
             await until(lambda: shared.run.stopped is not None)
         else:
@@ -154,7 +154,7 @@ async def test_a_stop_at_the_very_end_of_a_run_does_not_keep_it_from_ending() ->
     """Told to stop and cancelled in one turn of the loop: the word that was waited for must not swallow the end."""
     shared = Shared()
     async with asyncio.timeout(20):
-        async with shared.run.on_a_lead():
+        async with shared.run.heartbeats():
             await until(lambda: shared.portions[1].words)
             for _ in range(20):
                 await asyncio.sleep(0)
