@@ -231,7 +231,7 @@ async def test_thumbnails_are_made_anew_and_small(tmp_path: Path) -> None:
         "row-000002": [BytesPicture((PICTURES / "horse.png").read_bytes())] * 5,
     }
     async with thumbnail_loader() as loader:
-        asked = Asked(pictures_for=lambda row: values[row["id"]], room=loader)
+        asked = Asked(pictures_for=lambda row: values[row["id"]], loader=loader)
         page = Page(await build_report(output, Storage.at(tmp_path / "w"), job_name="x", asked=asked))
     pictures = [found["src"] or "" for found in page.all("img")]
     assert len(pictures) == 5
@@ -250,7 +250,9 @@ async def test_pictures_kept_in_the_output_itself_are_shown(tmp_path: Path) -> N
     columns = {"photo": [raw] * 300, "links": [[url]] * 300}
     output = write_output(tmp_path / "out", [OK] * 300, columns, kept=kept, rows_per_part=130)
     async with thumbnail_loader() as loader:
-        asked = Asked(pictures_for=lambda row: [*loader.check(row["photo"]), *loader.check(row["links"])], room=loader)
+        asked = Asked(
+            pictures_for=lambda row: [*loader.check(row["photo"]), *loader.check(row["links"])], loader=loader
+        )
         page = Page(await build_report(output, Storage.at(tmp_path / "w"), job_name="x", asked=asked))
     cards = len([found for tag, found in page.elements if "data-groups" in found])
     assert len(page.all("img")) == 2 * cards > 20

@@ -19,7 +19,7 @@ class RequestBodies:
     def __init__(
         self, job: Job, every: Sequence[EndpointFacts], shape: AnswerSchema, notice: Callable[[str], object]
     ) -> None:
-        """`every`: what each endpoint says of itself; `notice` is told of a form that an endpoint refuses."""
+        """`every`: what each endpoint says of itself; `notice` is called for a form that an endpoint refuses."""
         self._job = job
         self._every = tuple(every)
         self._shape = shape

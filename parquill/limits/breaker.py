@@ -108,7 +108,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether rows are held back, or let through as probes only."""
+        """Whether rows wait, or are let through as probes only."""
         return self.until is not None
 
     @property

@@ -13,7 +13,7 @@ says what it forgave:
 | `reply:control` | raw control characters inside a string |
 | `reply:trailing` | text after the JSON object |
 | `reply:stream` | an event stream that was not asked for: put together |
-| `reply:wrapped` | the completion stood inside another object (`result`, `response`, `data`) or a list |
+| `reply:wrapped` | the completion was inside another object (`result`, `response`, `data`) or a list |
 
 Guarantee: `decode` raises nothing but `ValueError`, whatever the bytes are.
 """

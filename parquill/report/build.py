@@ -47,7 +47,7 @@ class Asked:
 
     prompt_for: PromptFor | None = None
     pictures_for: PicturesFor | None = None
-    room: ImageLoader | None = None
+    loader: ImageLoader | None = None
     """Opens pictures; made with `thumbnail_settings`. Without it there are links and names only."""
     fetch: bool = False
     """Whether pictures that are only http(s) addresses may be fetched: the job's `report.fetch`."""
@@ -74,7 +74,7 @@ async def _thumbnails(output: Storage, collected: Collected, asked: Asked) -> Ma
     rows = [card.row for card in collected.samples.cards()]
     whole = await in_thread(whole_cells, output, rows, collected.bulky_columns)
     values = {row.number: {**row.values, **whole.get(row.number, {})} for row in rows}
-    return await make_thumbnails(values, asked.pictures_for, asked.room, fetch=asked.fetch, most_bytes=_PICTURE_BYTES)
+    return await make_thumbnails(values, asked.pictures_for, asked.loader, fetch=asked.fetch, most_bytes=_PICTURE_BYTES)
 
 
 def _page(

@@ -32,8 +32,8 @@ async def write_report(job: Job, *, clock: Clock | None = None) -> Path:
     except UsageError:
         page = await build_report(output, workspace.storage(), job_name=job.name)
     else:
-        async with _image_loader(opened, clock) as room:
-            page = await build_report(output, workspace.storage(), job_name=job.name, asked=_asked(opened, room))
+        async with _image_loader(opened, clock) as loader:
+            page = await build_report(output, workspace.storage(), job_name=job.name, asked=_asked(opened, loader))
     workspace.storage().write_bytes(workspace.report.name, page)
     return workspace.report
 
@@ -49,7 +49,7 @@ def _image_loader(opened: Prepared, clock: Clock) -> ImageLoader:
     )
 
 
-def _asked(opened: Prepared, room: ImageLoader) -> Asked:
+def _asked(opened: Prepared, loader: ImageLoader) -> Asked:
     """Prompts and pictures are known where the output kept the columns they are made of."""
     kept = {field.name for field in opened.manifest.columns.kept} | {opened.manifest.columns.key.name}
     text, images = opened.text, opened.manifest.columns.images
@@ -61,11 +61,11 @@ def _asked(opened: Prepared, room: ImageLoader) -> Asked:
             return None
 
     def pictures_for(row: Mapping[str, Any]) -> Sequence[PictureValue]:
-        return [value for name in images if name in row for value in room.check(row[name])]
+        return [value for name in images if name in row for value in loader.check(row[name])]
 
     return Asked(
         prompt_for=prompt_for if kept.issuperset(text.columns) else None,
         pictures_for=pictures_for if images else None,
-        room=room,
+        loader=loader,
         fetch=opened.job.report.fetch,
     )

@@ -59,6 +59,6 @@ async def _report(output: Storage, workspace: Storage, rows: Mapping[str, Mappin
         asked = Asked(
             prompt_for=lambda row: f"{rows[row['id']]['question']}\nTitle: {row['title']}\nLanguage: {row['language']}",
             pictures_for=lambda row: loader.check(rows[row["id"]]["image_url"]),
-            room=loader,
+            loader=loader,
         )
         return await build_report(output, workspace, job_name="product-captions", asked=asked)
