@@ -59,7 +59,8 @@ async def test_a_key_that_is_revoked_stops_the_run_at_once_and_fails_no_row(tmp_
         assert time.monotonic() - started < 3, "a second, and some for a busy machine"
         assert (summary.stopped_by, summary.exit_status, summary.rows.failed) == (Stop.REFUSED, 5, 0)
         assert summary.rows.not_attempted == 300 - summary.rows.ok
-        assert run.emulator.stats().by_status.get(401, 0) <= 64, "no storm"
+        # What is in flight, what is sent before ten refusals are known, and once more: answers overtake refusals.
+        assert run.emulator.stats().by_status.get(401, 0) <= 3 * 32, "no storm"
         await every_row_stands(run, 300)
 
 
