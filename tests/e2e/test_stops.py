@@ -168,7 +168,9 @@ async def test_a_terminal_that_is_closed_stops_the_run_as_a_signal_does(tmp_path
     async with rehearsal(tmp_path, latency=Spread(0.05)) as run:
         run.write(rows(1000))
         ours, theirs = os.openpty()
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup make test` has it ignored, and a run heeds that
         process = await run.start("run", stderr=theirs)
+        signal.signal(signal.SIGHUP, before)
         os.close(theirs)
         await until(lambda: run.asked >= 60)
         os.close(ours)
