@@ -111,8 +111,8 @@ def test_a_string_that_loops_up_to_its_length_limit_is_a_loop_although_it_fits()
 def test_what_a_job_of_plain_text_does_not_need_is_not_imported() -> None:
     """Together they take a third of a second, as long as all the rest of the start."""
     code = (
-        "import sys; from parquill.answers import load_shape; from parquill.job import OutputSettings; "
-        "load_shape(OutputSettings(path='out')); "
+        "import sys; from parquill.answers import load_answer_schema; from parquill.job import OutputSettings; "
+        "load_answer_schema(OutputSettings(path='out')); "
         "print([name for name in ('jsonschema_rs', 'json_repair', 'jsonschema', 'pandas') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -112,7 +112,7 @@ def test_without_looks_one_completion_after_a_second_closes_it_or_the_next_waits
         ticket = sent(breaker, now)
         assert breaker.opens_at(now) == math.inf, "one at a time"
         reply(breaker, ticket, now, failed=True)
-    assert rests == [1.0, 4.2, 7.2, 12.3, 20.9]
+    assert rests == [1.0, 4.1, 6.6, 10.7, 17.5]
     now = breaker.opens_at(now)
     assert breaker.opens_at(now) == now
     reply(breaker, sent(breaker, now), now, failed=False)

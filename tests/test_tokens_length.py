@@ -171,5 +171,5 @@ def test_a_changed_schema_reads_lengths_as_they_were_counted() -> None:
 
 def test_what_is_no_record_of_lengths_is_refused() -> None:
     for damaged in ({"a": None}, {**AnswerLength(9).dump(), "yy": float("nan")}, {**AnswerLength(9).dump(), "xx": [1]}):
-        with pytest.raises(ValueError, match="not a record"):
+        with pytest.raises(ValueError, match="not calibration data"):
             AnswerLength(512).load(damaged)

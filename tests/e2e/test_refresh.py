@@ -160,7 +160,7 @@ async def test_a_host_that_cannot_say_keeps_its_answers(host: Host, tmp_path: Pa
         host.has("/page", b"<html>moved</html>", ETag='"v2"')
         summary = await asked.run(**REFRESH)
         assert (summary.rows.kept, summary.rows.ok, asked.asked) == (3, 3, 3)
-        assert any("2 answered rows nobody can tell" in notice for notice in summary.notices)
+        assert any("of 2 answered rows it is not known" in notice for notice in summary.notices)
 
 
 async def test_equal_rows_are_asked_for_once_and_asked_again_once(host: Host, tmp_path: Path) -> None:
