@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from parquill.endpoint import realm_of
-from parquill.errors import ReplaceNeededError
 from parquill.job import Job
 from parquill.ledger import ReadOnlyLedger
 from parquill.manifest import Slice
+from parquill.planning.consent import require_consent
 from parquill.planning.dry_archive import DryArchive
 from parquill.planning.failed_rows import RetryChoice
 from parquill.planning.matching import Audit
@@ -155,13 +155,12 @@ def replaced_by(
 
 def refuse_unwanted(replaced: Replaced, job: Job, options: RunOptions) -> None:
     """Raise `ReplaceNeededError` where answers would leave the table and neither job nor command agrees."""
-    match job.output.on_change:
-        case "refuse":
-            remedy = "output.on_change is refuse: put the setting back, or choose another output.path."
-            raise ReplaceNeededError(replaced.before(), remedy, may_be_asked=False)
-        case "ask" if replaced.lost and not options.replace:
-            remedy = (
-                "To go on: parquill run with --replace (a flow with replace: true), or output.on_change: replace in "
-                "the job file."
-            )
-            raise ReplaceNeededError(replaced.before(), remedy, may_be_asked=True)
+    if replaced.lost or job.output.on_change == "refuse":
+        require_consent(
+            replaced.before(),
+            job,
+            options,
+            refused="output.on_change is refuse: put the setting back, or choose another output.path.",
+            asked="To go on: parquill run with --replace (a flow with replace: true), or output.on_change: replace in "
+            "the job file.",
+        )

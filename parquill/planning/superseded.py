@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from parquill.endpoint import realm_of
-from parquill.errors import ReplaceNeededError, UsageError
+from parquill.errors import UsageError
 from parquill.job import Job
 from parquill.ledger import ReadOnlyLedger
 from parquill.planning.archive_access import ArchiveAccess, archive_entry
+from parquill.planning.consent import require_consent
 from parquill.planning.dry_archive import DryArchive
 from parquill.planning.failed_rows import RetryChoice
 from parquill.planning.planner import Planner
@@ -115,12 +116,13 @@ def refuse_unless_agreed(
         return ""
     leave = "leaves the table, and its row is" if answers == 1 else "leave the table, and their rows are"
     what = f"--retry ok: {counted(answers, 'answer')} {leave} asked and paid again (the old ones go to the archive)"
-    if job.output.on_change == "refuse":
-        remedy = "output.on_change is refuse: choose another output.path for other answers."
-        raise ReplaceNeededError(f"{what}.", remedy, may_be_asked=False)
-    if job.output.on_change == "ask" and not options.replace:
-        remedy = "To go on: parquill run with --replace, or output.on_change: replace in the job file."
-        raise ReplaceNeededError(f"{what}.", remedy, may_be_asked=True)
+    require_consent(
+        f"{what}.",
+        job,
+        options,
+        refused="output.on_change is refuse: choose another output.path for other answers.",
+        asked="To go on: parquill run with --replace, or output.on_change: replace in the job file.",
+    )
     return f"{what}; {GO_ON}"
 
 
