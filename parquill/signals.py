@@ -6,13 +6,11 @@ While rows are asked the run itself hears these signals (`terminal.py`).
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import signal
-import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+
+from parquill.threads import end_process
 
 INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
 """Exit statuses."""
@@ -40,19 +38,10 @@ def ending_soon() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _leave(TERMINATED if terminated else INTERRUPTED)
+        end_process(TERMINATED if terminated else INTERRUPTED)
     except SystemExit as leaving:
         if leaving.code == TERMINATED or (leaving.code == INTERRUPTED and terminated):
-            _leave(TERMINATED)
+            end_process(TERMINATED)
         if leaving.code == INTERRUPTED:
-            _leave(INTERRUPTED)
+            end_process(INTERRUPTED)
         raise
-
-
-def _leave(status: int) -> NoReturn:
-    """End the process now: the work has ended, and a thread that is stuck in a read would keep it alive."""
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # closed, or no one reads it any more
-            stream.flush()
-    os._exit(status)

@@ -11,14 +11,14 @@ call beyond that fails at once.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
+
+from parquill.threads import end_process, start_daemon
 
 T = TypeVar("T")
 
@@ -49,20 +49,12 @@ def start_call(store: str, call: Callable[[], T]) -> Future[T]:
         if _running[store] >= MOST_OF_A_STORE or _running.total() >= MOST:
             raise StoreSilentError(f"{_running[store]} calls to it have not returned yet")
         _running[store] += 1
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # from here on a cancellation leaves it alone
 
-    def run() -> None:
-        try:
-            with _counted(store):
-                result = call()
-        except BaseException as fault:  # it is the caller's
-            future.set_exception(fault)
-        else:
-            future.set_result(result)
+    def counted() -> T:
+        with _counted(store):
+            return call()
 
-    threading.Thread(target=run, name="parquill-store", daemon=True).start()
-    return future
+    return start_daemon(counted, "parquill-store")
 
 
 def wait_for_call(store: str, call: Callable[[], T], seconds: float) -> T:
@@ -107,14 +99,10 @@ def calls_left() -> int:
 def exit_beside_calls(status: int) -> None:
     """End the process at once where a call has not returned; else do nothing.
 
-    pyarrow waits at the process's end for what is under way in S3. Python's own clean-up is left out here, so the
-    caller has closed all that must be closed.
+    pyarrow waits at the process's end for what is under way in S3.
     """
     if calls_left():
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                stream.flush()
-        os._exit(status)
+        end_process(status)
 
 
 @contextlib.contextmanager

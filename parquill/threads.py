@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import contextvars
 import functools
+import logging
+import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -104,21 +108,40 @@ def wait_in(loop: asyncio.AbstractEventLoop) -> Wait[Any]:
     return wait
 
 
+def start_daemon(call: Callable[[], T], name: str) -> concurrent.futures.Future[T]:
+    """Run `call` on a daemon thread called `name`; the future may be left alone, a cancellation does not reach it."""
+    result: concurrent.futures.Future[T] = concurrent.futures.Future()
+    result.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            value = call()
+        except BaseException as fault:  # it is the caller's
+            result.set_exception(fault)
+        else:
+            result.set_result(value)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return result
+
+
+def end_process(status: int) -> NoReturn:
+    """End the process now, whatever its threads wait for; what has to be closed is closed before.
+
+    Python's own clean-up is left out: it would join or await what is stuck.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # closed, or no one reads it any more
+            stream.flush()
+    os._exit(status)
+
+
 class _DaemonThreads(concurrent.futures.Executor):
     """A thread for each call, which no one waits for at the end of the process."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
-        result: concurrent.futures.Future[T] = concurrent.futures.Future()
-
-        def run() -> None:
-            result.set_running_or_notify_cancel()
-            try:
-                result.set_result(fn(*args, **kwargs))
-            except BaseException as fault:  # it is the caller's
-                result.set_exception(fault)
-
-        threading.Thread(target=run, name="parquill-work", daemon=True).start()
-        return result
+        return start_daemon(functools.partial(fn, *args, **kwargs), "parquill-work")
 
 
 _THREADS = _DaemonThreads()

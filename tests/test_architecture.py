@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
-        "cost_quantiles errors clock open_files days bootstrap finish gc_tuning signals store_calls threads timeline",
+        "threads",
+        "cost_quantiles errors clock open_files days bootstrap finish gc_tuning signals store_calls timeline",
         "job",
         "hints chat identity event_loop nightly_schedule storage templates text",
         "answers budget prices prompts redaction replaced replies tokens",
