@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -82,12 +83,19 @@ class LedgerSetup:
         self.ledger = Ledger.open(self.path, job="job")
 
 
-@pytest.fixture
-async def setup(tmp_path: Path) -> AsyncIterator[LedgerSetup]:
-    setup = LedgerSetup(tmp_path / "ledger.sqlite")
+@asynccontextmanager
+async def ledger_setup(folder: Path) -> AsyncIterator[LedgerSetup]:
+    """A ledger in `folder` with a run that has begun, closed at the end."""
+    setup = LedgerSetup(folder / "ledger.sqlite")
     await setup.begin()
     yield setup
     setup.ledger.close()
+
+
+@pytest.fixture
+async def setup(tmp_path: Path) -> AsyncIterator[LedgerSetup]:
+    async with ledger_setup(tmp_path) as setup:
+        yield setup
 
 
 def entry(text: str, cost: int, *, ok: bool = True, realm: str = "real") -> ArchiveEntry:

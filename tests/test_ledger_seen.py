@@ -11,17 +11,15 @@ import pytest
 from parquill.ledger import GROUP_SECONDS, QUARTER_US, EvidenceCount, FailureRecord, Ledger, ReadOnlyLedger
 from parquill.ledger.schema import ROW_BITS
 from tests.clock import ManualClock
-from tests.test_ledger_accounting import NOON, PART, LedgerSetup, entry, fingerprint
+from tests.test_ledger_accounting import NOON, PART, LedgerSetup, entry, fingerprint, ledger_setup
 
 LAST_ROW = (1 << ROW_BITS) - 1
 
 
 @pytest.fixture
 async def setup(tmp_path: Path) -> AsyncIterator[LedgerSetup]:
-    setup = LedgerSetup(tmp_path / "ledger.sqlite")
-    await setup.begin()
-    yield setup
-    setup.ledger.close()
+    async with ledger_setup(tmp_path) as setup:
+        yield setup
 
 
 async def neighbours(setup: LedgerSetup) -> None:

@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 
 from parquill.ledger import QUARTER_US, DatedSpend, Spend, TakenPart, TakenRow
-from tests.test_ledger_accounting import NOON, PART, LedgerSetup, fingerprint
+from tests.test_ledger_accounting import NOON, PART, LedgerSetup, fingerprint, ledger_setup
 
 QUARTER = NOON // QUARTER_US
 
 
 @pytest.fixture
 async def setup(tmp_path: Path) -> AsyncIterator[LedgerSetup]:
-    setup = LedgerSetup(tmp_path / "ledger.sqlite")
-    await setup.begin()
-    yield setup
-    setup.ledger.close()
+    async with ledger_setup(tmp_path) as setup:
+        yield setup
 
 
 def row(number: int, cost: int, *, answered: bool = True, text: str | None = None, attempts: int = 1) -> TakenRow:

@@ -20,6 +20,7 @@ from parquill.limits.state import FIRST_SLOTS
 from tests.e2e.kit import KEY_NAME, rows
 from tests.real import software
 from tests.real.conftest import at, or_skip
+from tests.real.meanings import each_fault
 from tests.real.software import MODEL, Server
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -129,15 +130,7 @@ async def test_a_limit_of_tokens_is_found_and_kept(gateway: Server, tmp_path: Pa
     assert summary.seconds >= 30, "nor can 50 rows of these tokens"
 
 
-@pytest.mark.parametrize(
-    ("fate", "kind", "stop"),
-    [
-        (Misbehaviour.UPSTREAM_LIMIT, None, Stop.UNREACHABLE),
-        (Misbehaviour.UNAVAILABLE, None, Stop.UNREACHABLE),
-        (Misbehaviour.BAD_GATEWAY, None, Stop.UNREACHABLE),
-        (Misbehaviour.MODERATED, "moderated", None),
-    ],
-)
+@each_fault
 @pytest.mark.asyncio(loop_scope="module")
 async def test_errors_keep_their_meaning(
     gateway: Server, emulator: Emulator, tmp_path: Path, fate: Misbehaviour, kind: str | None, stop: Stop | None

@@ -17,6 +17,7 @@ from parquill.errors import Stop
 from tests.e2e.kit import KEY_NAME, rows
 from tests.real import software
 from tests.real.conftest import at, or_skip, whole_way
+from tests.real.meanings import each_fault
 from tests.real.software import MODEL, Server
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -75,15 +76,7 @@ async def test_a_header_that_is_missing_stops_the_run_in_its_words(
     assert set(work.column("status")) == {"not_attempted"}
 
 
-@pytest.mark.parametrize(
-    ("fate", "kind", "stop"),
-    [
-        (Misbehaviour.UPSTREAM_LIMIT, None, Stop.UNREACHABLE),
-        (Misbehaviour.UNAVAILABLE, None, Stop.UNREACHABLE),
-        (Misbehaviour.BAD_GATEWAY, None, Stop.UNREACHABLE),
-        (Misbehaviour.MODERATED, "moderated", None),
-    ],
-)
+@each_fault
 @pytest.mark.asyncio(loop_scope="module")
 async def test_errors_keep_their_meaning(
     gateway: Server, emulator: Emulator, tmp_path: Path, fate: Misbehaviour, kind: str | None, stop: Stop | None
