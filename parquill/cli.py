@@ -62,7 +62,7 @@ MaxUsd = Annotated[
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version  # noqa: PLC0415
+        from importlib.metadata import version
 
         print(f"parquill {version('parquill')}")  # noqa: T201 - this is the command line
         raise typer.Exit
@@ -104,10 +104,10 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
 ) -> None:
     """Run a job, resume it, or add what is new: the same command each time."""
     load_beside("aiohttp")
-    from parquill.job import parse_retry  # noqa: PLC0415
-    from parquill.planning import RunOptions  # noqa: PLC0415
-    from parquill.running import run_job  # noqa: PLC0415
-    from parquill.terminal import attended  # noqa: PLC0415
+    from parquill.job import parse_retry
+    from parquill.planning import RunOptions
+    from parquill.running import run_job
+    from parquill.terminal import attended
 
     if progress not in ("auto", "json"):
         _fail(f"--progress {progress}: it is auto or json", 2)
@@ -134,7 +134,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     if as_json:
         _print_json(summary.to_json())
     if console is not None and not as_json:
-        from parquill.progress import render_summary  # noqa: PLC0415
+        from parquill.progress import render_summary
 
         render_summary(summary, console)
     raise typer.Exit(summary.exit_status)
@@ -154,7 +154,7 @@ def estimate(  # noqa: PLR0917 - typer makes options of parameters
     as_json: AsJson = False,
 ) -> None:
     """Say what a job would cost and how long it would take, without sending anything (or only N rows)."""
-    from parquill.estimation import EstimateOptions, estimate_job, refuse_above, render_estimate  # noqa: PLC0415
+    from parquill.estimation import EstimateOptions, estimate_job, refuse_above, render_estimate
 
     with _faults():
         most = _dollars(max_usd)
@@ -172,7 +172,7 @@ def estimate(  # noqa: PLR0917 - typer makes options of parameters
 @app.command(short_help="prove that output and manifest match, and that the books balance")
 def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006 - typer copies it
     """Prove that output and manifest match row for row, and that the books balance."""
-    from parquill.verification import render_verification, verify_job  # noqa: PLC0415
+    from parquill.verification import render_verification, verify_job
 
     with _faults():
         verification = verify_job(_load(job, overrides))
@@ -187,7 +187,7 @@ def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> 
 @app.command(short_help="write the HTML report, and say where it is")
 def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
     """Write the HTML report on a job's output; prints where it is."""
-    from parquill.report.write import write_report  # noqa: PLC0415
+    from parquill.report.write import write_report
 
     with _faults():
         place = run_alone(write_report(_load(job, overrides)))
@@ -197,7 +197,7 @@ def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typ
 @app.command(short_help="print a job file that fits a manifest")
 def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a file, folder or glob")]) -> None:
     """Print a job file that fits a manifest, to start from."""
-    from parquill.init_job import starter_job  # noqa: PLC0415
+    from parquill.init_job import starter_job
 
     with _faults():
         text = starter_job(manifest)
@@ -207,7 +207,7 @@ def init(manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="a fil
 @app.command(short_help="try the endpoint, and say what will work")
 def doctor(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
     """Try each endpoint with at most three small requests, and say what will work."""
-    from parquill.doctor import examine_each, render_diagnoses  # noqa: PLC0415
+    from parquill.doctor import examine_each, render_diagnoses
 
     with _faults():
         diagnoses = run_alone(examine_each(_load(job, overrides)))
@@ -228,7 +228,7 @@ def emulator(  # noqa: PLR0917 - typer makes options of parameters
     allow_remote: Annotated[bool, typer.Option(help="serve other machines too: anyone there may use it")] = False,
 ) -> None:
     """Serve an OpenRouter that runs here: answers are simulated, everything else is as real."""
-    from parquill.emulator import PROFILES, EmulatorSettings, serve  # noqa: PLC0415
+    from parquill.emulator import PROFILES, EmulatorSettings, serve
 
     if profile not in PROFILES:
         _fail(f"--profile {profile}: known are {', '.join(PROFILES)}", 2)
@@ -250,20 +250,20 @@ def main() -> None:
 
 
 def _load(job: Path, overrides: list[str]) -> Job:
-    from parquill.job import load_job  # noqa: PLC0415
+    from parquill.job import load_job
 
     return load_job(job, overrides)
 
 
 def _gate(job: Job, options: RunOptions, max_usd: str) -> None:
     """Refuse a run whose estimate is above what its command allows."""
-    from parquill.estimation import EstimateOptions, estimate_job, refuse_above  # noqa: PLC0415
+    from parquill.estimation import EstimateOptions, estimate_job, refuse_above
 
     most = _dollars(max_usd)
     assert most is not None
     allow_shrink = options.allow_shrink
     if options.sample is not None:
-        from parquill.running import sample_job  # noqa: PLC0415 - loaded only for a sample
+        from parquill.running import sample_job
 
         job, allow_shrink = sample_job(job, options.sample), True
     asked = EstimateOptions(limit=options.limit, retry=options.retry, again=options.again, allow_shrink=allow_shrink)
@@ -290,7 +290,7 @@ def _spread(job: Job, options: RunOptions) -> Coordinate | None:
     """What shares the run among processes of this machine; the usual one process loads none of it."""
     if job.run.workers == 1 or options.sample is not None or options.again:
         return None
-    from parquill.portions import share_here  # noqa: PLC0415
+    from parquill.portions import share_here
 
     return share_here(job)
 
@@ -309,7 +309,7 @@ def _dollars(text: str | None) -> Decimal | None:
 
 
 def _console(*, standard_output: bool = False) -> Console:
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console(stderr=not standard_output, highlight=False)
 
@@ -330,7 +330,7 @@ def _faults() -> Any:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    from parquill.progress import printable  # noqa: PLC0415
+    from parquill.progress import printable
 
     for line in message.splitlines():
         print(f"parquill: {printable(line)}", file=sys.stderr)  # noqa: T201 - this is the command line

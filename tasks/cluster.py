@@ -35,7 +35,7 @@ _STARTS = 3
 """Ray gives its processes 30 seconds to come up, which a busy machine may not."""
 
 
-class ClusterCrew:
+class ClusterPool:
     """The workers of a cluster, from the first portion on until it is closed."""
 
     def __init__(self, runner: TaskRunner[Any], flow: contextvars.Context, api_url: str) -> None:

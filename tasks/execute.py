@@ -28,7 +28,7 @@ async def execute(job: Job, options: RunOptions | None = None) -> RunSummary:
 
     Raises `UsageError` before anything is sent.
     """
-    async with _crew_of(job, options) as worker_pool:
+    async with _pool_of(job, options) as worker_pool:
         return await execute_with(job, options, worker_pool)
 
 
@@ -38,8 +38,8 @@ async def execute_with(job: Job, options: RunOptions | None, worker_pool: Worker
 
     The task has none: what stops a whole run (a budget, a key, a full disk) would stop it again.
     """
-    from parquill.portions import share_among  # noqa: PLC0415
-    from parquill.running import run_job  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.portions import share_among  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.running import run_job  # noqa: PLC0415 - as above
 
     key = await endpoint_keys(job)
     attach = watched(job.name, get_run_logger(), SystemClock())
@@ -49,7 +49,7 @@ async def execute_with(job: Job, options: RunOptions | None, worker_pool: Worker
 
 
 @contextlib.asynccontextmanager
-async def _crew_of(job: Job, options: RunOptions | None) -> AsyncIterator[WorkerPool | None]:
+async def _pool_of(job: Job, options: RunOptions | None) -> AsyncIterator[WorkerPool | None]:
     """The processes that the job is shared among: this machine's, or a cluster's; None where it wants one."""
     if job.run.workers == 1 or (options is not None and options.sample is not None):
         yield None
@@ -60,10 +60,10 @@ async def _crew_of(job: Job, options: RunOptions | None) -> AsyncIterator[Worker
         found = all(find_api_key(one.model) is not None for one in job.each)
         yield LocalPool(None if found else await endpoint_keys(job))
     else:
-        from tasks.cluster import ClusterCrew, task_runner  # noqa: PLC0415 - needed by few
+        from tasks.cluster import ClusterPool, task_runner  # noqa: PLC0415 - needed by few
 
         async with get_client() as client:
-            worker_pool = ClusterCrew(task_runner(job.run), contextvars.copy_context(), str(client.api_url))
+            worker_pool = ClusterPool(task_runner(job.run), contextvars.copy_context(), str(client.api_url))
             try:
                 yield worker_pool
             finally:

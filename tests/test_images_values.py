@@ -166,7 +166,7 @@ def test_the_bare_base64_of_a_pdf_is_a_document() -> None:
         "/9j/" + "a" * 80 + ".jpg",
         "iVBORw0KGgo",
         "pictures/" + "a" * 80,
-        base64.b64encode(b"some text of somebody" * 9).decode(),
+        base64.b64encode(b"some text of a writer" * 9).decode(),
         "R0lGOD" + "/folder" * 12 + "/a picture (1)",
     ],
 )

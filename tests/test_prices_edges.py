@@ -68,7 +68,7 @@ def test_the_steps_of_the_provider_that_answered_are_those_that_are_billed() -> 
     assert several.for_provider("Other") is several
     assert several.for_provider(None) is several
     own = dataclasses.replace(several, source=PriceSource.JOB)
-    assert own.for_provider("Steep") is own, "a job's own price holds whoever answers"
+    assert own.for_provider("Steep") is own, "a job's own price holds for every provider"
 
 
 def test_steps_that_all_providers_share_are_expected() -> None:

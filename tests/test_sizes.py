@@ -25,7 +25,7 @@ NESTED = "".join(f"{{% for {name} in l %}}" for name in "bcdefgh") + "{{ a }}" +
 
 def doubled(by: str, first: str) -> str:
     names = [first, *(f"v{number}" for number in range(40))]
-    return "".join(f"{{% set {b} = {by.format(a)} %}}" for a, b in zip(names, names[1:])) + "{{ v39 }}"  # noqa: RUF007, B905
+    return "".join(f"{{% set {b} = {by.format(a)} %}}" for a, b in zip(names, names[1:])) + "{{ v39 }}"  # noqa: RUF007, B905 - each with the next
 
 
 HOSTILE = [

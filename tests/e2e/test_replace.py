@@ -31,9 +31,9 @@ def files(run: Rehearsal) -> dict[str, bytes]:
 
 
 def archived(run: Rehearsal) -> int:
-    with ReadOnlyLedger.at(run.folder / "out.parquill" / "ledger.sqlite") as glance:
-        assert glance is not None
-        return sum(glance.archived(bytes.fromhex(mark), "emulator") for mark in run.column("fingerprint") if mark)
+    with ReadOnlyLedger.at(run.folder / "out.parquill" / "ledger.sqlite") as recorded:
+        assert recorded is not None
+        return sum(recorded.archived(bytes.fromhex(mark), "emulator") for mark in run.column("fingerprint") if mark)
 
 
 async def test_a_changed_prompt_sends_and_moves_nothing_until_replace_is_given(tmp_path: Path) -> None:

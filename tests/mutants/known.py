@@ -12,9 +12,13 @@ from pathlib import Path
 from tests.mutants.coverage import Tests
 from tests.mutants.operators import Mutant
 
-BUDGET, PLAN, TWINS = "parquill/budget.py", "parquill/planning/planner.py", "parquill/deduplication/answered_rows.py"
-ELSEWHERE, READER = "parquill/planning/other_outputs.py", "parquill/planning/part_reader.py"
-TAKEOVER, MEND, ADMISSION = "parquill/ledger/merge.py", "parquill/answers/coerce.py", "parquill/limits/queue.py"
+BUDGET, PLAN, DUPLICATES = (
+    "parquill/budget.py",
+    "parquill/planning/planner.py",
+    "parquill/deduplication/answered_rows.py",
+)
+OTHER_OUTPUTS, READER = "parquill/planning/other_outputs.py", "parquill/planning/part_reader.py"
+MERGE, COERCE, QUEUE = "parquill/ledger/merge.py", "parquill/answers/coerce.py", "parquill/limits/queue.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +70,42 @@ KNOWN = (
     ),
     Known(
         "a part of a portion is taken twice",
-        TAKEOVER,
+        MERGE,
         "if closed or part.name in taken:",
         "if closed:",
         ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "what a row cost a second time, in a portion, is dropped",
-        TAKEOVER,
+        MERGE,
         "            put(db, [ArchiveEntry(row.fingerprint, realm, row.ok, row.cost_pico, row.payload)], at)",
         "            pass",
         ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "what was spent on a row before a duplicate answered it is dropped",
-        TWINS,
+        DUPLICATES,
         "cost_pico=spent.cost_pico if spent.attempts else 0",
         "cost_pico=0",
         ("tests/test_duplicates.py",),
     ),
     Known(
         "that a portion is closed is forgotten",
-        TAKEOVER,
+        MERGE,
         "_remember(db, portion, taken, closed=True)",
         "_remember(db, portion, taken, closed=False)",
         ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "a closed portion is closed again",
-        TAKEOVER,
+        MERGE,
         "    if closed:\n        return\n    if pico",
         "    if pico",
         ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "answers of the emulator in another output are given to a real endpoint's rows",
-        ELSEWHERE,
+        OTHER_OUTPUTS,
         "and (provider == EMULATOR) == emulated",
         "",
         ("tests/test_duplicates.py",),
@@ -122,14 +126,14 @@ KNOWN = (
     ),
     Known(
         "a part that was replaced while it was read is believed",
-        TWINS,
+        DUPLICATES,
         "if self._part_with(number, row) == found and (work is None or not work.is_replacing):",
         "if True:",
         ("tests/test_duplicates.py",),
     ),
     Known(
         "a part that is about to be replaced is believed",
-        TWINS,
+        DUPLICATES,
         "and (work is None or not work.is_replacing):",
         ":",
         ("tests/test_duplicates.py",),
@@ -150,14 +154,14 @@ KNOWN = (
     ),
     Known(
         "64 bits of a fingerprint are taken for all of it, in another output",
-        ELSEWHERE,
+        OTHER_OUTPUTS,
         "return result if result is not None and result.fingerprint == fingerprint else None",
         "return result",
         ("tests/test_duplicates.py",),
     ),
     Known(
         "a row's cost source is `reused` whatever was spent on it",
-        TWINS,
+        DUPLICATES,
         "    if spent.source is not None:\n",
         "    if False:\n",
         ("tests/test_duplicates.py",),
@@ -192,56 +196,56 @@ KNOWN = (
     ),
     Known(
         "an ambiguous enum value becomes the first that fits",
-        MEND,
+        COERCE,
         "if len(fits) == 1 else None",
         "if fits else None",
         ("tests/test_answers_coerce.py",),
     ),
     Known(
         "of two keys that differ in form the later one overwrites the other",
-        MEND,
+        COERCE,
         "if len(fits) == 1 and rivals[plain[key]] == 1:",
         "if len(fits) == 1:",
         ("tests/test_answers_coerce.py",),
     ),
     Known(
-        "values inside lists are not mended",
-        MEND,
+        "values inside lists are not repaired",
+        COERCE,
         '[coerce(node.item, item, f"{where}[{i}]", notes) for i, item in enumerate(value)]',
         "value",
         ("tests/test_answers_coerce.py",),
     ),
     Known(
-        "values inside maps are not mended",
-        MEND,
+        "values inside maps are not repaired",
+        COERCE,
         '{key: coerce(node.item, item, f"{where}.{key}", notes) for key, item in value.items()}',
         "value",
         ("tests/test_answers_coerce.py",),
     ),
     Known(
         "a cancelled request keeps its share of the day",
-        ADMISSION,
+        QUEUE,
         "        count_on_day(state, ticket.day, -1)\n",
         "",
         ("tests/test_limits_told.py",),
     ),
     Known(
         "a cancelled request keeps its share of the rate",
-        ADMISSION,
+        QUEUE,
         "            state.requests.amend(ticket.request_bin, -1)",
         "            pass",
         ("tests/test_limits_told.py",),
     ),
     Known(
         "a cancelled request keeps its share of the tokens",
-        ADMISSION,
+        QUEUE,
         "            state.tokens.give_back(ticket.token_bin, ticket.need.tokens)",
         "            pass",
         ("tests/test_limits_told.py",),
     ),
     Known(
         "a cancelled request keeps its reservation",
-        ADMISSION,
+        QUEUE,
         "        state.budget.release(ticket.need.worst_pico, ticket.need.worst_tokens)",
         "        pass",
         ("tests/test_limits_gate.py", "tests/property/test_gate_machine.py"),

@@ -1,6 +1,6 @@
 """Gives functions of a module that is loaded the code of another text of it, in place.
 
-Whoever has imported the function, or holds it in a table, has the new code as well, since it is the same function.
+Code that has imported the function, or holds it in a table, has the new code as well: it is the same function.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from parquill import load_job
 from parquill.emulator import Emulator, EmulatorSettings
 from parquill.errors import JobError
 from parquill.job import RunSettings
-from tasks.cluster import ClusterCrew, task_runner
+from tasks.cluster import ClusterPool, task_runner
 from tasks.execute import execute_with
 from tests.orchestration.flow_runs import artifacts_of, end_of, logs_of
 from tests.orchestration.small_jobs import small_job, verified
@@ -58,7 +58,7 @@ class Late(Recording):
 async def shared(job: dict[str, Any], late: bool = False) -> Any:
     """A run whose portions are tasks in threads."""
     async with get_client() as client:
-        worker_pool = ClusterCrew(
+        worker_pool = ClusterPool(
             (Late if late else Recording)(max_workers=2), contextvars.copy_context(), str(client.api_url)
         )
     try:

@@ -98,7 +98,7 @@ _ODD: st.SearchStrategy[Any] = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                "choices message content usage error code metadata cost tool_calls function".split()  # noqa: SIM905
+                "choices message content usage error code metadata cost tool_calls function".split()  # noqa: SIM905 - a list of words
             ),
             inner,
             max_size=4,

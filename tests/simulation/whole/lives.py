@@ -55,7 +55,7 @@ class Ended:
     fault: str | None = None
 
 
-class Crew:
+class Processes:
     """Asks portions in the run's own process, on its clock and at its endpoint."""
 
     def __init__(self, clock: JumpingClock, dependencies: RunDependencies) -> None:
@@ -150,7 +150,7 @@ def _live(
     ledgers = opening(reaper, log, rng)
     around = RunDependencies(endpoint.connect, ledgers, lambda: random.Random(f"waits {plan.seed} {number}"))
     job = load_job(job_of(plan, folder, well=well))
-    spread = share_among(job, Crew(clock, around)) if plan.workers > 1 and not well else None
+    spread = share_among(job, Processes(clock, around)) if plan.workers > 1 and not well else None
     options = RunOptions(retry=frozenset(ErrorKind)) if well else RunOptions()
     asyncio.set_event_loop(loop)
     run = run_job(job, options, key=KEY, clock=clock, disk=MortalDisk(reaper), spread=spread, dependencies=around)
