@@ -91,7 +91,8 @@ def fill(opened: Prepared, output: Storage) -> None:
                 "realm": "",
                 "slice_digest": digests[chunk.slice.part],
                 "job": "planning",
-                "settings": opened.asking.settings_digest,
+                "settings": opened.asking.identity.digest,
+                "deciding": dict(opened.asking.identity.settings),
             }
             write_part(output, chunk.slice.part, table, metadata)
             tables, results = [], []
