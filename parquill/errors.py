@@ -20,6 +20,7 @@ A row's fault is a value in the output (`ErrorKind`), a run's fault stops the ru
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 
@@ -149,17 +150,36 @@ class RowError(ParquillError):
         self.message = message
 
 
-def unexpected(kind: ErrorKind, what: str, error: Exception) -> RowError:
-    """Return one row's error for whatever a foreign library raised over that row's value.
+class row_errors:  # noqa: N801 - used as a function, as `contextlib.suppress` is
+    """Make whatever a library raises over one row's value that row's error: `with row_errors(kind, said): …`.
 
-    Args:
-        kind: what the row's error is.
-        what: what was done with which value, for the message: "the picture cannot be opened".
-        error: what was raised. Its text is not repeated: it may hold a signed address or the row's content.
-
-    Raises:
-        Exception: `error` itself where no value causes it: memory, the system, or one of Parquill's own.
+    Every place that reads the value of a cell goes through this: libraries raise more than they say. What
+    no value causes passes through: errors of the system and of memory, and those that Parquill raises on purpose.
     """
-    if isinstance(error, (ParquillError, OSError, MemoryError)):
-        raise error
-    return RowError(kind, f"{what}: unexpected {type(error).__name__}")
+
+    __slots__ = ("_kind", "_said", "_system_too")
+
+    def __init__(self, kind: ErrorKind, said: str | Callable[[Exception], str], *, system_too: bool = False) -> None:
+        """Say what the row's error will be.
+
+        Args:
+            kind: its kind.
+            said: what was done with which value ("the picture cannot be opened"), to which the error's class is
+                added, never its text: that may hold a signed address or the row's content. Or what makes the whole
+                message of the library's error.
+            system_too: whether nothing but this value can be meant: then errors of the system and of memory
+                are the row's as well.
+        """
+        self._kind, self._said, self._system_too = kind, said, system_too
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _: object, error: BaseException | None, traceback: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, ParquillError):
+            return
+        if isinstance(error, (OSError, MemoryError)) and not self._system_too:
+            return
+        said = self._said
+        message = f"{said}: unexpected {type(error).__name__}" if isinstance(said, str) else said(error)
+        raise RowError(self._kind, message) from None

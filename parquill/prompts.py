@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from parquill.chat import ChatRequest, ImagePart, Turn
-from parquill.errors import ErrorKind, JobError, RowError
+from parquill.errors import ErrorKind, JobError, RowError, row_errors
 from parquill.identity import FINGERPRINT_BYTES, Identity
 from parquill.job import Job
 from parquill.templates import PLAIN_KINDS, InsideError, Joined, Template, compile_template, for_template
@@ -74,14 +74,14 @@ class UserText:
         """Return the text for one row; raises `RowError` (bad_row) where it cannot be made."""
         if self._template is None:
             return _column_text(str(self._column), row[str(self._column)])
-        try:
-            text = self._template.render({name: for_template(row[name], name) for name in self.columns})
-        except RowError:
-            raise
-        except Exception as error:
+
+        def said(error: Exception) -> str:
             nulls = ", ".join(repr(name) for name in self.columns if row[name] is None)
-            said = f"{type(error).__name__}: {error}"[:300] + (f" (null in this row: {nulls})" if nulls else "")
-            raise RowError(ErrorKind.BAD_ROW, f"prompt.user cannot be rendered for this row: {said}") from None
+            why = f"{type(error).__name__}: {error}"[:300] + (f" (null in this row: {nulls})" if nulls else "")
+            return f"prompt.user cannot be rendered for this row: {why}"
+
+        with row_errors(ErrorKind.BAD_ROW, said, system_too=True):
+            text = self._template.render({name: for_template(row[name], name) for name in self.columns})
         if not text.strip():
             raise RowError(ErrorKind.BAD_ROW, "prompt.user gives an empty text for this row")
         return text

@@ -8,13 +8,13 @@ from http import HTTPStatus
 import aiohttp
 from yarl import URL
 
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, ParquillError, RowError
 from parquill.fetch.guard import AddressRefusedError, NameNotFoundError
 from parquill.fetch.urls import shown
 from parquill.open_files import ran_out
 
 
-class PassingError(Exception):
+class PassingError(ParquillError):
     """A failure that another try may not meet; never leaves the fetcher."""
 
 

@@ -19,7 +19,7 @@ import aiohttp
 from yarl import URL
 
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, RowError, unexpected
+from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.fetch.deadlines import within
 from parquill.fetch.faults import (
     BusyError,
@@ -149,15 +149,14 @@ class Fetcher:
             if attempt:
                 await self._clock.sleep(4.0 ** (attempt - 1))
             try:
-                return await self._follow(method, url, read, headers)
+                with row_errors(ErrorKind.IMAGE_UNREACHABLE, f"{shown(url)} cannot be fetched"):
+                    return await self._follow(method, url, read, headers)
             except PassingError as fault:
                 reason = str(fault)
                 if isinstance(fault, NoFilesError) and self._clock.monotonic() < until:
                     await self._clock.sleep(FULL_WAIT)
                     continue
                 attempt += 1
-            except Exception as error:
-                raise unexpected(ErrorKind.IMAGE_UNREACHABLE, f"{shown(url)} cannot be fetched", error) from error
         raise unreachable(url, f"{reason}, in each of {TRIES} tries")
 
     async def _follow(
@@ -277,7 +276,5 @@ def _next_hop(answer: _Answer) -> str:
     location = answer.response.headers.get("Location")
     if not location:
         raise unreachable(str(answer.url), "it redirects without saying where to")
-    try:
+    with row_errors(ErrorKind.IMAGE_UNREACHABLE, lambda _: f"{shown(str(answer.url))}: it redirects to what is no URL"):
         return str(answer.url.join(URL(location)))
-    except Exception:  # a host wrote it, and the library raises more than it says
-        raise unreachable(str(answer.url), "it redirects to what is no URL") from None

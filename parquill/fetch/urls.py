@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.fetch.addresses import PRIVATE, AddressSpellingError, Network, address_fault, host_address
 from parquill.job import ImageSettings
 
@@ -99,12 +99,9 @@ def check_url(text: str, rules: UrlRules) -> URL:
         raise _refused(text, f"it is longer than {LONGEST_URL} characters")
     if _CONFUSING.search(text):
         raise _refused(text, "it holds a backslash, an invisible character, or what is no host name")
-    try:
+    with row_errors(ErrorKind.BAD_ROW, lambda error: f"{shown(text)} is no URL: {_why_none(error)}"):
         url = URL(text)
         host, port = url.raw_host, url.port
-    except Exception as error:  # the library raises more than it says: an IndexError for http://a.b[]@
-        why = str(error) if isinstance(error, ValueError) else "it cannot be read"
-        raise RowError(ErrorKind.BAD_ROW, f"{shown(text)} is no URL: {why}") from None
     if url.scheme not in ("http", "https"):
         raise _refused(text, f"the scheme {url.scheme!r} is not http or https")
     if not host or not port:
@@ -115,6 +112,11 @@ def check_url(text: str, rules: UrlRules) -> URL:
     if fault:
         raise _refused(text, fault)
     return url
+
+
+def _why_none(error: Exception) -> str:
+    """The library raises more than it says: an IndexError for http://a.b[]@, whose text tells a user nothing."""
+    return str(error) if isinstance(error, ValueError) else "it cannot be read"
 
 
 _PLAIN_HEAD = re.compile(r"https?://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,})", re.ASCII)

@@ -11,7 +11,7 @@ from typing import Any
 
 from parquill.chat import ImageFigures, ImagePart
 from parquill.clock import Clock
-from parquill.errors import ErrorKind, RowError, unexpected
+from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.event_loop import together
 from parquill.fetch import Fetcher, UrlRules, check_port, check_url
 from parquill.images.byte_budget import ByteBudget
@@ -242,10 +242,8 @@ class ImageLoader:
 
     async def _worked(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
         async with self._memory.lease() as lease:
-            try:
+            with row_errors(fault, f"{named(value)} cannot be opened"):
                 data, version = await self._sources.read(value, lease)
-            except Exception as error:
-                raise unexpected(fault, f"{named(value)} cannot be opened", error) from error
             try:
                 return Opened(await self._pool.run(op, data, fault, **options), len(data), version)
             except RowError as error:

@@ -11,7 +11,6 @@ something else). Documents come in the same forms; only what their bytes must be
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 import urllib.parse
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.fetch import UrlRules, judge_url, printable, shown, too_large
 from parquill.images.kinds import is_pdf, looks_like, picture_kind
 
@@ -75,6 +74,11 @@ _DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]+)*?)(;base64)?,", re.IGNO
 
 def read_cell(cell: Any, rules: UrlRules, wanted: Wanted = "picture") -> tuple[PictureValue, ...]:
     """Return a cell's picture values in order. Raises `RowError` as the module says."""
+    with row_errors(ErrorKind.BAD_ROW, f"the cell cannot be read as a {wanted}"):
+        return _values_of(cell, rules, wanted)
+
+
+def _values_of(cell: Any, rules: UrlRules, wanted: Wanted) -> tuple[PictureValue, ...]:
     if isinstance(cell, str):  # the common case first
         value = _read_text(cell, rules)
         return () if value is None else (value,)
@@ -198,20 +202,18 @@ def named(value: PictureValue) -> str:
 def decode_data_url(url: str) -> bytes:
     """Return a data: URL's bytes (RFC 2397); blanks and missing padding are forgiven.
 
-    Raises `RowError(image_invalid)` for what is not base64.
+    Raises `RowError(image_invalid)` for what is not base64, or no text of bytes at all.
     """
     head = _DATA_URL.match(url)
     assert head is not None  # read_cell saw to it
-    body = url[head.end() :]
-    if not head[3]:
-        return urllib.parse.unquote_to_bytes(body)
-    packed = re.sub(r"\s+", "", urllib.parse.unquote(body) if "%" in body else body).rstrip("=")
-    try:
-        return base64.b64decode(
-            packed + "=" * (-len(packed) % 4), altchars=b"-_" if "-" in packed or "_" in packed else None, validate=True
-        )
-    except (binascii.Error, ValueError):
-        raise RowError(ErrorKind.IMAGE_INVALID, "a data: URL does not hold valid base64") from None
+    what = "a data: URL does not hold valid base64" if head[3] else "a data: URL holds what stands for no bytes"
+    with row_errors(ErrorKind.IMAGE_INVALID, lambda _: what):
+        body = url[head.end() :]
+        if not head[3]:
+            return urllib.parse.unquote_to_bytes(body)
+        packed = re.sub(r"\s+", "", urllib.parse.unquote(body) if "%" in body else body).rstrip("=")
+        altchars = b"-_" if "-" in packed or "_" in packed else None
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), altchars, validate=True)
 
 
 def identity(value: PictureValue, stat: Callable[[str], tuple[int, int]]) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parquill.errors import ErrorKind, RowError, unexpected
+from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.images import ImageLoader, PictureValue
 from parquill.manifest import Chunk, Columns
 from parquill.prompts import Asking, UserText
@@ -107,7 +107,8 @@ class RowReader:
     def stamp(self, text: str) -> bytes:
         """Return what names the present state of a local picture or document."""
         try:
-            return b"".join(self._images.identity(value) for value in self._images.check(text))
+            with row_errors(ErrorKind.BAD_ROW, "the picture cannot be named"):
+                return b"".join(self._images.identity(value) for value in self._images.check(text))
         except RowError as fault:
             return fault.kind.encode()
 
@@ -147,11 +148,10 @@ class RowReader:
         made: list[tuple[Any, ...]] = []
         for row, text, shown, enclosed in zip(rows, texts, pictures, documents, strict=False):
             try:
-                made.append(self._prepare_one(faults.get(row, text), shown, enclosed))
+                with row_errors(ErrorKind.BAD_ROW, "the row cannot be prepared"):
+                    made.append(self._prepare_one(faults.get(row, text), shown, enclosed))
             except RowError as fault:
                 made.append((None, "", (), (), fault))
-            except Exception as error:
-                made.append((None, "", (), (), unexpected(ErrorKind.BAD_ROW, "the row cannot be prepared", error)))
         return PreparedRows(rows, *map(list, zip(*made, strict=True)))
 
     def _prepare_one(self, text: str | RowError, shown: Sequence[Any], enclosed: Sequence[Any]) -> tuple[Any, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from parquill.errors import ErrorKind, RowError, row_errors
+
 
 def python_values(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], Mapping[int, str]]:
     """Return a column's values, None where Python has none.
@@ -30,10 +32,11 @@ def _one_by_one(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], Mapping[
     faults: dict[int, str] = {}
     for place, cell in enumerate(column):
         try:
-            values.append(cell.as_py())
-        except Exception as error:  # pyarrow lets through what pytz, pandas, struct and codecs raise
+            with row_errors(ErrorKind.BAD_ROW, lambda error: _why(column.type, error)):  # of pytz, pandas, codecs too
+                values.append(cell.as_py())
+        except RowError as fault:
             values.append(None)
-            faults[place] = _why(column.type, error)
+            faults[place] = fault.message
     return values, faults
 
 

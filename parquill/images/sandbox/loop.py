@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from parquill.errors import ErrorKind, RowError
+from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.images.kinds import is_pdf, looks_like
 from parquill.images.sandbox.closed import give_up_network
 from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, pack_pieces
@@ -74,18 +74,20 @@ def _answer(head: dict[str, Any], data: bytearray) -> bytes:
     try:
         if not data:
             return _fault(head["fault"], "the file is empty")
-        pieces = OPERATIONS[head["op"]](data, **head["options"])
+        with row_errors(head["fault"], _why, system_too=True):
+            pieces = OPERATIONS[head["op"]](data, **head["options"])
         source = hashlib.sha256(data).digest()[:16]
         return pack_pieces([replace(piece, source=source) for piece in pieces])
     except RowError as error:
         return _fault(error.kind, error.message)
-    except MemoryError:
-        return _fault(head["fault"], "it needs more memory to open than one file may take")
-    except Exception as error:  # decoders raise anything for broken files
-        text = ascii(f"{error}")[1:-1][:200] or type(error).__name__
-        return _fault(head["fault"], f"the file is broken: {text}")
     finally:
         signal.alarm(0)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "it needs more memory to open than one file may take"
+    return f"the file is broken: {ascii(f'{error}')[1:-1][:200] or type(error).__name__}"
 
 
 def _fault(kind: ErrorKind | str, message: str) -> bytes:
