@@ -7,7 +7,8 @@ file and nowhere else:
 
 - quotation marks of another kind, bare words as keys, `True`, `None` and the like;
 - a comma too many before a closing bracket, or missing at the end of a line;
-- quotation marks inside a string that should have been escaped, unless they could be its end;
+- quotation marks inside a string that should have been escaped, unless they could be its end, or that of one of
+  several strings (`"yes" or "no"`);
 - closing braces missing at the end of the text, if nothing else can be missing with them.
 """
 
@@ -25,6 +26,11 @@ _WORDS = {"true": True, "false": False, "null": None, "none": None}
 _COULD_END = re.compile(r"[\"'“”‘’]\s*(?:[:,}\]]|$)|(?:^|[{\[,:])\s*[\"'“”‘’]")
 """A mark beside punctuation or at a string's edge: this string may be several, or end elsewhere."""
 
+_QUOTE_ENDS = re.compile(r"[\w.!?…%)]")
+_AFTER_QUOTE = re.compile(r"[\s.!?;)…-]")
+_OPERATOR = re.compile(r"^(?:or|and|not|in|is|if)\b|\b(?:or|and|not|in|is|else)$", re.IGNORECASE)
+"""What stands between two strings, as in `"a "or" b"`, rather than in quotes."""
+
 
 def accounts_for(text: str, value: dict[str, Any]) -> tuple[bool, bool]:
     """Return whether `text` writes `value`, and whether closing braces are missing at its end."""
@@ -39,6 +45,39 @@ def accounts_for(text: str, value: dict[str, Any]) -> tuple[bool, bool]:
 def _skip(text: str, at: int) -> int:
     found = _SPACE.match(text, at)
     return found.end() if found else at
+
+
+def _are_quotes(value: str, marks: list[int]) -> bool:
+    """Tell whether bare quotation marks inside a string can only be quotes within it.
+
+    `The "Red" one` quotes a word. `yes" or "no`, `A red " + "boat` and `boat"|"ship` are as well several strings with
+    something between them, so they are refused. What tells them apart is where the blanks are: a mark that opens a
+    quote has one before it, a mark that closes one has one after it, and they take turns.
+
+    Args:
+        value: The string as it would be read.
+        marks: Where in it the bare marks are.
+    """
+    opened, apostrophe = -1, -1
+    for place in marks:
+        before, after = value[place - 1 : place], value[place + 1 : place + 2]
+        if opened < 0 and before.isdigit() and after.isspace():
+            continue  # inches
+        if value[place] in "'’" and before.isalpha() and after.isalpha():
+            if apostrophe >= 0 and not re.search(r"\s", value[apostrophe:place]):
+                return False
+            apostrophe = place
+        elif opened >= 0:
+            if not (_QUOTE_ENDS.match(before) and _AFTER_QUOTE.match(after)):
+                return False
+            if _OPERATOR.search(value[opened + 1 : place]):
+                return False
+            opened = -1
+        elif (before.isspace() or before in tuple("([")) and after.isalnum():
+            opened = place
+        else:
+            return False
+    return opened < 0
 
 
 class _Speller:
@@ -108,9 +147,12 @@ class _Speller:
         if close is None or (_COULD_END.search(value) and not self.is_escaped(value, at, close)):
             raise ValueError
         at += 1
-        for char in value:
+        marks = []
+        for place, char in enumerate(value):
+            if self.text[at] == close:
+                marks.append(place)
             at = self.char(char, at)
-        if self.text[at] != close:
+        if self.text[at] != close or not _are_quotes(value, marks):
             raise ValueError
         return at + 1
 
