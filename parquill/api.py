@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parquill.estimation import Estimate, EstimateOptions, estimate_job
-from parquill.interrupts import wait_for
+from parquill.interruptible_call import wait_for
 from parquill.job import Job, load_job
 from parquill.planning import RunOptions
 from parquill.portions import Coordinate, share_here

@@ -3,7 +3,7 @@
 A `ChatRequest` is what decides the answer: turns of text and pictures. `RequestBody` joins
 it with the settings that are the same for every row into the bytes of one request; equal
 requests give equal bytes (sorted by construction, so that a response cache can hit).
-`read_completion` takes a body that `replies.py` has accepted as a completion.
+`read_completion` takes a body that `replies/verdicts.py` has accepted as a completion.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import orjson
 
-from parquill.finish import Ending, read_ending
+from parquill.finish_reasons import Ending, read_ending
 
 PICO = 10**12
 """Money inside the engine: integers of 10**-12 USD, the output's decimal128(18, 12)."""

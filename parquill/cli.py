@@ -22,7 +22,7 @@ import typer
 from parquill.bootstrap import load_beside
 from parquill.errors import EndpointRefusedError, ParquillError, ReplaceNeededError, StorageFullError, UsageError
 from parquill.event_loop import run_alone
-from parquill.signals import ending_soon
+from parquill.signal_exit import ending_soon
 from parquill.store_calls import exit_beside_calls
 
 if TYPE_CHECKING:

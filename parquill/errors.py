@@ -15,7 +15,7 @@ The exception tree (everything Parquill raises on purpose):
     └── RowError              one row's fault: it becomes data and never leaves the row
 
 A row's fault is a value in the output (`ErrorKind`), a run's fault stops the run cleanly
-(`Stop`). The classifier that turns an endpoint's reply into one or the other is `replies.py`.
+(`Stop`). The classifier that turns an endpoint's reply into one or the other is `replies/verdicts.py`.
 """
 
 from __future__ import annotations

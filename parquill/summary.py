@@ -27,7 +27,7 @@ import pydantic
 
 from parquill.cost_quantiles import CostRange, Quantiles
 from parquill.errors import EXIT_STATUS, Stop
-from parquill.redaction import without_secrets
+from parquill.redacted_settings import without_secrets
 from parquill.timeline import TimelineSample
 
 PICO = 10**12

@@ -7,9 +7,9 @@
     verify.py     the proof that it matches
     notify.py     word of it to people outside
     key.py        the endpoint's key, wherever it is kept
-    watching.py   a run seen from the server while it goes, and stopped from there
+    progress_artifact.py   a run seen from the server while it goes, and stopped from there
     states.py     how a run's end is a flow run's state
-    figures.py    figures as the rows of a table; curve.py: cost over time as a picture
+    figures.py    figures as the rows of a table; cost_chart.py: cost over time as a picture
 
 Arguments and results are paths and frozen values, and none is kept by Prefect: what a run must
 not lose stands in its output and its ledger. The engine is imported when a task runs, so that a

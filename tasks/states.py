@@ -23,7 +23,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from parquill import hints
 from parquill.errors import ParquillError, Stop
-from parquill.replaced import Replaced
+from parquill.replaced_answers import Replaced
 from parquill.summary import RunSummary, dollars
 from parquill.text import count, printable
 

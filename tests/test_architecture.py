@@ -21,14 +21,15 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "threads",
-        "cost_quantiles errors clock open_files days bootstrap finish gc_tuning signals store_calls timeline",
+        "bootstrap clock cost_quantiles days errors finish_reasons gc_tuning open_files"
+        " signal_exit store_calls timeline",
         "job",
         "hints chat identity event_loop nightly_schedule storage templates text",
-        "answers budget prices prompts redaction replaced replies tokens",
+        "answers budget prices prompts redacted_settings replaced_answers replies tokens",
         "client documents fetch ledger limits results retry summary workspace",
         "booking images manifest notify run_state",
         "endpoint observers progress",
-        "emulator run_sampling",
+        "emulator timeline_sampling",
         "init_job planning run_dependencies",
         "calibration publishing",
         "asking",
@@ -37,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "portions",
         "running",
         "estimation verification",
-        "interrupts",
+        "interruptible_call",
         "api doctor report terminal",
         "cli",
     )
@@ -79,7 +80,7 @@ TIMELESS = frozenset({"limits", "budget", "retry", "ledger", "summary"})
 MODULE_LINES = 350
 FUNCTION_LINES = 60
 MEDIAN_LINES = 12
-VAGUE = re.compile(r"manager|handler|helper|processor|service|utils", re.IGNORECASE)
+VAGUE = re.compile(r"manager|handler|helper|processor|service|utils|\.values$", re.IGNORECASE)
 
 Sources = Mapping[str, str]
 """Dotted module name -> its source."""
@@ -322,6 +323,27 @@ def test_a_vague_name_is_found() -> None:
 def test_every_module_says_what_it_is_for(program: Sources) -> None:
     bare = [module for module, source in program.items() if source.strip() and not ast.get_docstring(_tree(source))]
     _none(bare)
+
+
+def missing_modules(sources: Sources) -> list[str]:
+    """Return files that a docstring names and that do not exist."""
+    files = {path.name for path in ROOT.rglob("*.py") if ".venv" not in path.parts}
+    return [
+        f"{module}: {name}"
+        for module, source in sources.items()
+        for node in ast.walk(_tree(source))
+        if isinstance(node, Function | ast.ClassDef | ast.Module)
+        for name in re.findall(r"\b\w+\.py\b", ast.get_docstring(node) or "")
+        if name not in files
+    ]
+
+
+def test_docstrings_name_modules_that_exist(program: Sources) -> None:
+    _none(missing_modules(program))
+
+
+def test_a_docstring_that_names_no_module_is_found() -> None:
+    assert missing_modules({"parquill.m": '"""See `no_such_module.py`."""'})
 
 
 def test_no_test_sleeps_and_none_replaces_our_own_code() -> None:

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 
 from parquill.client import Client, tcp
-from parquill.client.binding import RequestIds
 from parquill.client.errors import ForeignReplyError
 from parquill.client.pool import PROOFS, SILENCE, Pool
+from parquill.client.request_ids import RequestIds
 from parquill.client.tcp import SocketView
 from parquill.replies import Exchange
 from tests.clock import ManualClock, settle

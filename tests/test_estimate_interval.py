@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from parquill.emulator.settings import Spread
-from parquill.estimation.values import Cost
+from parquill.estimation.estimate import Cost
 from tests.simulation.bills import CAPTIONS, Setting, SimulatedJob, any_setting
 
 FEW = 30

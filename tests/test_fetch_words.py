@@ -13,8 +13,8 @@ from yarl import URL
 
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch.addresses import address_fault
-from parquill.fetch.faults import PassingError, retry_after, status_text, translated
 from parquill.fetch.guard import GuardedResolver
+from parquill.fetch.translated_errors import PassingError, retry_after, status_text, translated
 from parquill.fetch.urls import printable
 
 HOST = URL("https://example.org/x.png?signed=1")

@@ -12,7 +12,7 @@ import pytest
 from parquill.errors import RowError
 from parquill.images import ImageLoader
 from parquill.images.cache import Opened, PictureCache
-from parquill.images.sandbox.frames import Piece
+from parquill.images.sandbox.messages import Piece
 from parquill.job import DocumentSettings, ImageSettings
 from tests.hostile_files import JPEG, noise, saved
 from tests.web import EagerClock, Web, reply, web_server

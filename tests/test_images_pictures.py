@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageCms, ImageDraw, ImageOps, ImageStat, PngImagePlugin
 
 from parquill.errors import ErrorKind, RowError
-from parquill.images.sandbox.frames import Piece
+from parquill.images.sandbox.messages import Piece
 from parquill.images.sandbox.pictures import LONGEST_SIDE, fitted, shrink
 from tests.hostile_files import chunk, noise, png, saved
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from parquill.errors import ErrorKind, JobError, RowError
 from parquill.images import ImageLoader
+from parquill.images.picture_cells import StoredPicture
 from parquill.images.stores import StorePlaces
-from parquill.images.values import StoredPicture
 from parquill.job import DocumentSettings, ImageSettings
 from tests.jobs import load
 from tests.web import EagerClock

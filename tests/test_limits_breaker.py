@@ -8,7 +8,7 @@ import math
 import pytest
 
 from parquill.limits.breaker import IN_A_ROW, Breaker, RetryAllowance
-from parquill.limits.values import ADMITTED, SETTLED, Need, Ticket
+from parquill.limits.tickets import ADMITTED, SETTLED, Need, Ticket
 
 
 def sent(breaker: Breaker, now: float) -> Ticket:

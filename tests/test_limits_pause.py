@@ -11,7 +11,7 @@ from parquill.limits.concurrency_search import ConcurrencySearch
 from parquill.limits.pause import FIRST_PAUSE, LONGEST_PAUSE, RAMP, SLACK, TRIAL, Pause
 from parquill.limits.rate_search import RateSearch
 from parquill.limits.throttle import Proven, Throttle
-from parquill.limits.values import Scope
+from parquill.limits.tickets import Scope
 from parquill.limits.window import Meter
 
 

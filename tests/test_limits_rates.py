@@ -7,8 +7,8 @@ import math
 
 import pytest
 
-from parquill.limits.bracket import Stage
 from parquill.limits.rate_search import RateSearch
+from parquill.limits.search_stage import Stage
 
 
 class Searching:

@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from parquill.limits.bracket import Stage
 from parquill.limits.concurrency_search import ConcurrencySearch
 from parquill.limits.random_refusals import RandomRefusals
 from parquill.limits.rate_search import RateSearch
+from parquill.limits.search_stage import Stage
 
 
 def clean(search: RateSearch, now: float, sent: int) -> tuple[float, int]:

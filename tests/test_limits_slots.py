@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parquill.limits.bracket import Stage
 from parquill.limits.concurrency_search import ConcurrencySearch
+from parquill.limits.search_stage import Stage
 
 
 class Searching:

@@ -8,7 +8,7 @@ import pytest
 
 from parquill.answers.repair import read_objects
 from parquill.errors import ErrorKind, Stop
-from parquill.replies.faults import find_fault
+from parquill.replies.error_objects import find_fault
 from tests.test_replies import error, reply
 
 

@@ -19,7 +19,7 @@ import pytest
 from parquill.clock import SystemClock
 from parquill.cost_quantiles import CostRange
 from parquill.images import ImageLoader
-from parquill.images.values import BytesPicture, PathPicture, WebPicture
+from parquill.images.picture_cells import BytesPicture, PathPicture, WebPicture
 from parquill.job import DocumentSettings, ImageSettings
 from parquill.report import MOST_BYTES, Asked, build_report, thumbnail_settings
 from parquill.report.format import change, link_of

@@ -20,10 +20,10 @@ from parquill.report.fields import AnswerFigures
 from parquill.report.figures import Pictures
 from parquill.report.full_cells import whole_cells
 from parquill.report.histogram import Histogram, round_step
+from parquill.report.row_choice import cut
 from parquill.report.runs import Nights
-from parquill.report.samples import MOST_CARDS, MOST_TABLE_ROWS
-from parquill.report.sampling import cut
-from parquill.report.timeline import RunTimeline
+from parquill.report.shown_rows import MOST_CARDS, MOST_TABLE_ROWS
+from parquill.report.time_buckets import RunTimeline
 from parquill.storage import Storage
 from tests.outputs import ANSWER, OK, failed, night, write_output
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from parquill.errors import Stop
-from parquill.images.values import WebPicture
+from parquill.images.picture_cells import WebPicture
 from parquill.results import ItemResult
 from parquill.storage import Storage
 from parquill.timeline import TimelineSample

@@ -11,7 +11,7 @@ import pytest
 from parquill.endpoint import EndpointFacts
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import UrlRules
-from parquill.images import values
+from parquill.images import picture_cells
 from parquill.job import ImageSettings
 from parquill.planning import rows
 from parquill.prompts import UserText
@@ -93,9 +93,9 @@ def test_a_small_product_or_power_is_computed() -> None:
 
 @pytest.mark.parametrize("cell", [b"\xff\xd8\xff" + b"x" * 100, "data:image/jpeg;base64," + "A" * 200])
 def test_a_cell_larger_than_a_file_may_be_is_refused(cell: str | bytes) -> None:
-    assert values.read_cell(cell, UrlRules())
+    assert picture_cells.read_cell(cell, UrlRules())
     with pytest.raises(RowError, match=r"refused: it is larger than 100 bytes \(images\.max_bytes\)") as caught:
-        values.read_cell(cell, UrlRules.of(ImageSettings(max_bytes=100)))
+        picture_cells.read_cell(cell, UrlRules.of(ImageSettings(max_bytes=100)))
     assert caught.value.kind is ErrorKind.IMAGE_REFUSED
 
 

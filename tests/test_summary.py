@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.errors import ErrorKind, Stop
-from parquill.redaction import without_secrets
+from parquill.redacted_settings import without_secrets
 from parquill.summary import (
     CostRange,
     RowCounts,

@@ -100,7 +100,7 @@ async def test_work_that_is_stuck_is_left_behind() -> None:
 STUCK = """
 import asyncio, threading
 from parquill.event_loop import run_alone
-from parquill.signals import ending_soon
+from parquill.signal_exit import ending_soon
 from parquill.threads import in_thread
 
 def stuck():

@@ -34,7 +34,7 @@ from parquill.answers.schema_source import read_schema
 from parquill.answers.schema_tree import Node, is_strict, request_schema
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
-from parquill.finish import Ending
+from parquill.finish_reasons import Ending
 from parquill.job import OutputSettings
 
 ANSWER_FUNCTION = "answer"

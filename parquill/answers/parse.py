@@ -20,7 +20,7 @@ from parquill.answers.repetition import repetition_in, repetition_in_strings
 from parquill.answers.schema_source import refuse_to_fetch
 from parquill.answers.schema_tree import Kind, Node, validation_schema
 from parquill.answers.strict_json import load_fast, same
-from parquill.finish import Ending
+from parquill.finish_reasons import Ending
 
 if TYPE_CHECKING:
     import jsonschema_rs

@@ -11,7 +11,7 @@ import unicodedata
 from parquill.answers.control import without_control
 from parquill.answers.parse import LONG, Answer, failed
 from parquill.answers.repetition import repetition_in
-from parquill.finish import Ending
+from parquill.finish_reasons import Ending
 
 
 def parse_text(text: str, ending: Ending, max_chars: int | None) -> Answer:

@@ -4,18 +4,19 @@ from parquill.asking.attempt_log_check import RunEvidence, accept_what_stands, l
 from parquill.asking.attempts import Attempts
 from parquill.asking.conversation import ConversationContext, Conversations
 from parquill.asking.conversation_state import figures_of
+from parquill.asking.endpoint_refusals import EndpointRefusals
 from parquill.asking.output_mode import OutputModeChoice
 from parquill.asking.refusals import HeldError, Refusal
 from parquill.asking.request_bodies import request_settings
 from parquill.asking.request_forms import FormChoice
 from parquill.asking.row_costs import RowCosts
 from parquill.asking.row_state import Pictures, RowRef, RowState
-from parquill.asking.run_refusals import RunRefusals
 
 __all__ = [
     "Attempts",
     "ConversationContext",
     "Conversations",
+    "EndpointRefusals",
     "FormChoice",
     "HeldError",
     "OutputModeChoice",
@@ -25,7 +26,6 @@ __all__ = [
     "RowRef",
     "RowState",
     "RunEvidence",
-    "RunRefusals",
     "accept_what_stands",
     "figures_of",
     "lost_lines",

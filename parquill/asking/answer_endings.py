@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from parquill.chat import ChatCompletion
-from parquill.finish import Ending
+from parquill.finish_reasons import Ending
 from parquill.text import printable
 
 _MOST_SAID = 8

@@ -13,9 +13,9 @@ import random
 from collections.abc import Callable, Sequence
 
 from parquill.asking.attempt_log import AttemptEvidence, EvidenceFile
+from parquill.asking.endpoint_refusals import EndpointRefusals
 from parquill.asking.gate_reply import fault_of, reply_of, wait_of
 from parquill.asking.row_state import RowState
-from parquill.asking.run_refusals import RunRefusals
 from parquill.booking import Booking, Request, book
 from parquill.clock import Clock
 from parquill.endpoint import Endpoint
@@ -41,7 +41,7 @@ class Attempts:
         gate: RunGate,
         ledger: Ledger,
         endpoints: Sequence[Endpoint],
-        refusals: RunRefusals,
+        refusals: EndpointRefusals,
         *,
         run: int,
         policy: RetryPolicy,

@@ -4,7 +4,7 @@ It never retries, never raises for what the wire does (the `Exchange` says it), 
 nothing of limits or money. Connections are as many as the gate lets in flight: aiohttp's own
 limit of 100 would cut more without a word. The key lives in the session's default headers
 only; cookies, redirects and environment proxies are off, so it is sent to this one host; and
-where a server repeats it in a reply, it is taken out here (`redact.py`), so that nothing can show it.
+where a server repeats it in a reply, it is taken out here (`redactor.py`), so that nothing can show it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import aiohttp
 import orjson
 import yarl
 
-from parquill.client.binding import RequestIds
 from parquill.client.connection import MOST_BYTES, Headers, read_whole
 from parquill.client.errors import NotReceivedError
-from parquill.client.opening import asking, certificate_advice, open_session, request_for, url_below
-from parquill.client.redact import Redactor
+from parquill.client.http_session import asking, certificate_advice, open_session, request_for, url_below
+from parquill.client.redactor import Redactor
+from parquill.client.request_ids import RequestIds
 from parquill.client.wire import Wire
 from parquill.clock import Clock, SystemClock
 from parquill.errors import JobError

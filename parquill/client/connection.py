@@ -18,7 +18,7 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from aiohttp.streams import StreamReader
 
 from parquill.client.errors import ForeignReplyError, NotReceivedError
-from parquill.client.opening import LONGEST_HEADER, MOST_HEADERS
+from parquill.client.http_session import LONGEST_HEADER, MOST_HEADERS
 from parquill.client.tcp import SocketView, notice_when_gone
 from parquill.clock import Clock
 

@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 import aiohttp
 
-from parquill.client.binding import HEADER, RequestIds
 from parquill.client.connection import MOST_BYTES, Headers, Reply
 from parquill.client.deadlines import Deadlines
 from parquill.client.errors import NotReceivedError
-from parquill.client.opening import target_of, to_connect
+from parquill.client.http_session import target_of, to_connect
 from parquill.client.pool import Pool
+from parquill.client.request_ids import HEADER, RequestIds
 from parquill.clock import Clock
 from parquill.errors import JobError
 

@@ -13,13 +13,13 @@ from parquill.asking import FormChoice, request_settings
 from parquill.chat import ChatRequest, ImagePart, Turn, Usage
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
+from parquill.doctor.diagnosis import REFUSED_PICTURES, Diagnosis, Finding, Health
 from parquill.doctor.listing import Listing, read_listing
-from parquill.doctor.refused import refused_pictures
+from parquill.doctor.refused_pictures import refused_pictures
 from parquill.doctor.trial import Trial
-from parquill.doctor.values import REFUSED_PICTURES, Diagnosis, Finding, Health
 from parquill.endpoint import PATIENCE_SECONDS, EndpointFacts, look_up
 from parquill.errors import ErrorKind, Stop
-from parquill.images.values import WebPicture
+from parquill.images.picture_cells import WebPicture
 from parquill.job import Job, Secret, read_access, read_api_key
 from parquill.planning import Prepared, prepare
 from parquill.prices import Price

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from parquill.doctor.values import REFUSED_PICTURES, Diagnosis, Health
+from parquill.doctor.diagnosis import REFUSED_PICTURES, Diagnosis, Health
 from parquill.summary import dollars
 from parquill.text import printable
 

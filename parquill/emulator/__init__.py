@@ -4,12 +4,16 @@ The map, along a request's way:
 
     server       the life of the emulator, its routes, the knobs for tests
     completions  one chat request, from key to bytes
-    asked        the body, checked        catalogue  models, routing, prices
-    pictures     served and checked       account    key, credit, holds
-    limits       rates                    misbehaviour, oddities  what goes wrong, and how
+    parsed_request  the body, checked
+    catalogue    models, routing, prices
+    account      key, credit, holds
+    pictures     served and checked
+    limits       rates
+    misbehaviour, misbehaving_replies     what goes wrong, and how
     answers      what is said (schemas, patterns, prose, tokens)
-    wire, delivery, refusals              the bytes of replies
+    wire, delivery, error_replies         the bytes of replies
     billing      the log of what was received and charged
+    server_state what it remembers, shared by its routes
 
 Invariants: every chat request leaves one line on the bill before a byte of its reply; the
 same body and seed give the same answer and the same fates, in whatever order requests come;
@@ -23,6 +27,7 @@ generations are forgotten when it ends, and only tries that its log tells of are
 from parquill.emulator.billing import LogEntry, LogTotals, iter_log, read_log
 from parquill.emulator.misbehaviour import Misbehaviour
 from parquill.emulator.server import Emulator, serve
+from parquill.emulator.server_state import EmulatorStats
 from parquill.emulator.settings import (
     GEMMA_PARAMETERS,
     PROFILES,
@@ -30,7 +35,6 @@ from parquill.emulator.settings import (
     EmulatorSettings,
     Spread,
 )
-from parquill.emulator.world import EmulatorStats
 
 __all__ = [
     "GEMMA_PARAMETERS",

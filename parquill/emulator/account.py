@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from parquill.chat import PICO
 from parquill.clock import Clock
-from parquill.emulator import refusals
+from parquill.emulator import error_replies
 from parquill.emulator.settings import EmulatorSettings, pico
 from parquill.emulator.wire import Charge
 
@@ -33,7 +33,7 @@ class Account:
         self.held_pico = 0
 
     def authorize(self, header: str | None) -> str:
-        """Return a label for the key in an Authorization header; raises the 401 `Refusal`.
+        """Return a label for the key in an Authorization header; raises the 401 `ErrorReply`.
 
         No key is needed for a server at home, nor where the settings name none: then any key will do, too.
         """
@@ -44,12 +44,12 @@ class Account:
         if label is not None and not self._revoked:
             return label
         if not header:
-            raise refusals.classic(401, "Missing Authentication header", error_type="authentication")
+            raise error_replies.classic(401, "Missing Authentication header", error_type="authentication")
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
-            raise refusals.classic(401, "No auth credentials found", error_type="authentication")
+            raise error_replies.classic(401, "No auth credentials found", error_type="authentication")
         if self._revoked or (known is not None and key.strip() not in known):
-            raise refusals.classic(401, "Invalid credentials", error_type="authentication")
+            raise error_replies.classic(401, "Invalid credentials", error_type="authentication")
         label = f"key-{hashlib.sha256(key.strip().encode()).hexdigest()[:8]}"
         self._labels[header] = label
         return label
@@ -59,19 +59,19 @@ class Account:
         self._revoked = True
 
     def check_funds(self) -> None:
-        """Raise the `Refusal` (402, 403) of an account, key or guardrail that has nothing left."""
+        """Raise the `ErrorReply` (402, 403) of an account, key or guardrail that has nothing left."""
         settings = self._settings()
         if settings.credit_usd is not None and self.remaining(settings.credit_usd) <= 0:
-            raise refusals.no_credit()
+            raise error_replies.no_credit()
         if settings.key_limit_usd is not None and self.remaining(settings.key_limit_usd) <= 0:
-            raise refusals.key_limit()
+            raise error_replies.key_limit()
         if settings.guardrail_usd is not None and self.remaining(settings.guardrail_usd) <= 0:
-            raise refusals.guardrail_budget(
+            raise error_replies.guardrail_budget(
                 float(settings.guardrail_usd), self.used_pico / PICO, midnight(self._clock.wall())
             )
 
     def hold(self, worst: Charge) -> int:
-        """Hold a worst case and return what was held; raises the 402 `Refusal` that it meets."""
+        """Hold a worst case and return what was held; raises the 402 `ErrorReply` that it meets."""
         settings = self._settings()
         caps = [pico(settings.in_flight_budget_usd)] if settings.in_flight_budget_usd is not None else []
         if settings.credit_usd is not None:
@@ -79,9 +79,9 @@ class Account:
         if caps and worst.pico > min(caps):
             each = max(1, worst.completion_pico // max(1, worst.completion_tokens))
             affordable = max(0, min(caps) - worst.prompt_pico) // each
-            raise refusals.weight_exceeds_budget(worst.completion_tokens, affordable)
+            raise error_replies.weight_exceeds_budget(worst.completion_tokens, affordable)
         if settings.in_flight_budget_usd is not None and self.held_pico + worst.pico > caps[0]:
-            raise refusals.in_flight_budget()
+            raise error_replies.in_flight_budget()
         self.held_pico += worst.pico
         return worst.pico
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import orjson
 
-from parquill.emulator.asked import Asked
+from parquill.emulator.error_replies import upstream_rejected
+from parquill.emulator.parsed_request import ParsedRequest
 from parquill.emulator.prose import sentences
-from parquill.emulator.refusals import upstream_rejected
 from parquill.emulator.schemas import SchemaUnusableError, SchemaWriter
 from parquill.emulator.settings import EmulatorSettings, Spread
 from parquill.emulator.tokens import count_text, cut
@@ -35,10 +35,10 @@ class Answer:
     is_json: bool = False
 
 
-def write_answer(asked: Asked, settings: EmulatorSettings, digest: bytes, max_tokens: int) -> Answer:
+def write_answer(asked: ParsedRequest, settings: EmulatorSettings, digest: bytes, max_tokens: int) -> Answer:
     """Return the answer to a request whose body has this digest, cut at `max_tokens`.
 
-    Raises the 400 `Refusal` of a schema that no decoder could follow.
+    Raises the 400 `ErrorReply` of a schema that no decoder could follow.
     """
     rng = random.Random(int.from_bytes(digest[:8], "big") ^ settings.seed)  # noqa: S311 - repeatable on purpose
     length = sample(rng, settings.output_tokens)
@@ -67,7 +67,7 @@ def sample(rng: random.Random, spread: Spread) -> float:
     return spread.median * math.exp(spread.sigma * rng.gauss(0.0, 1.0)) if spread.sigma else spread.median
 
 
-def _called(asked: Asked, settings: EmulatorSettings, rng: random.Random) -> Mapping[str, Any] | None:
+def _called(asked: ParsedRequest, settings: EmulatorSettings, rng: random.Random) -> Mapping[str, Any] | None:
     if not asked.tools or asked.tool_choice == "none" or "tools" not in settings.supported_parameters:
         return None
     if isinstance(asked.tool_choice, Mapping):
@@ -76,7 +76,7 @@ def _called(asked: Asked, settings: EmulatorSettings, rng: random.Random) -> Map
     return rng.choice(asked.tools)
 
 
-def _schema(asked: Asked, settings: EmulatorSettings) -> Mapping[str, Any] | None:
+def _schema(asked: ParsedRequest, settings: EmulatorSettings) -> Mapping[str, Any] | None:
     """Return the schema that the answer shall fit; None for prose."""
     kind = asked.response_format["type"] if asked.response_format else None
     supported = settings.supported_parameters

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from parquill.emulator.asked import Asked
-from parquill.emulator.refusals import DOCS, Refusal, classic, invalid_request, unavailable_model
+from parquill.emulator.error_replies import DOCS, ErrorReply, classic, invalid_request, unavailable_model
+from parquill.emulator.parsed_request import ParsedRequest
 from parquill.emulator.settings import EmulatorSettings
 from parquill.emulator.wire import PROVIDER
 
@@ -20,21 +20,21 @@ VARIANTS = (":nitro", ":floor", ":exacto", ":extended")
 MILLION = 10**6
 
 
-def route(asked: Asked, settings: EmulatorSettings) -> list[str]:
-    """Return those of the asked models that can answer, in order; raises the last one's `Refusal`."""
+def route(asked: ParsedRequest, settings: EmulatorSettings) -> list[str]:
+    """Return those of the asked models that can answer, in order; raises the last one's `ErrorReply`."""
     usable: list[str] = []
-    refusal: Refusal | None = None
+    refusal: ErrorReply | None = None
     for name in asked.models:
         try:
             usable.append(_routed(name, asked, settings))
-        except Refusal as met:
+        except ErrorReply as met:
             refusal = met
     if refusal is not None and not usable:
         raise refusal
     return usable
 
 
-def _routed(name: str, asked: Asked, settings: EmulatorSettings) -> str:
+def _routed(name: str, asked: ParsedRequest, settings: EmulatorSettings) -> str:
     model = name
     for suffix in VARIANTS:
         model = model.removesuffix(suffix)
@@ -62,7 +62,7 @@ def _routed(name: str, asked: Asked, settings: EmulatorSettings) -> str:
     return model
 
 
-def needed(asked: Asked) -> set[str]:
+def needed(asked: ParsedRequest) -> set[str]:
     """Return the parameters that `require_parameters` asks a provider to support."""
     wanted = set(asked.parameters)
     if asked.response_format is None:
@@ -72,7 +72,7 @@ def needed(asked: Asked) -> set[str]:
     return wanted | ({"max_tokens"} if asked.max_tokens is not None else set())
 
 
-def _check_provider(asked: Asked, settings: EmulatorSettings) -> None:
+def _check_provider(asked: ParsedRequest, settings: EmulatorSettings) -> None:
     provider = asked.provider
     if not provider:
         return

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from parquill.emulator import delivery, dialects, oddities, wire
+from parquill.emulator import delivery, dialects, misbehaving_replies, wire
 from parquill.emulator.answers import Answer, sample, write_answer
-from parquill.emulator.asked import Asked, read_request
 from parquill.emulator.billing import LogEntry, usd
 from parquill.emulator.catalogue import prices, route
+from parquill.emulator.error_replies import ErrorReply, classic
 from parquill.emulator.misbehaviour import BILLED, FAIR, OF_PROVIDER, Fate, Misbehaviour
+from parquill.emulator.parsed_request import ParsedRequest, read_request
 from parquill.emulator.pictures import check_images
-from parquill.emulator.refusals import Refusal, classic
+from parquill.emulator.server_state import ServerState
 from parquill.emulator.settings import EmulatorSettings, pico
 from parquill.emulator.wire import Charge
-from parquill.emulator.world import World
 
 MAX_BODY = 30 * 10**6
 """Bytes of a request body that OpenRouter takes."""
@@ -47,13 +47,13 @@ class Exchange:
 class Accepted:
     """A request that will be answered, well or not."""
 
-    asked: Asked
+    asked: ParsedRequest
     answer: Answer
     charge: Charge
 
 
 async def read_body(http: web.BaseRequest) -> bytes:
-    """Return the request's body; raises the 413 `Refusal` for one above 30 MB.
+    """Return the request's body; raises the 413 `ErrorReply` for one above 30 MB.
 
     A larger one is read to its end all the same: a client that still sends would meet a
     reset instead of the reply.
@@ -72,7 +72,7 @@ async def read_body(http: web.BaseRequest) -> bytes:
 class Completions:
     """The route POST /chat/completions."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ServerState) -> None:
         self._world = world
 
     async def serve(self, http: web.BaseRequest, generation_id: str) -> web.StreamResponse:
@@ -82,7 +82,7 @@ class Completions:
         try:
             try:
                 accepted = await self._accept(http, exchange)
-            except Refusal as refusal:
+            except ErrorReply as refusal:
                 refusal = dialects.refusal(refusal, world.settings)
                 self._book(exchange, refusal.status, Charge(0, 0, 0, 0))
                 return delivery.refused(refusal, generation_id)
@@ -109,7 +109,7 @@ class Completions:
         return self._admitted(exchange, asked, answer, max_tokens, models[1:])
 
     def _admitted(
-        self, exchange: Exchange, asked: Asked, answer: Answer, max_tokens: int, fallbacks: Sequence[str]
+        self, exchange: Exchange, asked: ParsedRequest, answer: Answer, max_tokens: int, fallbacks: Sequence[str]
     ) -> Accepted:
         """Check rates and money, draw the fate and count the request: without a pause."""
         world, settings, model = self._world, self._world.settings, exchange.model
@@ -122,16 +122,16 @@ class Completions:
         fate = world.fates.decide(exchange.digest, settings.misbehaviour)
         if fate.kind in OF_PROVIDER and fallbacks:
             exchange.model = model = fallbacks[0]
-        elif fate.kind is not None and oddities.applies(fate, answer):
+        elif fate.kind is not None and misbehaving_replies.applies(fate, answer):
             exchange.fate = fate
-            answer = oddities.spoilt_answer(fate, answer, max_tokens)
+            answer = misbehaving_replies.spoilt_answer(fate, answer, max_tokens)
             tokens = answer.completion_tokens if counted == "used" else tokens
         world.limits.count(settings, model, 0 if counted == "answered" else asked.prompt_tokens + tokens)
         return Accepted(asked, answer, charge_of(model, settings, asked.prompt_tokens, answer.completion_tokens))
 
     async def _reply(self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted) -> web.StreamResponse:
         world, kind = self._world, exchange.fate.kind
-        refusal = oddities.refusal(exchange.fate, exchange.model, exchange.last) if kind else None
+        refusal = misbehaving_replies.refusal(exchange.fate, exchange.model, exchange.last) if kind else None
         status = refusal.status if refusal else 0 if kind in (Misbehaviour.RESET_EARLY, Misbehaviour.STALL) else 200
         billed = kind is None or kind in BILLED
         entry = self._book(exchange, status, accepted.charge if billed else Charge(0, 0, 0, 0))
@@ -156,10 +156,10 @@ class Completions:
             return delivery.reset(http)
         body = wire.completion(generation_id, created, exchange.model, accepted.answer, charge)
         if fate.kind is not None:
-            body = oddities.spoilt_body(fate, body)
+            body = misbehaving_replies.spoilt_body(fate, body)
         if accepted.asked.stream:
             return await self._stream(http, exchange, body)
-        data = oddities.encoded(fate, dialects.completion(body, self._world.settings))
+        data = misbehaving_replies.encoded(fate, dialects.completion(body, self._world.settings))
         if fate.kind not in (Misbehaviour.SLOW_DRIP, Misbehaviour.RESET_LATE):
             return delivery.whole(data, generation_id, self._world.limits.headers(self._world.settings))
         step = -(-len(data) // 20)
@@ -205,8 +205,8 @@ class Completions:
         return entry
 
 
-def output_cap(asked: Asked, settings: EmulatorSettings) -> int:
-    """Return how many tokens the answer may have; raises the 400 `Refusal` of a prompt that is too long."""
+def output_cap(asked: ParsedRequest, settings: EmulatorSettings) -> int:
+    """Return how many tokens the answer may have; raises the 400 `ErrorReply` of a prompt that is too long."""
     wanted = asked.max_tokens or 0
     if asked.prompt_tokens + wanted > settings.context_length:
         raise classic(

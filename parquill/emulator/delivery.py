@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 from parquill.clock import Clock
-from parquill.emulator.refusals import Refusal
+from parquill.emulator.error_replies import ErrorReply
 
 GENERATION = "X-Generation-Id"
 
@@ -34,7 +34,7 @@ def plain(status: int, body: Any, generation_id: str, headers: Mapping[str, str]
     )
 
 
-def refused(refusal: Refusal, generation_id: str) -> web.StreamResponse:
+def refused(refusal: ErrorReply, generation_id: str) -> web.StreamResponse:
     """Return a refusal; one whose body is bytes is a web page."""
     if isinstance(refusal.body, bytes):
         headers = {GENERATION: generation_id, "Content-Type": "text/html"}

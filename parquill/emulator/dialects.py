@@ -15,8 +15,8 @@ from typing import Any
 
 import orjson
 
-from parquill.emulator.asked import Asked
-from parquill.emulator.refusals import Refusal
+from parquill.emulator.error_replies import ErrorReply
+from parquill.emulator.parsed_request import ParsedRequest
 from parquill.emulator.settings import EmulatorSettings
 
 Body = dict[str, Any]
@@ -30,7 +30,7 @@ def completion(body: Any, settings: EmulatorSettings) -> Any:
     return write(body) if write is not None and isinstance(body, dict) and body.get("choices") else body
 
 
-def refusal(refused: Refusal, settings: EmulatorSettings) -> Refusal:
+def refusal(refused: ErrorReply, settings: EmulatorSettings) -> ErrorReply:
     """Return a refusal as the server words it."""
     write = _REFUSALS.get(settings.dialect)
     if write is None or refused.status == LIMITS or not isinstance(refused.body, dict):
@@ -48,7 +48,7 @@ def model_list(settings: EmulatorSettings) -> Body:
     }
 
 
-def fitted(asked: Asked, settings: EmulatorSettings) -> Asked:
+def fitted(asked: ParsedRequest, settings: EmulatorSettings) -> ParsedRequest:
     """Return a request as the model sees it: Ollama leaves out the beginning of what is too long."""
     room = settings.context_length - (asked.max_tokens or 0)
     if settings.dialect != "ollama" or asked.prompt_tokens <= room:
@@ -86,35 +86,35 @@ def _number(body: Mapping[str, Any]) -> int:
     return zlib.crc32(str(body.get("id")).encode())
 
 
-def _ollama_refusal(refused: Refusal) -> Refusal:
+def _ollama_refusal(refused: ErrorReply) -> ErrorReply:
     status, message = refused.status, _message(refused)
     if (name := _unknown_model(refused)) is not None:
         status, message = 404, f"model '{name}' not found, try pulling it first"
     elif message.startswith("No such route"):
-        return Refusal(404, b"404 page not found")
+        return ErrorReply(404, b"404 page not found")
     kind = {400: "invalid_request_error", 404: "not_found_error"}.get(status, "api_error")
-    return Refusal(status, {"error": {"message": message, "type": kind, "param": None, "code": None}})
+    return ErrorReply(status, {"error": {"message": message, "type": kind, "param": None, "code": None}})
 
 
-def _lmstudio_refusal(refused: Refusal) -> Refusal:
+def _lmstudio_refusal(refused: ErrorReply) -> ErrorReply:
     status, message = refused.status, _message(refused)
     if message.startswith("No such route: "):
-        return Refusal(200, {"error": f"Unexpected endpoint or method. ({message.removeprefix('No such route: ')})"})
+        return ErrorReply(200, {"error": f"Unexpected endpoint or method. ({message.removeprefix('No such route: ')})"})
     if (name := _unknown_model(refused)) is not None:
-        return Refusal(404, {"error": f'Model "{name}" not found.'})
+        return ErrorReply(404, {"error": f'Model "{name}" not found.'})
     if "maximum context length" in message:
         inner = orjson.dumps({"error": {"message": message, "type": "exceed_context_size_error"}}).decode()
         message = f"Trying to keep the first tokens when context the overflows. {inner}"
     elif message == "invalid image input":
         message = "'url' field must be a base64 encoded image."
-    return Refusal(status, {"error": message})
+    return ErrorReply(status, {"error": message})
 
 
-def _message(refused: Refusal) -> str:
+def _message(refused: ErrorReply) -> str:
     return str(refused.body["error"]["message"])
 
 
-def _unknown_model(refused: Refusal) -> str | None:
+def _unknown_model(refused: ErrorReply) -> str | None:
     availability = refused.body["error"].get("availability") or {}
     return availability["requested_models"][0] if availability.get("code") == "model_not_found" else None
 
@@ -123,4 +123,4 @@ _COMPLETIONS: dict[str, Callable[[Mapping[str, Any]], Body]] = {
     "ollama": _ollama_completion,
     "lmstudio": _lmstudio_completion,
 }
-_REFUSALS: dict[str, Callable[[Refusal], Refusal]] = {"ollama": _ollama_refusal, "lmstudio": _lmstudio_refusal}
+_REFUSALS: dict[str, Callable[[ErrorReply], ErrorReply]] = {"ollama": _ollama_refusal, "lmstudio": _lmstudio_refusal}

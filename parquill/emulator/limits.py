@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from parquill.clock import Clock
-from parquill.emulator.refusals import Refusal, gateway_limit, gateway_slots, own_limit, upstream_limit
+from parquill.emulator.error_replies import ErrorReply, gateway_limit, gateway_slots, own_limit, upstream_limit
 from parquill.emulator.settings import EmulatorSettings
 
 MINUTE = 60.0
@@ -94,7 +94,7 @@ class RateLimits:
         self._free_day = (-1, 0)
 
     def check(self, settings: EmulatorSettings, model: str, tokens: int) -> None:
-        """Raise the `Refusal` (429) of the first limit that has no room for this request."""
+        """Raise the `ErrorReply` (429) of the first limit that has no room for this request."""
         if model.endswith(":free"):
             self._check_free(settings)
         now = self._clock.monotonic()
@@ -123,7 +123,7 @@ class RateLimits:
             self._tokens.add(self._clock.monotonic(), tokens)
 
     def check_running(self, settings: EmulatorSettings, model: str, running: int) -> None:
-        """Raise the `Refusal` (429) of more requests at once than there are slots."""
+        """Raise the `ErrorReply` (429) of more requests at once than there are slots."""
         slots = settings.max_concurrent
         if slots is not None and running > slots:
             raise gateway_slots(model, slots) if settings.limit_form == "litellm" else upstream_limit(model, None)
@@ -161,7 +161,7 @@ class RateLimits:
         if limit is not None and self._free_minute.used(now) >= limit:
             raise own_limit("free-models-per-min", limit, self._on_the_wall(self._free_minute.room_at(now, 1)))
 
-    def _refusal(self, settings: EmulatorSettings, model: str, name: str, limit: int, free_at: float) -> Refusal:
+    def _refusal(self, settings: EmulatorSettings, model: str, name: str, limit: int, free_at: float) -> ErrorReply:
         if settings.limit_form == "own":
             return own_limit(name, limit, self._on_the_wall(free_at))
         if settings.limit_form == "litellm":

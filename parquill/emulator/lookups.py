@@ -14,14 +14,14 @@ from parquill.chat import PICO
 from parquill.emulator import dialects
 from parquill.emulator.account import midnight
 from parquill.emulator.catalogue import endpoints_entry, model_entry
-from parquill.emulator.refusals import classic
+from parquill.emulator.error_replies import classic
+from parquill.emulator.server_state import Generation, ServerState
 from parquill.emulator.settings import EmulatorSettings
 from parquill.emulator.wire import PROVIDER
-from parquill.emulator.world import Generation, World
 
 
-def look_up(world: World, path: str, authorization: str | None, generation_id: str) -> Any:
-    """Return the body of a GET below the API's root; raises the `Refusal` it deserves.
+def look_up(world: ServerState, path: str, authorization: str | None, generation_id: str) -> Any:
+    """Return the body of a GET below the API's root; raises the `ErrorReply` it deserves.
 
     Models need no key. `generation_id` is the query's `id`.
     """
@@ -36,7 +36,7 @@ def look_up(world: World, path: str, authorization: str | None, generation_id: s
     return {"data": _one(world, path, authorization, generation_id)}
 
 
-def _one(world: World, path: str, authorization: str | None, generation_id: str) -> dict[str, Any]:
+def _one(world: ServerState, path: str, authorization: str | None, generation_id: str) -> dict[str, Any]:
     settings = world.settings
     if path.startswith("/models/") and path.endswith("/endpoints"):
         return endpoints_entry(_known(path[len("/models/") : -len("/endpoints")], settings), settings)
@@ -57,7 +57,7 @@ def _known(quoted: str, settings: EmulatorSettings) -> str:
     return model
 
 
-def _key(world: World, label: str) -> dict[str, Any]:
+def _key(world: ServerState, label: str) -> dict[str, Any]:
     account, settings = world.account, world.settings
     used, limit = account.used_pico / PICO, settings.key_limit_usd
     free_limit, free_used = settings.free_requests_per_day, world.limits.free_used_today()
@@ -94,7 +94,7 @@ def _key(world: World, label: str) -> dict[str, Any]:
     }
 
 
-def _budget(world: World) -> dict[str, Any] | None:
+def _budget(world: ServerState) -> dict[str, Any] | None:
     limit = world.settings.guardrail_usd
     if limit is None:
         return None
@@ -108,7 +108,7 @@ def _budget(world: World) -> dict[str, Any] | None:
     }
 
 
-def _credits(world: World) -> dict[str, Any]:
+def _credits(world: ServerState) -> dict[str, Any]:
     credit = world.settings.credit_usd
     if not world.settings.management_key:
         raise classic(403, "Only management keys can perform this operation", error_type="permission_denied")
@@ -118,7 +118,7 @@ def _credits(world: World) -> dict[str, Any]:
     }
 
 
-def _generation(world: World, generation_id: str) -> dict[str, Any]:
+def _generation(world: ServerState, generation_id: str) -> dict[str, Any]:
     known = world.generations.get(generation_id)
     if known is None or world.clock.monotonic() - known.born < world.settings.generation_delay:
         raise classic(404, f"Generation {generation_id} not found", error_type="not_found")

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from parquill.emulator.refusals import Refusal, classic
+from parquill.emulator.error_replies import ErrorReply, classic
 
 PREFIX = "/pictures/"
 SLOW_SECONDS = 2.0
@@ -77,7 +77,7 @@ def _drawn(what: str, form: str) -> bytes:
 
 
 async def check_images(urls: Sequence[str], origins: Sequence[str], *, fetches_urls: bool) -> None:
-    """Raise the 400 `Refusal` of the first picture that a provider would refuse."""
+    """Raise the 400 `ErrorReply` of the first picture that a provider would refuse."""
     for url in urls:
         if url[:5].lower() == "data:":
             await asyncio.to_thread(check_data_url, url)
@@ -101,7 +101,7 @@ def _check_own(url: str, origins: Sequence[str]) -> None:
 
 
 def check_data_url(url: str) -> None:
-    """Decode a data: URL's picture; raises the 400 `Refusal` it deserves."""
+    """Decode a data: URL's picture; raises the 400 `ErrorReply` it deserves."""
     head = _DATA_URL.match(url)
     if not head or not head[2]:
         raise _image_fault("invalid_image", "Invalid image data: a base64 data: URL is expected")
@@ -128,5 +128,5 @@ def check_bytes(data: bytes) -> None:
         raise _image_fault("invalid_image", "Failed to decode image") from None
 
 
-def _image_fault(error_type: str, message: str) -> Refusal:
+def _image_fault(error_type: str, message: str) -> ErrorReply:
     return classic(400, message, error_type=error_type, metadata={"provider_name": "emulator"})

@@ -15,12 +15,12 @@ from aiohttp import web
 from parquill.clock import Clock, SystemClock
 from parquill.emulator import delivery, dialects
 from parquill.emulator.completions import Completions
+from parquill.emulator.error_replies import ErrorReply, classic
 from parquill.emulator.lookups import look_up
 from parquill.emulator.misbehaviour import Misbehaviour
 from parquill.emulator.pictures import PREFIX, serve_picture
-from parquill.emulator.refusals import Refusal, classic
+from parquill.emulator.server_state import EmulatorStats, ServerState
 from parquill.emulator.settings import EmulatorSettings
-from parquill.emulator.world import EmulatorStats, World
 from parquill.errors import UsageError
 
 API = "/api/v1"
@@ -36,7 +36,7 @@ class Emulator:
     """
 
     def __init__(self, settings: EmulatorSettings | None = None, clock: Clock | None = None) -> None:
-        self._world = World(settings or EmulatorSettings(), clock or SystemClock())
+        self._world = ServerState(settings or EmulatorSettings(), clock or SystemClock())
         self._completions = Completions(self._world)
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
@@ -141,7 +141,7 @@ class Emulator:
                 if path.startswith(prefix + "/"):
                     return await self._route(http, path[len(prefix) :], generation_id)
             raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
-        except Refusal as refusal:
+        except ErrorReply as refusal:
             return delivery.refused(dialects.refusal(refusal, self._world.settings), generation_id)
         except ConnectionError:  # the client left before its request was whole
             return delivery.reset(http)

@@ -19,10 +19,10 @@ from parquill.errors import EndpointRefusedError, EstimateAboveError, JobError, 
 from parquill.estimation.attachments import PartsOf
 from parquill.estimation.calibrate import choose_rows
 from parquill.estimation.duration import pace
+from parquill.estimation.estimate import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 from parquill.estimation.interval import Errors, GroupSums, Sums, Totals
 from parquill.estimation.pass_over_rows import PassOverRows
 from parquill.estimation.sample_size import rows_wanted
-from parquill.estimation.values import Calibration, Cost, Estimate, EstimateOptions, Group, Rows
 from parquill.job import Job, Secret, state_home
 from parquill.ledger import ReadOnlyLedger
 from parquill.planning import (

@@ -17,7 +17,7 @@ from functools import reduce
 import numpy as np
 import numpy.typing as npt
 
-from parquill.estimation.values import Cost
+from parquill.estimation.estimate import Cost
 from parquill.prices import ATTO_PER_PICO, Price, Rates, Surplus
 from parquill.summary import TokenCounts
 from parquill.tokens import AnswerLength, TokenCounter

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parquill.asking import Refusal, RowState, RunRefusals
+from parquill.asking import EndpointRefusals, Refusal, RowState
 from parquill.planning import PreparedRow
 from parquill.publishing import SliceResults
 
@@ -26,7 +26,7 @@ class HeldRow:
 class HeldRows:
     """The refused rows of a run's process, by slice."""
 
-    def __init__(self, refusals: RunRefusals) -> None:
+    def __init__(self, refusals: EndpointRefusals) -> None:
         self._refusals = refusals
         self._rows: dict[int, list[HeldRow]] = {}
 

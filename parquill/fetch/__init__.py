@@ -5,7 +5,7 @@
 * `guard` — the resolver and socket factory that hold the address rules for every connection.
 * `deadlines` — waiting at most so long.
 * `hosts` — slots, pauses and a breaker for each host.
-* `faults` — what goes wrong, in words.
+* `translated_errors` — what goes wrong, in words.
 * `versions` — by which name a host knows the state of a picture.
 * `session` — the session, hops, time-outs, byte counts and retries.
 
@@ -14,7 +14,6 @@ redirect or name's answer leads to it. The tests keep a canary on loopback to ho
 """
 
 from parquill.fetch.deadlines import within
-from parquill.fetch.faults import PassingError
 from parquill.fetch.hosts import Hosts
 from parquill.fetch.session import (
     CONNECT_SECONDS,
@@ -24,6 +23,7 @@ from parquill.fetch.session import (
     Fetcher,
     Lease,
 )
+from parquill.fetch.translated_errors import PassingError
 from parquill.fetch.urls import UrlRules, check_port, check_url, judge_url, printable, shown, too_large
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from parquill.clock import Clock
-from parquill.fetch.faults import PassingError
+from parquill.fetch.translated_errors import PassingError
 
 
 @asynccontextmanager

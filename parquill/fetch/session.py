@@ -21,7 +21,9 @@ from yarl import URL
 from parquill.clock import Clock
 from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.fetch.deadlines import within
-from parquill.fetch.faults import (
+from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
+from parquill.fetch.hosts import Host, Hosts
+from parquill.fetch.translated_errors import (
     BusyError,
     NoFilesError,
     PassingError,
@@ -31,8 +33,6 @@ from parquill.fetch.faults import (
     translated,
     unreachable,
 )
-from parquill.fetch.guard import AddressRefusedError, GuardedResolver, Resolve, guarded_socket, system_resolve
-from parquill.fetch.hosts import Host, Hosts
 from parquill.fetch.urls import UrlRules, check_port, check_url, shown, too_large
 from parquill.fetch.versions import asking_for_change, version_in
 

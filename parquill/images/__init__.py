@@ -1,6 +1,6 @@
 """Pictures and documents: from a manifest cell to a part of a request.
 
-* `values` — cells as typed values, and what stands for them in a fingerprint: pure.
+* `picture_cells` — cells as typed values, and what stands for them in a fingerprint: pure.
 * `kinds` — what a file is, by its first bytes: pure.
 * `sources`, `files` — where the bytes come from: web, disk, bucket, the manifest itself.
 * `objects` — files in stores: time-outs, and a breaker for each store.
@@ -13,7 +13,7 @@ Invariants: planning opens nothing; what is sent has no metadata; a broken or ho
 """
 
 from parquill.images.loader import ImageLoader
-from parquill.images.values import PictureValue, identity
+from parquill.images.picture_cells import PictureValue, identity
 
 __all__ = [
     "ImageLoader",

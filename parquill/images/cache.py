@@ -20,7 +20,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from parquill.images.sandbox.frames import LENGTHS, Piece, pack_pieces, read_pieces
+from parquill.images.sandbox.messages import LENGTHS, Piece, pack_pieces, read_pieces
 
 RECIPE = b"3"
 """Changed whenever the same file would be shrunk into something else."""

@@ -23,8 +23,8 @@ from typing import Any
 
 from parquill.errors import ErrorKind, RowError
 from parquill.event_loop import Tasks
-from parquill.images.sandbox.closed import hide_process
-from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, read_pieces
+from parquill.images.sandbox.isolation import hide_process
+from parquill.images.sandbox.messages import LENGTHS, Piece, pack_head, read_pieces
 
 MOST_WORKERS = 8
 MOST_REPLY = 256 * 2**20
@@ -37,7 +37,7 @@ for name, folder in (("parquill", sys.argv[1]), ("parquill.images", sys.argv[2])
     package = types.ModuleType(name)
     package.__path__ = [folder]
     sys.modules[name] = package
-from parquill.images.sandbox.loop import main
+from parquill.images.sandbox.decoder_worker import main
 main()
 """
 """Empty packages in place of ours: importing the real ones would load the whole of Parquill."""

@@ -18,10 +18,10 @@ from parquill.images.byte_budget import ByteBudget
 from parquill.images.cache import Opened, PictureCache
 from parquill.images.decoder_pool import DecodePool
 from parquill.images.objects import StoredObjects
-from parquill.images.sandbox.frames import Piece
+from parquill.images.picture_cells import PathPicture, PictureValue, WebPicture, identity, is_path, named, read_cell
+from parquill.images.sandbox.messages import Piece
 from parquill.images.sources import Sources
 from parquill.images.stores import StorePlaces
-from parquill.images.values import PathPicture, PictureValue, WebPicture, identity, is_path, named, read_cell
 from parquill.job import DocumentSettings, ImageSettings
 
 _NO_URLS = re.compile(

@@ -13,7 +13,7 @@ from parquill.fetch import IDLE_SECONDS, Fetcher, shown
 from parquill.images.byte_budget import ByteLease
 from parquill.images.files import LocalRoot
 from parquill.images.objects import StoredObjects
-from parquill.images.values import (
+from parquill.images.picture_cells import (
     BytesPicture,
     DataPicture,
     PathPicture,

@@ -3,7 +3,7 @@
 An object is read with the operator's own credentials, and what is read goes to the model. So a cell names an object
 only where the operator has said that pictures lie: under a prefix of `images.allow_buckets`, under `images.root` or
 the manifest's folder where these are in a store. Where a store's servers are is said in those places, or in the
-operator's environment; a cell says nothing of it (`values.py` refuses an address with a query). Pure.
+operator's environment; a cell says nothing of it (`picture_cells.py` refuses an address with a query). Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import shown
-from parquill.images.values import PictureValue, StoredPicture
+from parquill.images.picture_cells import PictureValue, StoredPicture
 from parquill.storage import identity, is_remote
 
 

@@ -40,7 +40,7 @@ from parquill.job.settings import (
     RunSettings,
     zone,
 )
-from parquill.job.written import is_only_variables
+from parquill.job.unexpanded import is_only_variables
 
 __all__ = [
     "OPENROUTER_URL",

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from parquill.job.gateways import is_base_url
-from parquill.job.values import Integer, Number, PositiveInt, Section, like
+from parquill.job.setting_types import Integer, Number, PositiveInt, Section, like
 
 OPENROUTER_URL = "https://openrouter.ai/api/v1"
 KEY_NAME = like(r"[A-Za-z_][A-Za-z0-9_]{0,99}", "the name of an environment variable, never the key itself")

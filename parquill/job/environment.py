@@ -1,7 +1,7 @@
 """What comes from outside the job file: `${NAME}`, the API key, the user's folder for state.
 
 A value that came out of the environment may be a secret: `Filled` remembers which keys hold
-one and what was written there; messages about these keys, and whatever tells of the job, show that (`written.py`).
+one and what was written there; messages about these keys, and whatever tells of the job, show that (`unexpanded.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from parquill.errors import JobError
 from parquill.job.settings import ModelSettings
-from parquill.job.written import Written, is_address
+from parquill.job.unexpanded import Written, is_address
 
 _log = logging.getLogger(__name__)
 

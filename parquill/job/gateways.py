@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
 
-from parquill.job.values import Section, like
+from parquill.job.setting_types import Section, like
 
 _NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 _OWN_HEADERS = frozenset(

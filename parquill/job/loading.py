@@ -12,10 +12,10 @@ import yaml
 
 from parquill.errors import ErrorKind, JobError
 from parquill.job.environment import Filled
-from parquill.job.faults import Origin, did_you_mean, explain
+from parquill.job.error_messages import Origin, did_you_mean, explain
 from parquill.job.settings import Job
 from parquill.job.syntax import parse, problem, read_file
-from parquill.job.written import is_covered
+from parquill.job.unexpanded import is_covered
 
 
 def load_job(

@@ -2,7 +2,7 @@
 
 Pydantic, frozen, and closed: an unknown key is an error. Field names are the job file's keys.
 A validator's message is read after "should be" and does not repeat the value, which may be a
-secret: `faults.py` decides what is shown. The `Role` beside a type says whether the setting decides
+secret: `error_messages.py` decides what is shown. The `Role` beside a type says whether the setting decides
 answers (`deciding.py`); a section that decides nothing is given its role as a whole, in `Job`.
 """
 
@@ -26,9 +26,18 @@ from pydantic import (
 from parquill.job.deciding import Role
 from parquill.job.endpoints import KEY_NAME, EndpointAddress, Endpoints, LimitSettings, with_limits
 from parquill.job.gateways import ExtraBody, ExtraHeaders, KeyHeader, NetworkSettings, RequestTags
-from parquill.job.values import Integer, Money, Number, PositiveInt, PrivateNetwork, Section, StorePlace, TimeZone
-from parquill.job.values import like as _like
-from parquill.job.written import Written, as_written, hidden_values
+from parquill.job.setting_types import (
+    Integer,
+    Money,
+    Number,
+    PositiveInt,
+    PrivateNetwork,
+    Section,
+    StorePlace,
+    TimeZone,
+)
+from parquill.job.setting_types import like as _like
+from parquill.job.unexpanded import Written, as_written, hidden_values
 
 _RANGE = r"\s*\d+\s*(-\s*\d*\s*)?"
 _PAGES = "page numbers and ranges like '1-3, 7, 9-'"

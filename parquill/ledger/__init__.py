@@ -8,9 +8,9 @@
 `accounting.py`   runs, their spend, and the sums that must agree.
 `evidence.py` how many lines the tables about single requests must have.
 `failures.py` in how many runs a request failed alike.
-`merge.py` merges what other processes of a run asked.
+`portion_booking.py` merges what other processes of a run asked.
 `records.py` what the ledger returns, as frozen values.
-`hot_path.py` what is called for each request.
+`request_writes.py` what is called for each request.
 `ledger.py`  `Ledger`, the facade.
 `read_only.py`  read-only view of the file.
 
@@ -35,7 +35,6 @@ admission as sent: bounded by what is in flight.
 """
 
 from parquill.ledger.batch_commit import Durable
-from parquill.ledger.hot_path import GROUP_OPERATIONS, GROUP_SECONDS
 from parquill.ledger.ledger import Ledger
 from parquill.ledger.read_only import ReadOnlyLedger
 from parquill.ledger.records import (
@@ -57,6 +56,7 @@ from parquill.ledger.records import (
     TakenPart,
     TakenRow,
 )
+from parquill.ledger.request_writes import GROUP_OPERATIONS, GROUP_SECONDS
 from parquill.ledger.schema import QUARTER_US
 from parquill.ledger.writer import Pending
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from parquill.clock import Clock, SystemClock
-from parquill.ledger import accounting, archive, evidence, failures, merge, slices
-from parquill.ledger.hot_path import HotPath
+from parquill.ledger import accounting, archive, evidence, failures, portion_booking, slices
 from parquill.ledger.records import (
     ArchiveEntry,
     AskedOf,
@@ -28,13 +27,14 @@ from parquill.ledger.records import (
     Spend,
     TakenPart,
 )
+from parquill.ledger.request_writes import RequestWrites
 from parquill.ledger.writer import Pending, Writer
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Ledger(HotPath):
+class Ledger(RequestWrites):
     """What a crash must not lose, in one SQLite file.
 
     Methods that return a `Durable` (and `headers`) belong to the event loop's thread: they note an operation and
@@ -199,11 +199,11 @@ class Ledger(HotPath):
 
     def take_part(self, portion: str, *, run: int, realm: str, part: TakenPart) -> Pending[None]:
         """Take what another process of the run asked of a slice into these books; a second time changes nothing."""
-        return self._call(merge.take_part, portion, self._now(), run=run, realm=realm, part=part)
+        return self._call(portion_booking.take_part, portion, self._now(), run=run, realm=realm, part=part)
 
     def close_portion(self, portion: str, *, run: int, rest: Sequence[DatedSpend]) -> Pending[None]:
         """After a portion's last part: book what it spent besides (`rest`); a second time changes nothing."""
-        return self._call(merge.close_portion, portion, self._now(), run=run, rest=rest)
+        return self._call(portion_booking.close_portion, portion, self._now(), run=run, rest=rest)
 
     def note_evidence(self, count: EvidenceCount) -> Pending[None]:
         """Note how many lines a process left in the tables about single requests, in place of what it noted before."""
@@ -215,7 +215,7 @@ class Ledger(HotPath):
 
     def forget_portion(self, portion: str) -> Pending[None]:
         """After a closed portion's files are gone."""
-        return self._call(merge.forget_portion, portion)
+        return self._call(portion_booking.forget_portion, portion)
 
     def _call(
         self, work: Callable[Concatenate[sqlite3.Connection, P], T], *arguments: P.args, **named: P.kwargs

@@ -3,7 +3,7 @@
 From policy to I/O; only `gate.py` waits and reads a clock:
 
     window.py              a known limit per minute: kept in every window of 60 s, used evenly
-    bracket.py             an unknown limit: a bracket search, for a rate (rate_search.py) and for the
+    search_stage.py        an unknown limit: a bracket search, for a rate (rate_search.py) and for the
                            requests in flight (concurrency_search.py)
     random_refusals.py     refusals that do not depend on our load
     pause.py               after a refusal: block all, send one probe, ramp up
@@ -12,13 +12,13 @@ From policy to I/O; only `gate.py` waits and reads a clock:
     unanswered.py          how long nothing was answered, and what came instead
     state.py               the gate's whole state, with the budget and the days
     queue.py               who goes next
-    step.py                step(state, now, event) -> (state, decisions)
+    gate_policy.py         step(state, now, event) -> (state, decisions)
     gate.py                futures and one timer around `step`
     endpoints.py           several endpoints of one run: a gate each, and which of them an attempt goes to
     rate_limit_headers.py  limits that replies name in headers
     retry_after.py         how long a server asks to wait, in the many ways servers write it
 
-Values: values.py for callers, events.py between `gate` and `step`.
+Values: tickets.py for callers, events.py between `gate` and `step`.
 
 Guarantees: requests and tokens of the last 60 s, the day's requests, requests in flight and money are within
 their caps after every event. They are taken together or not at all, first in first out, retries first. When
@@ -30,7 +30,7 @@ from parquill.limits.gate import Gate, Look, RunGate
 from parquill.limits.rate_limit_headers import HeaderLimit, Told, read_quotas
 from parquill.limits.retry_after import Wait, wait_seconds
 from parquill.limits.state import LOOK_AGAIN
-from parquill.limits.values import (
+from parquill.limits.tickets import (
     NO_ENDPOINT,
     Binding,
     GateClosed,

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections import deque
 
-from parquill.limits.values import ADMITTED, Ticket
+from parquill.limits.tickets import ADMITTED, Ticket
 
 IN_A_ROW = 6
 """Faults with no answer in between, in the order of replies or of sending, that show an outage."""

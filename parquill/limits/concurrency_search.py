@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from parquill.limits.bracket import LARGEST_CUT, SMALL_CUT, Stage
+from parquill.limits.search_stage import LARGEST_CUT, SMALL_CUT, Stage
 
 ODD = 0.1
 BELOW = 0.97

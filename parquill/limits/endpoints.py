@@ -17,7 +17,7 @@ from parquill.errors import Stop
 from parquill.limits.gate import Gate
 from parquill.limits.queue import fits, is_healthy
 from parquill.limits.state import Line, State
-from parquill.limits.values import (
+from parquill.limits.tickets import (
     ADMITTED,
     NO_ENDPOINT,
     Binding,

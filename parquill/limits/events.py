@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from parquill.errors import Stop
-from parquill.limits.values import Reply, Ticket
+from parquill.limits.tickets import Reply, Ticket
 
 NEVER = math.inf
 

@@ -26,9 +26,9 @@ from parquill.limits.events import (
     Settle,
     Tick,
 )
+from parquill.limits.gate_policy import step
 from parquill.limits.state import State, crowd, new_state
-from parquill.limits.step import step
-from parquill.limits.values import (
+from parquill.limits.tickets import (
     ADMITTED,
     GONE,
     NO_ENDPOINT,

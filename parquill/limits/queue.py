@@ -13,7 +13,7 @@ from collections import deque
 from parquill.errors import Stop
 from parquill.limits.events import Decisions
 from parquill.limits.state import LOOK_AGAIN, Line, State, count_on_day, day_opens_at, day_used_up
-from parquill.limits.values import ADMITTED, GONE, NEW, RESERVED, SETTLED, Binding, Ticket
+from parquill.limits.tickets import ADMITTED, GONE, NEW, RESERVED, SETTLED, Binding, Ticket
 from parquill.limits.window import EstimateMeter
 
 OVERTAKEN_FOR = 2.0

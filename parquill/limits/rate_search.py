@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from parquill.limits.bracket import LARGEST_CUT, SMALL_CUT, Stage
+from parquill.limits.search_stage import LARGEST_CUT, SMALL_CUT, Stage
 
 TOLERANCE = 1.02
 CHECK = 65.0

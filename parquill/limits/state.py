@@ -18,8 +18,8 @@ from parquill.limits.rate_limit_headers import Belief, Told
 from parquill.limits.rate_search import RateSearch
 from parquill.limits.silence import Silence
 from parquill.limits.throttle import Throttle
+from parquill.limits.tickets import Binding, Ticket
 from parquill.limits.unanswered import Unanswered
-from parquill.limits.values import Binding, Ticket
 from parquill.limits.window import EstimateMeter, Meter
 
 FIRST_SLOTS = 8

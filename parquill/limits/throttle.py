@@ -19,12 +19,12 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from parquill.limits.bracket import Stage
 from parquill.limits.concurrency_search import ConcurrencySearch
 from parquill.limits.pause import LONGEST_WAIT, Pause
 from parquill.limits.random_refusals import RandomRefusals
 from parquill.limits.rate_search import TELLING, RateSearch
-from parquill.limits.values import Scope
+from parquill.limits.search_stage import Stage
+from parquill.limits.tickets import Scope
 from parquill.limits.window import Meter
 
 MINUTE_LIKE = 3.0

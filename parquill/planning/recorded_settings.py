@@ -13,7 +13,7 @@ from typing import Any
 
 from parquill.identity import DECIDING, Identity
 from parquill.job import Job, Role
-from parquill.redaction import without_secrets
+from parquill.redacted_settings import without_secrets
 from parquill.results import PartInfo
 from parquill.storage import Storage
 from parquill.summary import RunRecord

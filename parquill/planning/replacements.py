@@ -27,7 +27,7 @@ from parquill.planning.recorded_settings import RecordedSettings
 from parquill.planning.run_options import RunOptions
 from parquill.planning.run_plan import RunPlan
 from parquill.planning.selection import Selection
-from parquill.replaced import Replaced
+from parquill.replaced_answers import Replaced
 from parquill.results import PartInfo
 from parquill.workspace import Workspace
 

@@ -3,7 +3,7 @@
     quotas.py        how much each process gets; the sums never pass the whole
     row_division.py  which rows each process asks; each row goes to one process
     coordinator.py   writes work orders, starts processes, asks again what a dead one left
-    monitor.py       adds up their progress, passes stops on
+    shared_run.py    adds up their progress, passes stops on
     local_pool.py    processes of this machine; __main__.py: one of them
 
 The run's first process sends nothing while portions are at work: all limits are divided among them. When they

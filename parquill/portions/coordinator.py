@@ -14,9 +14,9 @@ from parquill.event_loop import to_its_end
 from parquill.job import Job, LimitSettings
 from parquill.planning import Rows
 from parquill.portions.mailbox import Mailbox
-from parquill.portions.monitor import SharedRun
 from parquill.portions.quotas import Available, Quota, divide_quotas, most_quotas
 from parquill.portions.row_division import divide, rows_to_ask
+from parquill.portions.shared_run import SharedRun
 from parquill.portions.work_order import (
     Coordinate,
     Handover,
@@ -29,9 +29,9 @@ from parquill.portions.work_order import (
     refuse_keys,
     with_shares,
 )
-from parquill.run_sampling import sampling
 from parquill.storage import beside
 from parquill.threads import in_thread
+from parquill.timeline_sampling import sampling
 
 ROUNDS = 2
 """How often a portion is started: when its process dies, another one gets it."""

@@ -2,11 +2,11 @@
 
 - `money.py`: `Rates` and `Price`, integers of 10**-18 USD per token; costs in pico-USD.
 - `offers.py`: what an endpoint's `/models/{name}/endpoints` and `/models` say, read only.
-- `table.py`: the dated table in `data/prices.json`, and the same work at other prices.
+- `price_table.py`: the dated table in `data/prices.json`, and the same work at other prices.
 - `choice.py`: which of these holds, in the contract's order, and the worst that may be billed.
 - `ratio.py`: amounts held against each other, the one place where money is divided.
 - `drift.py`: answers that were billed otherwise than the price says.
-- `surplus.py`: what rows cost beyond one answer, from usage records.
+- `paid_over_listed.py`: what rows cost beyond one answer, from usage records.
 
 Invariants: money is never a float; `worst_pico` is never below `cost_pico` of the same tokens at
 any provider the request may reach. The look-up over HTTP is the client's; nothing here waits.
@@ -16,10 +16,10 @@ from parquill.prices.choice import choose_price, max_price, of_several, with_fal
 from parquill.prices.drift import Drift
 from parquill.prices.money import ATTO_PER_PICO, Rates, Tier
 from parquill.prices.offers import EndpointOffer, allowed_offers, parse_endpoints, parse_models
+from parquill.prices.paid_over_listed import Surplus
 from parquill.prices.price import Price, PriceSource
+from parquill.prices.price_table import STALE_DAYS, CostRow, compare, read_table, staleness, table_price
 from parquill.prices.ratio import change_told, differs, ratio
-from parquill.prices.surplus import Surplus
-from parquill.prices.table import STALE_DAYS, CostRow, compare, read_table, staleness, table_price
 
 __all__ = [
     "ATTO_PER_PICO",

@@ -1,10 +1,10 @@
 """Classifies replies: what came back, and what it means for the run.
 
-    values.py    `Exchange`, one attempt at the wire; `Verdict`, what it means
-    decoding.py  a body's JSON, strictly or leniently; streams.py: an event stream that was not asked for
-    faults.py    error objects in every dialect, read into one form
-    kinds.py     whose fault an error is: the row's, the run's, or a passing one
-    verdicts.py  `classify`, which puts them together
+    exchange.py       `Exchange`, one attempt at the wire; `Verdict`, what it means
+    decoding.py       a body's JSON, strictly or leniently; streams.py: an event stream that was not asked for
+    error_objects.py  error objects in every dialect, read into one form
+    kinds.py          whose fault an error is: the row's, the run's, or a passing one
+    verdicts.py       `classify`, which puts them together
 
 Every form that OpenRouter and the servers that speak its dialect are known to send is read
 here and nowhere else: HTTP 200 with an error inside, empty choices, null content, HTML,
@@ -20,7 +20,7 @@ faults; a wording never seen before is a refusal (4xx) or a passing server fault
 """
 
 from parquill.replies.decoding import straighten
-from parquill.replies.values import Exchange, Verdict
+from parquill.replies.exchange import Exchange, Verdict
 from parquill.replies.verdicts import classify
 
 __all__ = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from parquill.errors import ErrorKind
-from parquill.replies.faults import Fault
+from parquill.replies.error_objects import Fault
 
 _TYPES = {
     "context_length_exceeded": ErrorKind.CONTEXT_OVERFLOW,

@@ -9,11 +9,11 @@ from typing import Any
 
 from parquill.chat import ChatCompletion, Usage, find_usage, first_choice, read_completion
 from parquill.errors import ErrorKind, Stop
-from parquill.finish import Ending
+from parquill.finish_reasons import Ending
 from parquill.replies import kinds
 from parquill.replies.decoding import Decoded, decode, header
-from parquill.replies.faults import Fault, find_fault, mapping, short
-from parquill.replies.values import Exchange, Verdict
+from parquill.replies.error_objects import Fault, find_fault, mapping, short
+from parquill.replies.exchange import Exchange, Verdict
 
 _RETRIED = frozenset({408, 409, 425, 429})
 """Below 500; everything above is the server's fault and may pass."""

@@ -1,11 +1,11 @@
 """The report: one HTML file on an output, to be read in the morning, sent by mail, kept with the data.
 
     collect.py     the output read once, in batches -> `Collected`
-      figures.py     sums, counts and spreads       (histogram.py, timeline.py, fields.py)
-      samples.py     the rows that are shown        (sampling.py)
+      figures.py     sums, counts and spreads       (histogram.py, time_buckets.py, fields.py)
+      shown_rows.py     the rows that are shown        (row_choice.py)
     runs.py        records of runs: this one, and the one before
     thumbnails.py  pictures of sampled rows, decoded where hostile files are   (full_cells.py)
-    headline.py  gallery.py  failures.py  chart_data.py (charts.py)  table.py  details.py
+    headline.py  gallery.py  failures.py  chart_data.py (charts.py)  row_table.py  details.py
                    what the page says in each of its sections, as values
     format.py       one value as the page shows it
     build.py       all of it into the template of `page/`

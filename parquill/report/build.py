@@ -27,8 +27,8 @@ from parquill.report.figures import Collected
 from parquill.report.full_cells import whole_cells
 from parquill.report.gallery import PromptFor, cards, filters
 from parquill.report.headline import headline, tiles
+from parquill.report.row_table import table
 from parquill.report.runs import Nights, read_nights
-from parquill.report.table import table
 from parquill.report.thumbnails import PicturesFor, Thumbnail, make_thumbnails
 from parquill.storage import Storage
 from parquill.text import count, counted

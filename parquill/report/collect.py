@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from parquill.errors import OutputError
 from parquill.report.figures import Collected, Numbers, OutputFigures
-from parquill.report.samples import Samples, may_be_stratum
-from parquill.report.sampling import BatchRows
+from parquill.report.row_choice import BatchRows
+from parquill.report.shown_rows import Samples, may_be_stratum
 from parquill.results import LATE_COLUMNS, RESULT_COLUMNS
 from parquill.storage import Storage
 from parquill.threads import stop_point

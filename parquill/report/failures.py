@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from parquill import hints
 from parquill.report.figures import Collected, Sums
 from parquill.report.format import cut_text, plain
-from parquill.report.sampling import SampledRow
+from parquill.report.row_choice import SampledRow
 from parquill.summary import dollars
 from parquill.text import counted, percent
 

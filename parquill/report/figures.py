@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from parquill.report.fields import AnswerFigures
 from parquill.report.histogram import Histogram
-from parquill.report.timeline import RunTimeline
+from parquill.report.time_buckets import RunTimeline
 from parquill.results import pico_values
 
 

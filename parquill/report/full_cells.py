@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from parquill.report.sampling import Cut, SampledRow
+from parquill.report.row_choice import Cut, SampledRow
 from parquill.results import row_values
 from parquill.storage import Storage
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from parquill.report.figures import Collected
 from parquill.report.format import Shown, cut_text, pico_of, plain, seconds_words, shown, shown_answer
-from parquill.report.samples import ODDITIES, Card
+from parquill.report.shown_rows import ODDITIES, Card
 from parquill.report.thumbnails import Thumbnail
 from parquill.summary import dollars
 from parquill.text import count

@@ -13,7 +13,7 @@ from typing import Any
 
 from parquill.errors import RowError
 from parquill.images import ImageLoader, PictureValue
-from parquill.images.values import PathPicture, StoredPicture, WebPicture
+from parquill.images.picture_cells import PathPicture, StoredPicture, WebPicture
 from parquill.job import ImageSettings
 from parquill.report.format import link_of
 

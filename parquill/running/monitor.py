@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from parquill.clock import Clock
 from parquill.limits import Binding, GateStatistics, RunGate
-from parquill.run_sampling import Pace, sample_of
 from parquill.run_state import LimitUse, RunState
 from parquill.running.workers import WorkerLoop
 from parquill.summary import RowCounts, Tally
 from parquill.text import duration
 from parquill.timeline import Timeline
+from parquill.timeline_sampling import Pace, sample_of
 
 _NAMES = {
     Binding.REQUESTS: "requests/min",

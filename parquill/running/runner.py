@@ -19,7 +19,7 @@ from parquill.planning import RunOptions, prepare
 from parquill.portions import Coordinate, Portions
 from parquill.run_dependencies import MACHINE, RunDependencies, endpoint_of
 from parquill.running.context import RunContext
-from parquill.running.sample import draw_sample, sample_workspace
+from parquill.running.sample_run import draw_sample, sample_workspace
 from parquill.running.session import Session
 from parquill.storage import Disk, Storage
 from parquill.summary import RunSummary

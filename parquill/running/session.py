@@ -14,9 +14,9 @@ from parquill.asking import (
     Attempts,
     ConversationContext,
     Conversations,
+    EndpointRefusals,
     OutputModeChoice,
     RunEvidence,
-    RunRefusals,
     accept_what_stands,
 )
 from parquill.calibration import CalibrationData, SavedEstimate
@@ -40,10 +40,9 @@ from parquill.planning import (
 from parquill.portions import RunToShare, Stopped
 from parquill.prompts import Asking
 from parquill.publishing import FailureCounts, Publisher
-from parquill.replaced import Replaced
+from parquill.replaced_answers import Replaced
 from parquill.results import PartInfo, write_manifest
 from parquill.retry import RetryPolicy
-from parquill.run_sampling import sampling
 from parquill.running.allowance import Allowance, refuse_unpriced
 from parquill.running.context import RunContext
 from parquill.running.doubt_notices import doubt_notices
@@ -55,6 +54,7 @@ from parquill.running.workers import LoopContext, WorkerLoop
 from parquill.summary import RowCounts, RunSummary, Tally, TokenCounts
 from parquill.threads import in_thread
 from parquill.timeline import Timeline
+from parquill.timeline_sampling import sampling
 
 _BYTES_PER_ROW = 2_000
 """Bytes on disk that one row may take, in ledger and part together."""
@@ -155,8 +155,8 @@ class Session:
         plan = await self._place.portions.as_left(plan, self._realm)
         shared = await self._ledger.totals(run)
         crowded = shared.requests > before.requests or self._options.is_crowded
-        job, endpoints, sharers = self._job, self._place.endpoints, self._options.sharers
-        gate = await self._means.gate(run, endpoints, crowded=crowded, sharers=sharers)
+        job, facts = self._job, [one.facts for one in self._place.endpoints]
+        gate = await self._means.gate(run, self._place.endpoints, crowded=crowded, sharers=self._options.sharers)
         output_modes = self._output_modes()
         evidence = RunEvidence(
             self._ledger,
@@ -165,7 +165,7 @@ class Session:
             keep_attempts=job.output.keep_attempts,
             on_fault=lambda fault: loop.fail(fault, cut_off=False),
         )
-        refusals = RunRefusals.of_run(gate, [one.facts for one in endpoints], self._clock, before=before, now=shared)
+        refusals = EndpointRefusals.of_run(gate, facts, self._clock, before=before, now=shared)
         attempts = self._attempts(gate, run, evidence, refusals)
         tally = Tally(plan.manifest.rows, kept_ok=plan.kept_ok, kept_errors=plan.kept_errors)
         scope = LoopContext(
@@ -207,7 +207,7 @@ class Session:
             raise asyncio.CancelledError
         return summary
 
-    def _attempts(self, gate: RunGate, run: int, evidence: RunEvidence, refusals: RunRefusals) -> Attempts:
+    def _attempts(self, gate: RunGate, run: int, evidence: RunEvidence, refusals: EndpointRefusals) -> Attempts:
         return Attempts(
             gate,
             self._ledger,

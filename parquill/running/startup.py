@@ -25,10 +25,10 @@ from parquill.planning import (
     refuse_unwanted,
     replaced_by,
 )
-from parquill.replaced import Replaced
+from parquill.replaced_answers import Replaced
 from parquill.results import PartInfo, read_part, results_in
 from parquill.running.context import RunContext
-from parquill.running.repair import set_aside, square
+from parquill.running.repair_output import set_aside, square
 from parquill.storage import Storage
 from parquill.threads import in_thread, wait_in
 

@@ -22,11 +22,11 @@ one remote output are not kept apart.
 """
 
 from parquill.storage.disk import Disk
+from parquill.storage.file_types import ByteSink, FileEntry, StoredFile, Written
 from parquill.storage.folder import Storage
 from parquill.storage.location import beside, identity, is_remote, shown
 from parquill.storage.patterns import split_glob
 from parquill.storage.private import check_private, private_mode
-from parquill.storage.values import ByteSink, FileEntry, StoredFile, Written
 
 __all__ = [
     "ByteSink",

@@ -17,10 +17,10 @@ from pyarrow import fs
 
 from parquill.errors import OutputError, StorageFaultError, UsageError
 from parquill.storage.disk import Disk, Sink, storage_fault
+from parquill.storage.file_types import ByteSink, FileEntry, StoredFile, Written
 from parquill.storage.location import is_remote, local_path, open_remote, shown
 from parquill.storage.patterns import glob_regex
 from parquill.storage.private import private_mode
-from parquill.storage.values import ByteSink, FileEntry, StoredFile, Written
 from parquill.store_calls import wait_for_call
 from parquill.threads import StoppedError
 

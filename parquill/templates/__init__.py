@@ -1,6 +1,6 @@
 """Templates of the user's text: Jinja2, sandboxed, over a row's columns.
 
-`values.py`   what a template may print, and what stands for everything else.
+`printable_values.py`   what a template may print, and what stands for everything else.
 `joined.py`   templates of text and columns alone, joined without Jinja.
 `bounds.py`   how much a template may do for one row.
 `sandbox.py`  all others: the only module that imports jinja2 here, loaded where one is used.
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from parquill.templates.joined import Joined
-from parquill.templates.values import PLAIN_KINDS, InsideError, for_template
+from parquill.templates.printable_values import PLAIN_KINDS, InsideError, for_template
 
 __all__ = ["PLAIN_KINDS", "InsideError", "Joined", "for_template"]
 

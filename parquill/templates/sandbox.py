@@ -21,7 +21,7 @@ from jinja2.visitor import NodeTransformer
 
 from parquill.errors import ErrorKind, JobError, RowError
 from parquill.templates import bounds
-from parquill.templates.values import Inside, InsideError, Null, closed, first_inside, json_default, opened
+from parquill.templates.printable_values import Inside, InsideError, Null, closed, first_inside, json_default, opened
 
 _CHANGING = frozenset({"random"})
 """Filters that give another text at each look: the row would be asked and paid anew each time."""

@@ -117,7 +117,7 @@ async def test_doctor_says_nothing_of_refused_pictures_where_none_would_be(tmp_p
 
 
 async def test_doctor_judges_a_stated_number_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("parquill.doctor.refused.MOST_ROWS", 5)
+    monkeypatch.setattr("parquill.doctor.refused_pictures.MOST_ROWS", 5)
     async with rehearsal(tmp_path, sections={"manifest": {"image_columns": ["picture"]}}) as run:
         run.write({**rows(9), "picture": ["http://127.0.0.1/a.png"] * 9})
         found = (await examine(run.job())).of("refused pictures")

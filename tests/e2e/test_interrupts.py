@@ -14,7 +14,7 @@ import pytest
 import parquill
 from parquill.clock import SystemClock
 from parquill.emulator import Misbehaviour, Spread
-from parquill.interrupts import wait_for
+from parquill.interruptible_call import wait_for
 from parquill.planning import RunOptions
 from parquill.report.runs import read_nights
 from parquill.storage import Storage

@@ -16,7 +16,7 @@ from parquill.emulator.pictures import serve_picture
 from parquill.errors import Stop, UsageError
 from parquill.planning import RunOptions
 from parquill.running import sample_job
-from parquill.running.sample import drawn, sample_workspace
+from parquill.running.sample_run import drawn, sample_workspace
 from parquill.verification import verify_job
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 from tests.e2e.remote import served

@@ -16,7 +16,7 @@ EQUIVALENT: dict[str, str] = {
         "a probe of the highest rate is that rate: it is held afterwards as before"
     ),
     "parquill/limits/pause.py Pause.ramp: 0 -> 1": "a ramp has at least one slot",
-    "parquill/limits/step.py step: state.breaker.until is not None and state.line.count and "
+    "parquill/limits/gate_policy.py step: state.breaker.until is not None and state.line.count and "
     "state.breaker.wants_look(now) -> (state.line.count and state.breaker.wants_look(now))": (
         "a breaker that is shut wants no look; the question is left out for speed"
     ),
@@ -24,5 +24,5 @@ EQUIVALENT: dict[str, str] = {
         "without an escape there is no half of a surrogate pair; the search is left out for speed"
     ),
     "parquill/ledger/archive.py lifted_rows: 8 -> 9 #2": "a byte has no ninth bit",
-    "parquill/limits/values.py Ticket.__init__: 0 -> 1": "`Breaker.sent` sets it before anything reads it",
+    "parquill/limits/tickets.py Ticket.__init__: 0 -> 1": "`Breaker.sent` sets it before anything reads it",
 }

@@ -18,7 +18,7 @@ BUDGET, PLAN, DUPLICATES = (
     "parquill/deduplication/answered_rows.py",
 )
 OTHER_OUTPUTS, READER = "parquill/planning/other_outputs.py", "parquill/planning/part_reader.py"
-MERGE, COERCE, QUEUE = "parquill/ledger/merge.py", "parquill/answers/coerce.py", "parquill/limits/queue.py"
+MERGE, COERCE, QUEUE = "parquill/ledger/portion_booking.py", "parquill/answers/coerce.py", "parquill/limits/queue.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ KNOWN = (
         MERGE,
         "if closed or part.name in taken:",
         "if closed:",
-        ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
+        ("tests/test_ledger_portion_booking.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "what a row cost a second time, in a portion, is dropped",
         MERGE,
         "            put(db, [ArchiveEntry(row.fingerprint, realm, row.ok, row.cost_pico, row.payload)], at)",
         "            pass",
-        ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
+        ("tests/test_ledger_portion_booking.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "what was spent on a row before a duplicate answered it is dropped",
@@ -94,14 +94,14 @@ KNOWN = (
         MERGE,
         "_remember(db, portion, taken, closed=True)",
         "_remember(db, portion, taken, closed=False)",
-        ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
+        ("tests/test_ledger_portion_booking.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "a closed portion is closed again",
         MERGE,
         "    if closed:\n        return\n    if pico",
         "    if pico",
-        ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
+        ("tests/test_ledger_portion_booking.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "answers of the emulator in another output are given to a real endpoint's rows",
@@ -122,7 +122,7 @@ KNOWN = (
         "parquill/ledger/archive.py",
         'WHERE fingerprint = ? AND realm = ? AND ok = 1",\n            (fingerprint, realm),',
         'WHERE fingerprint = ? AND ok = 1",\n            (fingerprint,),',
-        ("tests/test_ledger_takeover.py", "tests/test_ledger_accounting.py"),
+        ("tests/test_ledger_portion_booking.py", "tests/test_ledger_accounting.py"),
     ),
     Known(
         "a part that was replaced while it was read is believed",

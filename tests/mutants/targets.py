@@ -8,7 +8,7 @@ GUARDS = (
     "parquill/booking.py",
     "parquill/budget.py",
     "parquill/days.py",
-    "parquill/finish.py",
+    "parquill/finish_reasons.py",
     "parquill/limits",
     "parquill/ledger",
     "parquill/prices",

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.emulator import EmulatorSettings
+from parquill.emulator.error_replies import ErrorReply
 from parquill.emulator.limits import RateLimits
 from parquill.emulator.prose import sentences
-from parquill.emulator.refusals import Refusal
 from parquill.emulator.schemas import SchemaWriter
 from parquill.emulator.tokens import count_text, cut
 
@@ -95,7 +95,7 @@ def test_no_minute_of_the_window_lets_more_pass_than_its_limit(
         clock.now += pause
         try:
             limits.check(told, "m", tokens)
-        except Refusal as refusal:
+        except ErrorReply as refusal:
             assert int(refusal.headers["X-RateLimit-Reset"]) / 1000 >= clock.wall()
             continue
         limits.count(told, "m", tokens)

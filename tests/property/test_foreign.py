@@ -25,14 +25,14 @@ from yarl import URL
 
 from parquill.answers import OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
-from parquill.client.redact import Redactor
+from parquill.client.redactor import Redactor
 from parquill.clock import SystemClock
 from parquill.errors import ErrorKind, ParquillError, RowError
 from parquill.fetch import Fetcher, UrlRules, check_url, judge_url
-from parquill.fetch.faults import retry_after
 from parquill.fetch.session import _Answer, _next_hop
+from parquill.fetch.translated_errors import retry_after
 from parquill.images.decoder_pool import DecodePool
-from parquill.images.values import DataPicture, decode_data_url, identity, named, read_cell
+from parquill.images.picture_cells import DataPicture, decode_data_url, identity, named, read_cell
 from parquill.job import OutputSettings, Secret, load_job
 from parquill.job.syntax import parse
 from parquill.limits.rate_limit_headers import read_quotas

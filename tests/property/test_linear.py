@@ -19,7 +19,7 @@ import pytest
 from parquill.answers import OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.client.client import _without_quoted
-from parquill.client.redact import Redactor, _writings
+from parquill.client.redactor import Redactor, _writings
 from parquill.job import OutputSettings, Secret
 from parquill.job.syntax import parse
 from parquill.replies import Exchange, classify, straighten
@@ -29,7 +29,7 @@ FOUND = tuple(found_in("parquill"))
 
 BOUNDED = {
     "parquill/asking/refusals.py:_VARYING": 500,
-    "parquill/job/faults.py: (://[^?\\s]*\\?).*": 4_000,
+    "parquill/job/error_messages.py: (://[^?\\s]*\\?).*": 4_000,
     "parquill/limits/retry_after.py:_STEP": 40,
     "parquill/replies/verdicts.py: <[^>]*>|\\s+": 2_000,
     "parquill/storage/patterns.py:_WILDCARD": 4_096,
@@ -39,11 +39,11 @@ BOUNDED = {
 MADE_WHILE_RUNNING = {
     "parquill/answers/functions.py": 1,  # names of functions, then a bracket: measured with its module's texts
     "parquill/answers/verify_repair.py": 1,  # a string up to its closing mark, from one place
-    "parquill/client/redact.py": 3,  # a secret, literally; the ways of writing it are in `_written_otherwise`
+    "parquill/client/redactor.py": 3,  # a secret, literally; the ways of writing it are in `_written_otherwise`
     "parquill/emulator/patterns.py": 1,  # the job's own pattern, on a text that the emulator made of it
     "parquill/job/gateways.py": 1,  # the job's own header names
     "parquill/job/syntax.py": 1,  # the kinds of YAML's scalars: alternatives of single repeats
-    "parquill/job/values.py": 1,  # the job's own values
+    "parquill/job/setting_types.py": 1,  # the job's own values
     "parquill/storage/patterns.py": 1,  # the job's own wildcards
 }
 """Calls of `re` whose pattern is put together while the program runs, by file."""

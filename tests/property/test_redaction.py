@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parquill.client.redact import Redactor
+from parquill.client.redactor import Redactor
 from parquill.job import Secret
 from parquill.replies import Exchange, classify
 

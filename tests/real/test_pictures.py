@@ -13,7 +13,7 @@ from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from parquill.errors import ErrorKind, RowError
 from parquill.images.decoder_pool import DecodePool
-from parquill.images.sandbox.frames import Piece
+from parquill.images.sandbox.messages import Piece
 from parquill.images.sandbox.pictures import fitted
 from tests.real import pictures
 from tests.real.conftest import or_skip

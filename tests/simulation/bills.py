@@ -27,9 +27,9 @@ from parquill.emulator.schemas import SchemaWriter
 from parquill.emulator.settings import Spread
 from parquill.emulator.tokens import count_prompt, count_text
 from parquill.estimation.calibrate import strata
+from parquill.estimation.estimate import Cost
 from parquill.estimation.interval import Errors, Sums, Totals
 from parquill.estimation.sample_size import rows_wanted
-from parquill.estimation.values import Cost
 from parquill.job import ModelSettings
 from parquill.prices import Price, PriceSource, Rates, Surplus
 from parquill.text import language_group

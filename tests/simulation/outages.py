@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from parquill.job import LimitSettings
 from parquill.limits.events import Event, Looked, Settle
-from parquill.limits.step import step
-from parquill.limits.values import Outcome, Reply, Ticket
+from parquill.limits.gate_policy import step
+from parquill.limits.tickets import Outcome, Reply, Ticket
 from tests.simulation.servers import Queueing, Server
 from tests.simulation.world import WALL, Traffic, World
 

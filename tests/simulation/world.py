@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from parquill.budget import Budget
 from parquill.job import LimitSettings
 from parquill.limits.events import Admit, Decisions, Event, Reserve, Settle, Tick
+from parquill.limits.gate_policy import step
 from parquill.limits.state import State, new_state
-from parquill.limits.step import step
-from parquill.limits.values import Need, Outcome, Reply, Ticket
+from parquill.limits.tickets import Need, Outcome, Reply, Ticket
 from tests.simulation.servers import RefusedError, Server
 
 OK = Reply(Outcome.OK)

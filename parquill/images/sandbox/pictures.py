@@ -21,7 +21,7 @@ from PIL import AvifImagePlugin, ExifTags, Image, ImageCms, TiffImagePlugin, Uni
 
 from parquill.errors import ErrorKind, RowError
 from parquill.images.kinds import looks_like, picture_kind
-from parquill.images.sandbox.frames import Piece
+from parquill.images.sandbox.messages import Piece
 
 MOST_PIXELS = 40_000_000
 LONGEST_SIDE = 16_384

@@ -12,9 +12,9 @@ from parquill.errors import ParquillError, Stop
 from parquill.event_loop import meanwhile
 from parquill.portions.mailbox import BEAT, Mailbox, PortionProgress, Signal
 from parquill.portions.work_order import RunToShare, Stopped
-from parquill.run_sampling import Pace, sample_of
 from parquill.run_state import LimitUse, RunState
 from parquill.summary import Progress, RowCounts, Tally, TokenCounts
+from parquill.timeline_sampling import Pace, sample_of
 
 _LOOK_SECONDS = 1.0
 _PATIENCE = 90.0

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from parquill.report.figures import Numbers
-from parquill.report.sampling import BatchRows, Choice, SampledRow
+from parquill.report.row_choice import BatchRows, Choice, SampledRow
 
 ODDITIES = {
     "longest": "longest answer",

@@ -13,7 +13,7 @@ from PIL import Image
 
 from parquill.errors import ErrorKind, RowError
 from parquill.fetch import UrlRules
-from parquill.images.values import (
+from parquill.images.picture_cells import (
     BytesPicture,
     DataPicture,
     PathPicture,

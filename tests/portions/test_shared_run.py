@@ -13,7 +13,7 @@ from parquill.budget import Budget
 from parquill.errors import Stop, StorageFaultError
 from parquill.ledger import Spend
 from parquill.portions.mailbox import Mailbox, PortionProgress, PortionReport, Signal
-from parquill.portions.monitor import SharedRun
+from parquill.portions.shared_run import SharedRun
 from parquill.portions.work_order import RunToShare
 from parquill.run_state import LimitUse
 from tests.clock import ManualClock

@@ -17,7 +17,7 @@ from parquill.ledger import Spend
 from parquill.limits import RunGate
 
 
-class RunRefusals:
+class EndpointRefusals:
     """The refusals of a run's process, by endpoint."""
 
     def __init__(self, each: Sequence[Refusals], gate: RunGate) -> None:
@@ -27,7 +27,7 @@ class RunRefusals:
     @classmethod
     def of_run(
         cls, gate: RunGate, every: Sequence[EndpointFacts], clock: Clock, *, before: Spend, now: Spend
-    ) -> RunRefusals:
+    ) -> EndpointRefusals:
         """Weigh the refusals of a run; `before`: what it had booked when this command began, `now`: by now.
 
         `every`: what each endpoint says of itself.

@@ -5,7 +5,8 @@ and looking into other processes; it holds until the process ends. `hide_process
 calling process, where the key is, cannot be read by other processes of the same user.
 
 What does not hold: files that the user may read stay readable for a decoder that was taken over, and root's processes
-may look into all others. On another system, or a processor that is not in `_CALLS`, only the limits of `loop.py` hold.
+may look into all others. On another system, or a processor that is not in `_CALLS`, only the limits of
+`decoder_worker.py` hold.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Errors as OpenRouter words them: status, body and headers of every refusal.
 
-A `Refusal` is raised where the fault is found and becomes the reply in one place. The
+A `ErrorReply` is raised where the fault is found and becomes the reply in one place. The
 texts and fields follow OpenRouter's documentation and captures of 2026.
 """
 
@@ -18,7 +18,7 @@ DOCS = "https://openrouter.ai/docs"
 
 
 @dataclass(eq=False)
-class Refusal(Exception):  # noqa: N818 - it is a reply, not a fault of this program
+class ErrorReply(Exception):  # noqa: N818 - it is a reply, not a fault of this program
     """A reply that is an error: HTTP status, JSON body (bytes: a web page) and headers."""
 
     status: int
@@ -33,18 +33,18 @@ def classic(
     error_type: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Refusal:
+) -> ErrorReply:
     """Return the usual form: `error {message, code, metadata}` and `user_id`."""
     error: dict[str, Any] = {"message": message, "code": status}
     details = {**({"error_type": error_type} if error_type else {}), **(metadata or {})}
     if details:
         error["metadata"] = details
-    return Refusal(status, {"error": error, "user_id": USER_ID}, headers or {})
+    return ErrorReply(status, {"error": error, "user_id": USER_ID}, headers or {})
 
 
 def unavailable_model(
     status: int, message: str, code: str, models: list[str], *, constraint: Mapping[str, str] | None = None
-) -> Refusal:
+) -> ErrorReply:
     """Return the form with `availability`, which has `http_status` and no `code`."""
     availability: dict[str, Any] = {
         "code": code,
@@ -62,15 +62,15 @@ def unavailable_model(
         "availability": availability,
         "metadata": {"previous_errors": []},
     }
-    return Refusal(status, {"error": error})
+    return ErrorReply(status, {"error": error})
 
 
-def invalid_request(message: str) -> Refusal:
+def invalid_request(message: str) -> ErrorReply:
     """Return the 400 of a body that does not fit the API."""
     return classic(400, message, error_type="invalid_request")
 
 
-def upstream_rejected(message: str, *, error_type: str = "invalid_request") -> Refusal:
+def upstream_rejected(message: str, *, error_type: str = "invalid_request") -> ErrorReply:
     """Return the 400 of a provider, its own words as a JSON string in `metadata.raw`."""
     raw = orjson.dumps({"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}})
     return classic(
@@ -81,7 +81,7 @@ def upstream_rejected(message: str, *, error_type: str = "invalid_request") -> R
     )
 
 
-def own_limit(name: str, limit: int, reset_wall: float) -> Refusal:
+def own_limit(name: str, limit: int, reset_wall: float) -> ErrorReply:
     """Return OpenRouter's own 429: X-RateLimit-* headers, Reset in epoch milliseconds."""
     headers = {
         "X-RateLimit-Limit": str(limit),
@@ -97,7 +97,7 @@ def own_limit(name: str, limit: int, reset_wall: float) -> Refusal:
     return classic(429, f"Rate limit exceeded: {name}", metadata=metadata, headers=headers)
 
 
-def upstream_limit(model: str, retry_after: float | None, reason: str = "engine_overloaded") -> Refusal:
+def upstream_limit(model: str, retry_after: float | None, reason: str = "engine_overloaded") -> ErrorReply:
     """Return a provider's 429; `retry_after` in seconds, rounded up as the header wants it."""
     metadata = {
         "raw": f"{model} is temporarily rate-limited upstream. Please retry shortly, or add your own key to "
@@ -112,7 +112,7 @@ def upstream_limit(model: str, retry_after: float | None, reason: str = "engine_
     return classic(429, "Provider returned error", metadata=metadata, headers=headers)
 
 
-def gateway_limit(model: str, cause: str) -> Refusal:
+def gateway_limit(model: str, cause: str) -> ErrorReply:
     """Return a 429 of LiteLLM's proxy (1.110): the wait is a minute wherever it is in its own."""
     message = f"litellm.RateLimitError: {cause}\n\nLiteLLM: model group '{model}' failed with the error above. "
     error = {
@@ -121,20 +121,20 @@ def gateway_limit(model: str, cause: str) -> Refusal:
         "param": None,
         "code": "429",
     }
-    return Refusal(429, {"error": error}, {"llm_provider-retry-after": "60"})
+    return ErrorReply(429, {"error": error}, {"llm_provider-retry-after": "60"})
 
 
-def gateway_slots(model: str, slots: int) -> Refusal:
+def gateway_slots(model: str, slots: int) -> ErrorReply:
     """Return its 429 for too many at once, which names no wait."""
     cause = (
         f"Deployment has all max_parallel_requests slots in use. Deployment model_group={model} already has "
         f"max_parallel_requests={slots} requests in flight."
     )
     refusal = gateway_limit(model, cause)
-    return Refusal(refusal.status, refusal.body)
+    return ErrorReply(refusal.status, refusal.body)
 
 
-def in_flight_budget(retry_after: int = 1) -> Refusal:
+def in_flight_budget(retry_after: int = 1) -> ErrorReply:
     """Return the passing 402: too much is held by requests that still run."""
     return classic(
         402,
@@ -149,7 +149,7 @@ def in_flight_budget(retry_after: int = 1) -> Refusal:
     )
 
 
-def weight_exceeds_budget(max_tokens: int, affordable: int) -> Refusal:
+def weight_exceeds_budget(max_tokens: int, affordable: int) -> ErrorReply:
     """Return the final 402 of one request that is too dear by itself."""
     return classic(
         402,
@@ -163,7 +163,7 @@ def weight_exceeds_budget(max_tokens: int, affordable: int) -> Refusal:
     )
 
 
-def no_credit() -> Refusal:
+def no_credit() -> ErrorReply:
     """Return the plain final 402."""
     return classic(
         402,
@@ -172,7 +172,7 @@ def no_credit() -> Refusal:
     )
 
 
-def key_limit() -> Refusal:
+def key_limit() -> ErrorReply:
     """Return the final 402 of a key whose own cap is spent."""
     return classic(
         402,
@@ -181,7 +181,7 @@ def key_limit() -> Refusal:
     )
 
 
-def guardrail_budget(limit_usd: float, spend_usd: float, resets_at: str) -> Refusal:
+def guardrail_budget(limit_usd: float, spend_usd: float, resets_at: str) -> ErrorReply:
     """Return the 403 of a guardrail whose budget is spent."""
     return classic(
         403,
@@ -197,7 +197,7 @@ def guardrail_budget(limit_usd: float, spend_usd: float, resets_at: str) -> Refu
     )
 
 
-def moderated(model: str, text: str) -> Refusal:
+def moderated(model: str, text: str) -> ErrorReply:
     """Return the 403 of input moderation; `flagged_input` holds at most 100 characters."""
     flagged = text if len(text) <= 100 else f"{text[:49]}...{text[-48:]}"
     return classic(
@@ -213,7 +213,7 @@ def moderated(model: str, text: str) -> Refusal:
     )
 
 
-def guardrail_patterns() -> Refusal:
+def guardrail_patterns() -> ErrorReply:
     """Return the 403 of a guardrail that found a forbidden pattern."""
     return classic(
         403,

@@ -17,8 +17,8 @@ from typing import Any
 
 from parquill.errors import ErrorKind, RowError, row_errors
 from parquill.images.kinds import is_pdf, looks_like
-from parquill.images.sandbox.closed import give_up_network
-from parquill.images.sandbox.frames import LENGTHS, Piece, pack_head, pack_pieces
+from parquill.images.sandbox.isolation import give_up_network
+from parquill.images.sandbox.messages import LENGTHS, Piece, pack_head, pack_pieces
 
 ADDRESS_SPACE = 1 << 30
 """Bytes: 40 megapixels of RGBA, a premultiplied copy, a file of 64 MB, the libraries, and room."""

@@ -37,7 +37,7 @@ from parquill.limits.queue import (  # fmt: skip
     take_money,
 )
 from parquill.limits.state import State, comes_back, hear, shut_day, turn_days
-from parquill.limits.values import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
+from parquill.limits.tickets import ADMITTED, GONE, RESERVED, SETTLED, Binding, Outcome, Reply, Scope, Ticket
 
 OK, THROTTLED = Outcome.OK, Outcome.THROTTLED
 FAULTS = frozenset({Outcome.SERVER_FAULT, Outcome.TIMEOUT, Outcome.CONNECTION})

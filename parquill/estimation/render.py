@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from parquill import hints
+from parquill.estimation.estimate import Estimate
 from parquill.estimation.sample_size import NARROW
-from parquill.estimation.values import Estimate
 from parquill.progress import figures_grid
 from parquill.summary import dollars
 from parquill.text import count, counted, duration, percent, printable

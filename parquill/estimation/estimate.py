@@ -11,7 +11,7 @@ from typing import Any
 from parquill.cost_quantiles import CostRange
 from parquill.errors import ErrorKind
 from parquill.prices import CostRow, ratio
-from parquill.replaced import Replaced
+from parquill.replaced_answers import Replaced
 from parquill.summary import TokenCounts, usd
 
 

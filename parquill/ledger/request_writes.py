@@ -14,7 +14,7 @@ GROUP_SECONDS = 0.02
 GROUP_OPERATIONS = 256
 
 
-class HotPath:
+class RequestWrites:
     """What is called for each request; each method notes an operation and returns at once."""
 
     def __init__(self, writer: Writer, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from parquill.report.figures import Collected
 from parquill.report.format import cut_text, pico_of, plain, shown
-from parquill.report.sampling import SampledRow
+from parquill.report.row_choice import SampledRow
 from parquill.summary import usd
 from parquill.text import count
 

@@ -1,7 +1,7 @@
 """Reading a chat request: what is asked, or the 400 that OpenRouter would answer.
 
 `read_request` checks the body by hand (a model of it would cost more time than the whole
-reply) and returns an `Asked`. It looks at nothing outside the body: pictures, limits, money
+reply) and returns an `ParsedRequest`. It looks at nothing outside the body: pictures, limits, money
 and models are checked elsewhere.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from parquill.emulator.refusals import invalid_request, upstream_rejected
+from parquill.emulator.error_replies import invalid_request, upstream_rejected
 from parquill.emulator.tokens import count_prompt
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
@@ -38,7 +38,7 @@ PARAMETERS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """One chat request, checked. `images` are URLs in order; `text` is all text, `last` the last user's."""
 
     models: tuple[str, ...]
@@ -56,8 +56,8 @@ class Asked:
     parameters: frozenset[str]
 
 
-def read_request(body: bytes, default_model: str) -> Asked:
-    """Return what the body asks; raises `Refusal` (400) naming the field that is wrong."""
+def read_request(body: bytes, default_model: str) -> ParsedRequest:
+    """Return what the body asks; raises `ErrorReply` (400) naming the field that is wrong."""
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -67,7 +67,7 @@ def read_request(body: bytes, default_model: str) -> Asked:
     _check_numbers(data)
     system, turns, images = _conversation(data.get("messages"))
     texts = [part for parts in turns for part in parts if part is not None]
-    return Asked(
+    return ParsedRequest(
         models=_models(data, default_model),
         text="\n".join(texts if system is None else [system, *texts]),
         last=_last_text(turns),

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from parquill.images.sandbox.closed import _CALLS
+from parquill.images.sandbox.isolation import _CALLS
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.uname().machine not in _CALLS, reason="the kernel's filter is Linux's"
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 TAKEN_OVER = """
 import ctypes, io, os, socket, sys, threading
 from PIL import Image
-from parquill.images.sandbox.closed import give_up_network
+from parquill.images.sandbox.isolation import give_up_network
 kept, other = socket.socketpair()
 listener = socket.create_server(("127.0.0.1", 0))
 assert give_up_network()
@@ -60,7 +60,7 @@ def test_the_kernel_refuses_sockets_and_programs_and_decoding_goes_on() -> None:
 
 HIDDEN = """
 import ctypes, os, subprocess, sys
-from parquill.images.sandbox.closed import hide_process
+from parquill.images.sandbox.isolation import hide_process
 if os.geteuid() == 0:  # root reads everything
     os.setgroups([]); os.setgid(2001); os.setuid(2001)
 ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from parquill.emulator import refusals
+from parquill.emulator import error_replies
 from parquill.emulator.answers import Answer
+from parquill.emulator.error_replies import ErrorReply
 from parquill.emulator.misbehaviour import OF_JSON, Fate, Misbehaviour
-from parquill.emulator.refusals import Refusal
 from parquill.emulator.tokens import count_text, cut
 
 _ERRORS = {
@@ -31,25 +31,25 @@ _ERRORS = {
 PAGE = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-def refusal(fate: Fate, model: str, text: str) -> Refusal | None:
+def refusal(fate: Fate, model: str, text: str) -> ErrorReply | None:
     """Return the error reply that the fate means; None when there will be an answer."""
     kind = fate.kind
     if kind in _ERRORS:
         status, message, error_type = _ERRORS[kind]
         metadata = {"provider_name": "emulator"} if status in (502, 529) else None
-        return refusals.classic(status, message, error_type=error_type, metadata=metadata)
+        return error_replies.classic(status, message, error_type=error_type, metadata=metadata)
     if kind == Misbehaviour.UNAVAILABLE:
         headers = {"Retry-After": "1"} if fate.chance < 0.5 else None
         message = "Service temporarily unavailable"
-        return refusals.classic(503, message, error_type="provider_overloaded", headers=headers)
+        return error_replies.classic(503, message, error_type="provider_overloaded", headers=headers)
     if kind == Misbehaviour.UPSTREAM_LIMIT:
-        return refusals.upstream_limit(model, 1.0 if fate.chance < 0.7 else None)
+        return error_replies.upstream_limit(model, 1.0 if fate.chance < 0.7 else None)
     if kind == Misbehaviour.MODERATED:
-        return refusals.moderated(model, text)
+        return error_replies.moderated(model, text)
     if kind == Misbehaviour.GUARDRAIL:
-        return refusals.guardrail_patterns()
+        return error_replies.guardrail_patterns()
     if kind == Misbehaviour.HTML:
-        return Refusal(502, PAGE)
+        return ErrorReply(502, PAGE)
     return None
 
 
@@ -123,7 +123,7 @@ _INSTEAD: dict[Misbehaviour | None, Any] = {
             "message": "Provider returned error",
             "metadata": {"provider_name": "emulator", "error_type": "provider_unavailable"},
         },
-        "user_id": refusals.USER_ID,
+        "user_id": error_replies.USER_ID,
     },
     Misbehaviour.ERROR_STRING: {"error": "simulated failure of the model"},
     Misbehaviour.ERROR_DETAIL: {"detail": "simulated failure of the model"},

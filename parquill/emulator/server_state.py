@@ -45,7 +45,7 @@ class Generation(NamedTuple):
     streamed: bool
 
 
-class World:
+class ServerState:
     """The state behind the routes; `settings` may be replaced while it runs."""
 
     def __init__(self, settings: EmulatorSettings, clock: Clock) -> None:

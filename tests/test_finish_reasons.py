@@ -13,7 +13,7 @@ from parquill.answers import OutputMode, load_answer_schema
 from parquill.asking.answer_endings import AnswerEndings
 from parquill.chat import ChatCompletion, Usage
 from parquill.errors import ErrorKind
-from parquill.finish import FINISH_REASONS, Ending, read_ending
+from parquill.finish_reasons import FINISH_REASONS, Ending, read_ending
 from parquill.job import OutputSettings
 from parquill.replies import Exchange, Verdict, classify
 
