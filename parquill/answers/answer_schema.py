@@ -16,6 +16,7 @@ from parquill.answers.functions import (
     JSON_FORM,
     PROMPT_FORM,
     CallReading,
+    CallsValidator,
     Function,
     call_value,
     calls_instruction,
@@ -30,8 +31,11 @@ from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_ch
 from parquill.answers.plain import parse_text
 from parquill.answers.schema import read_root
 from parquill.answers.schema_cursor import SchemaCursor
+from parquill.answers.schema_document import make_document
+from parquill.answers.schema_references import LocalReferences
 from parquill.answers.schema_source import read_schema
-from parquill.answers.schema_tree import Node, is_strict, request_schema
+from parquill.answers.schema_tree import Node, digest_schema, is_strict, request_schema, wrapped
+from parquill.answers.validator import compile_validator
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
 from parquill.finish_reasons import Ending
@@ -67,7 +71,7 @@ class AnswerSchema:
         """The JSON Schema that an answer's text fits, the longest call for functions; None for plain text."""
         if self.kind == "functions":
             return {"anyOf": [one.definition["parameters"] for one in self.functions]}
-        return request_schema(self._node) if self.kind == "schema" else None
+        return request_schema(self._asked) if self.kind == "schema" else None
 
     @property
     def json_text(self) -> tuple[tuple[str, ...], ...]:
@@ -92,7 +96,7 @@ class AnswerSchema:
             {
                 "name": ANSWER_FUNCTION,
                 "description": "Gives the answer.",
-                "parameters": request_schema(self._node),
+                "parameters": request_schema(self._asked),
             }
         ]
         forced = {"type": "function", "function": {"name": definitions[0]["name"]}}
@@ -110,7 +114,7 @@ class AnswerSchema:
                 else calls_instruction(self.functions, self._call_form(output_mode))
             )
         if self.kind == "schema" and output_mode in (OutputMode.JSON_OBJECT, OutputMode.PROMPT):
-            return _OBJECT_WANTED + orjson.dumps(request_schema(self._node)).decode()
+            return _OBJECT_WANTED + orjson.dumps(request_schema(self._asked)).decode()
         return None
 
     def parse(self, completion: ChatCompletion, output_mode: OutputMode) -> Answer:
@@ -174,7 +178,7 @@ class AnswerSchema:
         if self.functions:
             strict = all(is_strict(one.node) for one in self.functions)
             return {"name": "call", "strict": strict, "schema": request_node(self.functions)}
-        return {"name": ANSWER_FUNCTION, "strict": is_strict(self._node), "schema": request_schema(self._node)}
+        return {"name": ANSWER_FUNCTION, "strict": is_strict(self._asked), "schema": request_schema(self._asked)}
 
     def _call_form(self, output_mode: OutputMode) -> str:
         if output_mode is OutputMode.JSON_SCHEMA:
@@ -185,6 +189,12 @@ class AnswerSchema:
     def _node(self) -> Node:
         assert self.check is not None
         return self.check.node
+
+    @property
+    def _asked(self) -> Node:
+        """The tree of what is asked for: an object, which holds the answer where that is none."""
+        assert self.check is not None
+        return wrapped(self._node) if self.check.wrapped else self._node
 
     @property
     def speaks_python(self) -> bool:
@@ -210,12 +220,18 @@ def load_answer_schema(output: OutputSettings) -> AnswerSchema:
 
 def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> AnswerSchema:
     _no_max_chars(output)
-    name, document = read_schema(source)
-    cursor = SchemaCursor(name, document)
+    document = make_document(*read_schema(source))
+    cursor = SchemaCursor(document, LocalReferences(document))
     node = read_root(cursor)
-    digest = orjson.dumps(request_schema(node))
+    check = make_check(node, compile_validator(document))
+    digest = orjson.dumps(digest_schema(node))
     return AnswerSchema(
-        "schema", arrow_type(node), tuple(cursor.notices), digest, check=make_check(node), _lower=lowering(node)
+        "schema",
+        arrow_type(node),
+        (*document.notices, *cursor.notices),
+        digest,
+        check=check,
+        _lower=lowering(node),
     )
 
 
@@ -225,7 +241,13 @@ def _functions_shape(output: OutputSettings) -> AnswerSchema:
     node = calls_node(functions)
     digest = orjson.dumps([one.definition for one in functions])
     return AnswerSchema(
-        "functions", arrow_type(node), notices, digest, functions, check=make_check(node), _lower=lowering(node)
+        "functions",
+        arrow_type(node),
+        notices,
+        digest,
+        functions,
+        check=make_check(node, CallsValidator(functions)),
+        _lower=lowering(node),
     )
 
 

@@ -17,7 +17,7 @@ import ast
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -26,8 +26,10 @@ from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.repair import read_objects
 from parquill.answers.schema import read_node
 from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
-from parquill.answers.schema_source import check_document
+from parquill.answers.schema_document import make_document
+from parquill.answers.schema_references import LocalReferences
 from parquill.answers.schema_tree import Field, Kind, Node, request_schema
+from parquill.answers.validator import Validator, compile_validator
 from parquill.chat import ToolCall
 from parquill.errors import SchemaError
 from parquill.job import FunctionSettings
@@ -40,6 +42,7 @@ class Function:
     name: str
     description: str
     node: Node
+    validator: Validator | None = field(default=None, repr=False, compare=False)
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -57,14 +60,21 @@ def read_functions(settings: Sequence[FunctionSettings]) -> tuple[tuple[Function
         where = f"output.functions[{i}].parameters"
         if item.name.casefold() in functions:
             raise SchemaError(f"output.functions[{i}].name: {item.name!r} stands twice (case does not count)")
-        check_document(where, item.parameters)
-        cursor = SchemaCursor(where, item.parameters)
-        node = read_node(cursor, item.parameters, SchemaLocation(answer=f"answer.arguments.{item.name}"))
+        document = make_document(where, _closed(item.parameters))
+        cursor = SchemaCursor(document, LocalReferences(document))
+        node = read_node(cursor, document.root, SchemaLocation(answer=f"answer.arguments.{item.name}"))
         if node.kind not in (Kind.OBJECT, Kind.MAP) or node.nullable:
             raise SchemaError(f"{where}: #: a function's parameters are an object with properties")
-        functions[item.name.casefold()] = Function(item.name, item.description, node)
+        functions[item.name.casefold()] = Function(item.name, item.description, node, compile_validator(document))
         notices += cursor.notices if node.kind is Kind.OBJECT else ()
     return tuple(functions.values()), tuple(notices)
+
+
+def _closed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A function without parameters takes none; elsewhere `properties: {}` leaves any key free."""
+    if parameters.get("properties") == {} and "additionalProperties" not in parameters:
+        return {**parameters, "additionalProperties": False}
+    return parameters
 
 
 def calls_node(functions: Sequence[Function]) -> Node:
@@ -78,6 +88,29 @@ def calls_node(functions: Sequence[Function]) -> Node:
             Field("arguments", Node(Kind.OBJECT, fields=tuple(arguments)), required=True),
         ),
     )
+
+
+class CallsValidator:
+    """Checks the arguments of a call by the whole schema of the function that is called."""
+
+    def __init__(self, functions: Sequence[Function]) -> None:
+        self._by_name = {one.name: one.validator for one in functions if one.validator is not None}
+
+    def is_valid(self, value: Any) -> bool:
+        """Tell whether a call's arguments fit."""
+        validator, arguments = self._called(value)
+        return validator is None or validator.is_valid(arguments)
+
+    def faults(self, value: Any) -> list[str]:
+        """Say what of a call's arguments does not fit."""
+        validator, arguments = self._called(value)
+        return [] if validator is None else [f"arguments.{fault}" for fault in validator.faults(arguments)]
+
+    def _called(self, value: Any) -> tuple[Validator | None, Any]:
+        if not isinstance(value, dict) or not isinstance(value.get("arguments"), dict):
+            return None, None
+        name = value.get("name")
+        return self._by_name.get(name) if isinstance(name, str) else None, value["arguments"].get(name)
 
 
 def call_value(name: str, arguments: dict[str, Any]) -> dict[str, Any]:

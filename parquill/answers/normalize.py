@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from parquill.answers.dates import iso_datetime, read_date, read_datetime
+from parquill.answers.optional_nulls import null_remover
 from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
 
 EXACT = 2**53
@@ -31,7 +32,7 @@ def normaliser(node: Node) -> Step | None:
     if node.kind in _STEPS:
         return _STEPS[node.kind]
     if node.kind in JSON_TEXT:
-        return _exact_tree
+        return _text_step(null_remover(node))
     if node.kind is Kind.OBJECT:
         inner = {child.name: step for child in node.fields if (step := normaliser(child.node)) is not None}
         return _object_step(inner) if inner else None
@@ -52,6 +53,13 @@ def _object_step(inner: dict[str, Step]) -> Step:
 
 def _array_step(step: Step) -> Step:
     return lambda value: [None if item is None else step(item) for item in value]
+
+
+def _text_step(without_nulls: Step | None) -> Step:
+    """JSON text shows a left out property as left out; in a column it is a null either way."""
+    if without_nulls is None:
+        return _exact_tree
+    return lambda value: _exact_tree(without_nulls(value))
 
 
 def _integer(value: float) -> int:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
 from parquill.answers.normalize import Step, UnfitError, normaliser
+from parquill.answers.optional_nulls import null_remover
 from parquill.answers.repair import read_objects
 from parquill.answers.repetition import repetition_in, repetition_in_strings
-from parquill.answers.schema_source import refuse_to_fetch
-from parquill.answers.schema_tree import Kind, Node, validation_schema
+from parquill.answers.schema_document import refuse_to_fetch
+from parquill.answers.schema_tree import WRAPPER, Kind, Node, column_schema, wrapped
 from parquill.answers.strict_json import load_fast, same
+from parquill.answers.validator import describe
 from parquill.finish_reasons import Ending
 
 if TYPE_CHECKING:
@@ -53,39 +55,64 @@ class Answer:
     fault: Fault | None = None
 
 
+class Validating(Protocol):
+    """The user's whole schema, or the schemas of several functions."""
+
+    def is_valid(self, value: Any) -> bool:
+        """Tell whether a plain JSON value fits."""
+
+    def faults(self, value: Any) -> list[str]:
+        """Say what does not fit, each with its place; empty where it fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A schema's tree, its validator and its normal form, made once for a run."""
+    """What an answer has to pass, made once for a run."""
 
     node: Node
-    validator: jsonschema_rs.Validator
+    column: jsonschema_rs.Validator
+    """What the column can hold: types alone, made from the tree."""
+    validator: Validating
+    """The user's whole schema."""
+    without_nulls: Step | None
     normal: Step | None
+    wrapped: bool = False
+    """The answer is asked for inside an object, `{"answer": …}`, since endpoints want an object on top."""
 
     def fit(self, value: Any) -> Any:
         """Return a valid value's normal form; raises `UnfitError` for any other."""
-        if not self.validator.is_valid(value):
+        if not self.column.is_valid(value):
             raise UnfitError("; ".join(self.faults(value)))
+        bare = value if self.without_nulls is None else self.without_nulls(value)
+        if not self.validator.is_valid(bare):
+            raise UnfitError("; ".join(self.validator.faults(bare)))
         return value if self.normal is None else self.normal(value)
 
     def faults(self, value: Any) -> tuple[str, ...]:
         """Say what does not fit, at most five things, each with its place in the answer."""
-        errors = list(self.validator.iter_errors(value))
-        more = (f"and {len(errors) - _SHOWN_ERRORS} more",) if len(errors) > _SHOWN_ERRORS else ()
-        return (*(_describe(error.instance_path, error.message) for error in errors[:_SHOWN_ERRORS]), *more)
+        errors = list(self.column.iter_errors(value))
+        said = [describe(error.instance_path, error.message) for error in errors]
+        bare = value if self.without_nulls is None else self.without_nulls(value)
+        places = {text.partition(": ")[0] for text in said if ": " in text}
+        said += [
+            text for text in self.validator.faults(bare) if text not in said and text.partition(": ")[0] not in places
+        ]
+        more = (f"and {len(said) - _SHOWN_ERRORS} more",) if len(said) > _SHOWN_ERRORS else ()
+        return (*said[:_SHOWN_ERRORS], *more)
+
+    def unwrapped(self, value: Any) -> Any:
+        """Return an answer out of the object that it was asked for in."""
+        if self.wrapped and isinstance(value, dict) and value.keys() == {WRAPPER}:
+            return value[WRAPPER]
+        return value
 
 
-def make_check(node: Node) -> Check:
-    """Compile a tree once; formats are checked where they decide a column's type."""
+def make_check(node: Node, validator: Validating, *, wrapped: bool = False) -> Check:
+    """Compile a tree once."""
     import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
 
-    validator = jsonschema_rs.validator_for(
-        validation_schema(node),
-        validate_formats=True,
-        mask="the value",
-        pattern_options=jsonschema_rs.RegexOptions(),
-        retriever=refuse_to_fetch,
-    )
-    return Check(node, validator, normaliser(node))
+    column = jsonschema_rs.Draft202012Validator(column_schema(node), mask="the value", retriever=refuse_to_fetch)
+    return Check(node, column, validator, null_remover(node), normaliser(node), wrapped)
 
 
 def parse_json(check: Check, text: str, ending: Ending) -> Answer:
@@ -97,7 +124,7 @@ def parse_json(check: Check, text: str, ending: Ending) -> Answer:
 def parse_undamaged(check: Check, text: str) -> Answer | None:
     """Read an answer that fits as it stands, which is quick; None for any other."""
     try:
-        value = check.fit(load_fast(text))
+        value = check.fit(check.unwrapped(load_fast(text)))
     except (ValueError, RecursionError):
         return None
     return accepted(value, text, ())
@@ -112,7 +139,7 @@ def _parse_slowly(check: Check, text: str, ending: Ending) -> Answer:
         return failed(text, Ending.CUT)
     if reading.problem:
         return failed(text, ending, reading.problem)
-    if reading.unclosed and not _is_whole(check.node, reading.objects[0]):
+    if reading.unclosed and not _is_whole(wrapped(check.node) if check.wrapped else check.node, reading.objects[0]):
         return failed(text, ending, "the end is missing: the last brackets, and maybe more")
     return choose(check, reading.objects, text, (*notes, *reading.notes), ending)
 
@@ -132,7 +159,7 @@ def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ..
     faults: list[tuple[str, ...]] = []
     for found in objects:
         repairs: list[str] = []
-        candidate = coerce(check.node, found, "", repairs)
+        candidate = coerce(check.node, check.unwrapped(found), "", repairs)
         try:
             value = check.fit(candidate)
         except UnfitError as error:
@@ -168,6 +195,5 @@ def failed(text: str, ending: Ending, *errors: str) -> Answer:
     return Answer(False, None, text, errors=errors, fault=fault)
 
 
-def _describe(path: Sequence[str | int], message: str) -> str:
-    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
-    return f"{where}: {message}"[:240] if where else message[:240]
+def _place(fault: str) -> str:
+    return fault.partition(": ")[0]

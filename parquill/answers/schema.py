@@ -13,6 +13,7 @@ from typing import Any
 
 from parquill.answers import keywords
 from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
+from parquill.answers.schema_references import LostReferenceError
 from parquill.answers.schema_tree import Field, Kind, Node
 
 MAX_DEPTH = 24
@@ -42,7 +43,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 def read_root(cursor: SchemaCursor, place: SchemaLocation | None = None) -> Node:
     """Return the document's tree; raises `SchemaError`."""
     place = place or SchemaLocation()
-    node = read_node(cursor, cursor.document, place)
+    node = read_node(cursor, cursor.document.root, place)
     if node.kind is not Kind.OBJECT or node.nullable:
         raise cursor.fault(place.schema, "the top level must be an object with properties: they become the columns")
     for child in node.fields:
@@ -92,19 +93,15 @@ def _says_null(schema: dict[str, Any]) -> bool:
 def _follow(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     ref = schema["$ref"]
     at = (*place.schema, "$ref")
-    if not ref.startswith("#"):
-        raise cursor.fault(at, f"{ref!r} lies elsewhere; only references within the schema are followed (#/$defs/…)")
     if ref in place.through or ref == "#":
         chain = " -> ".join([*place.through, ref])
         raise cursor.fault(at, f"a cycle ({chain}): an answer that holds itself has no column type")
-    target: Any = cursor.document
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in ref[1:].split("/")[1:]]
-    for step in steps:
-        target = target.get(step) if isinstance(target, dict) else None
-    if target is None:
-        raise cursor.fault(at, f"{ref!r} points to nothing")
-    there = replace(place, schema=tuple(steps), through=(*place.through, ref), depth=place.depth + 1)
-    return read_node(cursor, _beside(cursor, schema, "$ref", target, place), there)
+    try:
+        target = cursor.references.find(ref, cursor.references.base_of(schema, ""))
+    except LostReferenceError as error:
+        raise cursor.fault(at, f"{ref!r} {error}") from None
+    there = replace(place, schema=target.place, through=(*place.through, ref), depth=place.depth + 1)
+    return read_node(cursor, _beside(cursor, schema, "$ref", target.schema, place), there)
 
 
 def _single_all_of(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
@@ -265,7 +262,8 @@ def _read_object(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLoca
     for name, inner in properties.items():
         node = read_node(cursor, inner, place.down("properties", name, answer=f".{name}"))
         mandatory = name in required
-        fields.append(Field(name, node if mandatory else replace(node, nullable=True), mandatory))
+        left_out = not mandatory and not node.nullable and node.kind is not Kind.ANY
+        fields.append(Field(name, node if mandatory else replace(node, nullable=True), mandatory, left_out))
     return Node(Kind.OBJECT, fields=tuple(fields))
 
 

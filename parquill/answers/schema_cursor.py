@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from parquill.answers.schema_source import pointer
+from parquill.answers.schema_document import SchemaDocument
+from parquill.answers.schema_references import LocalReferences
 from parquill.errors import SchemaError
 
 
@@ -13,15 +13,14 @@ from parquill.errors import SchemaError
 class SchemaCursor:
     """One pass over one document: what is counted and said on the way."""
 
-    name: str
-    """The document's name, for messages."""
-    document: dict[str, Any]
+    document: SchemaDocument
+    references: LocalReferences
     notices: list[str] = field(default_factory=list)
     nodes: int = 0
 
     def fault(self, place: tuple[str | int, ...], message: str) -> SchemaError:
         """Make the error for one place."""
-        return SchemaError(f"{self.name}: {pointer(list(place))}: {message}")
+        return self.document.fault(place, message)
 
     def say(self, place: SchemaLocation, why: str) -> None:
         """Note, once, that a value has no column type of its own."""

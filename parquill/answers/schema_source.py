@@ -1,12 +1,10 @@
 """Where a schema comes from: a file, the job file itself, or a pydantic model.
 
-What leaves here is a JSON Schema document as a dict: small enough, without repeated keys, and
-meta-validated. Faults name the place inside the schema (`#/properties/tags`).
+What leaves here is a dict without repeated keys, as the user has it; `schema_document.py` makes it ready.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import re
@@ -14,13 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from parquill.answers.schema_document import MAX_SCHEMA_BYTES
 from parquill.answers.strict_json import load_strictly
 from parquill.errors import SchemaError
-
-MAX_SCHEMA_BYTES = 64_000
-"""A schema is sent with every request; one of this size costs more than most answers."""
 
 _MODEL = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 
@@ -37,51 +31,12 @@ def read_schema(source: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
         name, document = source, _from_model(source, model[1], model[2])
     else:
         name, document = source, _from_file(Path(source))
-    check_document(name, document)
     return name, document
-
-
-def check_document(name: str, document: dict[str, Any]) -> None:
-    """Raise `SchemaError` where the document is too large or no JSON Schema at all."""
-    import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
-
-    try:
-        size = len(orjson.dumps(document))
-    except (TypeError, orjson.JSONEncodeError) as error:
-        raise SchemaError(f"{name}: not a JSON document: {error}") from None
-    if size > MAX_SCHEMA_BYTES:
-        raise SchemaError(
-            f"{name}: #: {size} bytes, at most {MAX_SCHEMA_BYTES} are taken: a schema goes out with every request. "
-            "Shorten descriptions, or split the job"
-        )
-    try:
-        jsonschema_rs.meta.validate(document, registry=_nothing_is_fetched())
-    except jsonschema_rs.ValidationError as error:
-        raise SchemaError(f"{name}: {pointer(error.instance_path)}: {error.message[:300]}") from None
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        raise SchemaError(f"{name}: #/$schema: no known draft of JSON Schema: {error}") from None
-
-
-def refuse_to_fetch(address: str) -> Any:
-    """Retrieve nothing: a schema names other documents at its author's will, and Parquill asks for none of them."""
-    raise ValueError(f"{address[:200]} is not fetched: write what it says into the schema itself")
-
-
-@functools.cache
-def _nothing_is_fetched() -> Any:
-    import jsonschema_rs  # noqa: PLC0415 - as above
-
-    return jsonschema_rs.Registry([], retriever=refuse_to_fetch)
-
-
-def pointer(path: list[str | int]) -> str:
-    """Write a place in a schema as `$ref` does: `#/properties/tags/items`."""
-    return "/".join(["#", *(str(step).replace("~", "~0").replace("/", "~1") for step in path)])
 
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > 4 * MAX_SCHEMA_BYTES:
+        if path.stat().st_size > 2 * MAX_SCHEMA_BYTES:
             raise SchemaError(f"{path}: #: {path.stat().st_size} bytes, at most {MAX_SCHEMA_BYTES} are taken")
         document = load_strictly(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:

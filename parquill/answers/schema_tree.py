@@ -33,6 +33,9 @@ class Kind(StrEnum):
     ANY = "any"
 
 
+WRAPPER = "answer"
+"""The one property of the object that is asked for where an answer is no object itself."""
+
 JSON_TEXT = frozenset({Kind.UNION, Kind.MAP, Kind.ANY})
 """Kinds without a column type of their own: they are kept as JSON text."""
 
@@ -63,6 +66,12 @@ class Node:
     branches: tuple[Node, ...] = ()
     exclusive: bool = False
     """A UNION that came from `oneOf`: exactly one branch may fit."""
+    format: str = ""
+    """A format that decides no type (email, uri, …): checked in every answer, no part of the fingerprint."""
+    extras: str = ""
+    """Of an OBJECT: the field that holds other keys, as JSON text; "" where there may be none."""
+    pointer: str = ""
+    """Where the schema stands in its document, as `$ref` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,10 @@ class Field:
 
     name: str
     node: Node
+    """Nullable also where the property may be left out."""
     required: bool
+    null_is_absent: bool = False
+    """The schema allows no null here: where a model writes one, the property is taken as left out."""
 
 
 def request_schema(node: Node) -> dict[str, Any]:
@@ -80,42 +92,68 @@ def request_schema(node: Node) -> dict[str, Any]:
     This is what OpenAI's and its followers' `strict` mode asks for. `oneOf` is sent as
     `anyOf`, which those endpoints know; the answer is still validated as `oneOf`.
     """
-    return _emit(node, strict=True)
+    return _emit(node)
 
 
-def validation_schema(node: Node) -> dict[str, Any]:
-    """Return the JSON Schema that an answer must fit: as sent, but optional properties may be absent."""
-    return _emit(node, strict=False)
+def wrapped(node: Node) -> Node:
+    """Return an object that holds a node: endpoints want an object on top."""
+    return Node(Kind.OBJECT, fields=(Field(WRAPPER, node, required=True),))
+
+
+def digest_schema(node: Node) -> dict[str, Any]:
+    """Return what of a node the fingerprint holds.
+
+    Frozen: a change would ask every row of earlier outputs again.
+    """
+    return _emit(node)
+
+
+def column_schema(node: Node) -> dict[str, Any]:
+    """Return the JSON Schema of what the node's column can hold: types alone, closed objects, 64-bit integers.
+
+    Whether an answer is valid is decided by the user's whole schema (`validator.py`); this one makes sure that
+    nothing is lost on the way into the column.
+    """
+    if node.kind in (Kind.UNION, Kind.ANY):
+        return {}
+    name = _JSON_TYPE.get(node.kind, "string")
+    out: dict[str, Any] = {"type": [name, "null"] if node.nullable else name}
+    if node.kind is Kind.INTEGER:
+        out |= {"minimum": INT64_MIN, "maximum": INT64_MAX}
+    elif node.kind is Kind.OBJECT:
+        out["properties"] = {child.name: column_schema(child.node) for child in node.fields}
+        out["required"] = [child.name for child in node.fields if child.required]
+        out["additionalProperties"] = bool(node.extras)
+    elif node.kind is Kind.ARRAY and node.item is not None:
+        out["items"] = column_schema(node.item)
+    return out
 
 
 def is_strict(node: Node) -> bool:
     """Tell whether `strict` mode can express the node: it has no place for open objects."""
-    if node.kind in (Kind.MAP, Kind.ANY):
+    if node.kind in (Kind.MAP, Kind.ANY) or node.extras:
         return False
     inner = (*(child.node for child in node.fields), *node.branches, *((node.item,) if node.item else ()))
     return all(is_strict(child) for child in inner)
 
 
-def _emit(node: Node, *, strict: bool) -> dict[str, Any]:
-    out: dict[str, Any] = {"description": node.description} if strict and node.description else {}
+def _emit(node: Node) -> dict[str, Any]:
+    out: dict[str, Any] = {"description": node.description} if node.description else {}
     if node.kind is Kind.UNION:
-        branches = [_emit(branch, strict=strict) for branch in node.branches]
+        branches = [_emit(branch) for branch in node.branches]
         if node.nullable:
             branches.append({"type": "null"})
-        return out | {"oneOf" if node.exclusive and not strict else "anyOf": branches}
+        return out | {"anyOf": branches}
     if node.kind is not Kind.ANY:
         name = _JSON_TYPE.get(node.kind, "string")
         out["type"] = [name, "null"] if node.nullable else name
     if node.values:
         out["enum"] = [*node.values, None] if node.nullable else list(node.values)
     out |= node.constraints
-    if node.kind is Kind.INTEGER and not strict:
-        out["minimum"] = max(out.get("minimum", INT64_MIN), INT64_MIN)
-        out["maximum"] = min(out.get("maximum", INT64_MAX), INT64_MAX)
     if node.kind is Kind.OBJECT:
-        out["properties"] = {child.name: _emit(child.node, strict=strict) for child in node.fields}
-        out["required"] = [child.name for child in node.fields if strict or child.required]
-        out["additionalProperties"] = False
+        out["properties"] = {child.name: _emit(child.node) for child in node.fields}
+        out["required"] = [child.name for child in node.fields]
+        out["additionalProperties"] = bool(node.extras)
     elif node.item is not None:
-        out["items" if node.kind is Kind.ARRAY else "additionalProperties"] = _emit(node.item, strict=strict)
+        out["items" if node.kind is Kind.ARRAY else "additionalProperties"] = _emit(node.item)
     return out

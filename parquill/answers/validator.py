@@ -1,0 +1,68 @@
+"""Checks an answer against the whole schema, by the schema's own draft.
+
+The library jsonschema-rs compiles the document once; patterns are matched in linear time, formats are
+asserted, and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from parquill.answers.schema_document import Draft, SchemaDocument, refuse_to_fetch
+
+_SHOWN_FAULTS = 5
+
+
+class Validator:
+    """A compiled schema."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+
+    def is_valid(self, value: Any) -> bool:
+        """Tell whether a plain JSON value fits."""
+        return bool(self._compiled.is_valid(value))
+
+    def faults(self, value: Any) -> list[str]:
+        """Say what does not fit, at most five things, each with its place in the answer."""
+        errors = list(self._compiled.iter_errors(value))
+        more = [f"and {len(errors) - _SHOWN_FAULTS} more"] if len(errors) > _SHOWN_FAULTS else []
+        return [*(describe(error.instance_path, error.message) for error in errors[:_SHOWN_FAULTS]), *more]
+
+
+def compile_validator(document: SchemaDocument, at: str = "#") -> Validator:
+    """Compile a document, or the schema at a JSON pointer in it.
+
+    Raises:
+        SchemaError: A pattern cannot be used, or a reference leads outside.
+    """
+    import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
+
+    compilers = {
+        Draft.DRAFT4: jsonschema_rs.Draft4Validator,
+        Draft.DRAFT6: jsonschema_rs.Draft6Validator,
+        Draft.DRAFT7: jsonschema_rs.Draft7Validator,
+        Draft.DRAFT201909: jsonschema_rs.Draft201909Validator,
+        Draft.DRAFT202012: jsonschema_rs.Draft202012Validator,
+    }
+    schema: dict[str, Any] = document.root if at == "#" else {**document.root, "$ref": at}
+    try:
+        compiled = compilers[document.draft](
+            schema,
+            validate_formats=True,
+            mask="the value",
+            pattern_options=jsonschema_rs.RegexOptions(),
+            retriever=refuse_to_fetch,
+        )
+    except jsonschema_rs.ValidationError as error:
+        raise document.fault(tuple(error.instance_path), error.message[:300]) from None
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        raise document.fault((), f"cannot be compiled: {error}"[:300]) from None
+    return Validator(compiled)
+
+
+def describe(path: Sequence[str | int], message: str) -> str:
+    """Write one fault: its place in the answer, and what is wrong there."""
+    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+    return f"{where}: {message}"[:240] if where else message[:240]
