@@ -19,6 +19,9 @@ settings.load_profile("patient")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often runs are killed: 5, in CI 50, in chaos 200")
     parser.addoption("--fuzz-seconds", type=float, default=0, help="how long foreign data is made up; 0: a short look")
+    parser.addoption(
+        "--fuzz-seed", type=int, default=0, help="the first seed of what is made up; a finding names its own"
+    )
 
 
 class _Scheduling(LoadFileScheduling):

@@ -10,7 +10,7 @@ import pytest
 
 from parquill.errors import ErrorKind, RowError, StorageFaultError, row_errors
 from parquill.fetch import UrlRules
-from parquill.images.values import DataPicture, decode_data_url, identity, read_cell
+from parquill.images.picture_cells import DataPicture, decode_data_url, identity, read_cell
 from parquill.job import Job
 from parquill.prompts import UserText
 from tests.jobs import load
@@ -87,7 +87,7 @@ def test_a_template_that_runs_out_of_memory_is_the_row_s_error() -> None:
 
 
 READS_CELLS = (
-    "fetch/urls.py", "images/values.py", "images/loader.py", "planning/rows.py", "prompts.py", "results/cells.py",
+    "fetch/urls.py", "images/picture_cells.py", "images/loader.py", "planning/rows.py", "prompts.py", "results/cells.py",
     "images/sandbox/loop.py",
 )  # fmt: skip
 
@@ -100,3 +100,11 @@ def test_modules_that_read_cells_list_no_library_s_exceptions(module: str) -> No
     if module == "results/cells.py":
         named.remove("Exception")  # of a whole column, which is then read cell by cell
     assert named <= {"RowError", "InsideError", "AddressSpellingError", "OSError"}, named
+
+
+@pytest.mark.parametrize("text", ["x" * 5_000, "s3://bucket/" + "x" * 5_000])
+def test_a_text_longer_than_a_path_names_no_file(text: str) -> None:
+    with pytest.raises(RowError, match="is refused") as caught:
+        read_cell(text, UrlRules())
+    assert caught.value.kind is ErrorKind.IMAGE_REFUSED
+    assert len(caught.value.message) < 300

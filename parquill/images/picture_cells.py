@@ -67,6 +67,7 @@ _STORED = re.compile(r"(s3://|gs://|az://[a-z0-9]{3,24}@)[A-Za-z0-9][A-Za-z0-9._
 _LEAST_BASE64 = 56
 """Letters of the smallest file that any of our decoders takes for a picture."""
 _LONGEST_PATH = 4096
+"""Characters of a path (Linux: PATH_MAX) or of a bucket and key; a longer text names no file, and is copied nowhere."""
 _BASE64_HEAD = re.compile(rf"[A-Za-z0-9+/_\s-]{{{_LEAST_BASE64 - 2}}}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]++={0,2}\s*+")
 _DATA_URL = re.compile(r"data:([\w.+/-]*)((?:;[\w.+=-]+)*?)(;base64)?,", re.IGNORECASE)
@@ -167,6 +168,9 @@ def _base64_type(text: str) -> str:
 
 
 def _read_path(text: str) -> PathPicture:
+    if len(text) > _LONGEST_PATH:
+        said = f"{shown(text[:_LONGEST_PATH])} is refused: a path has at most {_LONGEST_PATH} characters"
+        raise RowError(ErrorKind.IMAGE_REFUSED, said)
     if "\x00" in text:
         raise RowError(ErrorKind.IMAGE_REFUSED, f"the path {shown(text)} is refused: it holds a NUL character")
     return PathPicture(text)
@@ -174,8 +178,10 @@ def _read_path(text: str) -> PathPicture:
 
 def _read_stored(text: str) -> StoredPicture:
     """A query may redirect the filesystem layer to any server, so there is none (Arrow: `endpoint_override`)."""
-    if not _STORED.fullmatch(text) or "/../" in text or text.endswith("/.."):
-        raise RowError(ErrorKind.IMAGE_REFUSED, f"{shown(text)} is refused: only bucket and key may stand in it")
+    if len(text) > _LONGEST_PATH or not _STORED.fullmatch(text) or "/../" in text or text.endswith("/.."):
+        raise RowError(
+            ErrorKind.IMAGE_REFUSED, f"{shown(text[:_LONGEST_PATH])} is refused: only bucket and key may stand in it"
+        )
     return StoredPicture(text)
 
 
