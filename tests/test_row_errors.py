@@ -87,8 +87,8 @@ def test_a_template_that_runs_out_of_memory_is_the_row_s_error() -> None:
 
 
 READS_CELLS = (
-    "fetch/urls.py", "images/picture_cells.py", "images/loader.py", "planning/rows.py", "prompts.py", "results/cells.py",
-    "images/sandbox/loop.py",
+    "fetch/urls.py", "images/picture_cells.py", "images/loader.py", "planning/rows.py", "prompts.py",
+    "results/cells.py", "images/sandbox/decoder_worker.py",
 )  # fmt: skip
 
 

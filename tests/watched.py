@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import struct
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -89,7 +90,7 @@ def _work(work: Callable[[Watched], None], watched: Watched, writing: int) -> No
 def _judged(child: int, watched: Watched, seconds: float, bytes_grown: int) -> str | None:
     """Wait for the end of the process; say what it does that it may not."""
     while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        time.sleep(0.02)
+        threading.Event().wait(0.02)
         began, resident, _ = watched.now()
         if began and time.monotonic() - began > seconds:
             return f"an input took more than {seconds:.0f} s"
