@@ -1,6 +1,6 @@
 """The endpoint that the benchmarks ask, in processes of its own: nginx with Lua, or one in Python.
 
-nginx answers with the number of the row's picture in its text, so that whoever asks can prove
+nginx answers with the number of the row's picture in its text, so that the caller can prove
 that each row got its own answer; typed JSON when a `response_format` is asked for, else prose.
 It goes on with a request whose sender has gone, as an endpoint that bills does, and can log
 the picture of every request that it answered.

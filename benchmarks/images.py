@@ -113,14 +113,14 @@ def one_after_another(urls: list[str]) -> Measured:
     return Measured(len(urls) / spent, cpu / len(urls) * 1000, family_megabytes())
 
 
-async def through_the_room(urls: list[str], port: int) -> Measured:
+async def through_the_loader(urls: list[str], port: int) -> Measured:
     settings = ImageSettings(send="inline", allow_private=True, allow_ports=(port,))
-    room = ImageLoader(settings, DocumentSettings(), manifest_folder=".", endpoint_fetches=False, clock=SystemClock())
+    loader = ImageLoader(settings, DocumentSettings(), manifest_folder=".", endpoint_fetches=False, clock=SystemClock())
     left, peak = iter(urls), 0.0
 
     async def take() -> None:
         for url in left:
-            await room.parts(room.check(url))
+            await loader.parts(loader.check(url))
 
     async def watch() -> None:
         nonlocal peak
@@ -130,7 +130,7 @@ async def through_the_room(urls: list[str], port: int) -> Measured:
 
     cpu, start = family_cpu(), time.perf_counter()
     watching = asyncio.ensure_future(watch())
-    async with room:
+    async with loader:
         await asyncio.gather(*(take() for _ in range(IN_FLIGHT)))
         spent = time.perf_counter() - start
     watching.cancel()
@@ -158,7 +158,7 @@ def compare(name: str, size: tuple[int, int], count: int) -> None:
     with server(pictures) as port:
         urls = [f"http://127.0.0.1:{port}/{number % 4}?n={number}" for number in range(count)]
         theirs = one_after_another(urls[: max(20, count // 5)])
-        ours = asyncio.run(through_the_room(urls, port))
+        ours = asyncio.run(through_the_loader(urls, port))
     megabytes = sum(map(len, pictures)) / len(pictures) / 1e6
     print(f"{name}, {megabytes:.1f} MB each, {count} pictures, {IN_FLIGHT} in flight, {os.cpu_count()} cores")
     print(f"  Pillow, one after another  {theirs.a_second:7.1f} a second  {theirs.cpu_seconds:6.1f} CPU s / 1,000")

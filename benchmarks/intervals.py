@@ -4,7 +4,7 @@
 
 Goals: inside in 93 of 100 jobs; half of the interval under 5 % after fifty rows, wherever the answers' own spread
 allows it. `ideal` is the half of one who knows every prompt's tokens and the answers' true spread and has the
-mean of fifty of them: nobody can do better from fifty answers that have nothing to do with their prompts.
+mean of fifty of them: nothing can do better from fifty answers that have nothing to do with their prompts.
 The jobs are those of `tests/simulation/bills.py`: the emulator's arithmetic at settings that differ.
 """
 
@@ -26,7 +26,7 @@ CALIBRATE = 50
 Mix = Callable[[random.Random], Setting]
 
 MIXES: dict[str, tuple[Mix, int, int]] = {
-    "any job, no receipts": (any_setting, 300, 0),
+    "any job, no usage records": (any_setting, 300, 0),
     "any job": (any_setting, 300, CALIBRATE),
     "any job, 3,000 rows": (any_setting, 3_000, CALIBRATE),
     "captions, prose": (lambda _: CAPTIONS, 300, CALIBRATE),

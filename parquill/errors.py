@@ -7,7 +7,7 @@ The exception tree (everything Parquill raises on purpose):
     │   ├── JobError          the job file or an override
     │   ├── ManifestError     the manifest: missing column, repeated id, unreadable file
     │   ├── SchemaError       output.schema or output.functions
-    │   ├── OutputError       in use, of another job, not writable, no room
+    │   ├── OutputError       in use, of another job, not writable, no space
     │   └── EstimateAboveError  the estimate is above --max-usd
     ├── EndpointRefusedError  exit 5: the endpoint refuses the run (key, credit, model)
     ├── StorageFullError      exit 4: disk full while running; what came is kept
@@ -131,7 +131,7 @@ class EndpointRefusedError(ParquillError):
 
 
 class StorageFullError(ParquillError):
-    """No room is left on the disk that a running job writes to."""
+    """No space is left on the disk that a running job writes to."""
 
 
 class StorageFaultError(ParquillError):

@@ -35,7 +35,7 @@ _STOPS = {
     Stop.DEADLINE: "Run the same command again to go on.",
     Stop.ERROR_RATE: "Look at the failures, correct their cause, and run the same command again.",
     Stop.COST_ALARM: "Compare the price with what was charged before you run the same command again.",
-    Stop.DISK_FULL: "Make room on the disk and run the same command again.",
+    Stop.DISK_FULL: "Free some space on the disk and run the same command again.",
     Stop.UNREACHABLE: "See that the endpoint is up, then run the same command again.",
     Stop.REFUSED: "Correct what the endpoint refused and run the same command again.",
     Stop.SIGINT: "Run the same command again to go on.",

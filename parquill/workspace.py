@@ -174,7 +174,7 @@ class Workspace:
             raise OutputError(f"{self.folder / 'lock'}: cannot be opened: {error.strerror}") from error
 
     def check_free(self, needed: int, disk: Disk | None = None) -> None:
-        """Raise `OutputError` when the disk of the workspace has less room than `needed` bytes."""
+        """Raise `OutputError` when the disk of the workspace has less space than `needed` bytes."""
         free = (disk or Disk()).free_bytes(self.folder)
         if free < needed:
             raise OutputError(

@@ -187,5 +187,5 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 def enlarge(folder: Path, size: str) -> None:
-    """Make room on a small disk."""
+    """Free space on a small disk."""
     subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)

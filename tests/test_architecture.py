@@ -75,7 +75,7 @@ IMPORTERS: Mapping[str, frozenset[str]] = {
 """The only packages that may import each library."""
 
 TIMELESS = frozenset({"limits", "budget", "retry", "ledger", "summary"})
-"""Rooms that are told the time (`parquill.clock.Clock`) and never look for themselves."""
+"""Packages that get the time as an argument (`parquill.clock.Clock`) and never look for themselves."""
 
 MODULE_LINES = 350
 FUNCTION_LINES = 60

@@ -1,4 +1,4 @@
-"""Rows that take the outcome of an equal row: only of one that is truly equal, from the part that stands now, and
+"""Rows that take the outcome of a duplicate: only of one that is truly equal, from the part that stands now, and
 without its cost."""
 
 from __future__ import annotations

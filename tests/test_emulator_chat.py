@@ -1,4 +1,4 @@
-"""The emulator's chat completions: fields, tokens, money, pictures, the ladder of structure."""
+"""The emulator's chat completions: fields, tokens, money, pictures, output modes."""
 
 from __future__ import annotations
 

@@ -438,12 +438,12 @@ async def test_what_runs_learned_stays_with_the_output(desk: Desk) -> None:
     await run_job(desk.job())
     desk.write(desk.texts(60))
     found = await estimate_job(desk.job())
-    assert (found.receipts, found.answer_source) == (40, "receipts")
+    assert (found.usage_records, found.answer_source) == (40, "answers")
     other = await estimate_job(desk.job(model={"temperature": 0.5}))
-    assert (other.receipts, other.answer_source) == (0, "limit"), "another way of asking begins anew"
+    assert (other.usage_records, other.answer_source) == (0, "limit"), "another way of asking begins anew"
     (desk.workspace.folder / "learned.json").write_text("{")
     found = await estimate_job(desk.job())
-    assert (found.receipts, found.answer_source) == (0, "receipts"), "lengths stand in the output itself"
+    assert (found.usage_records, found.answer_source) == (0, "answers"), "lengths stand in the output itself"
 
 
 def _half_width(found: Estimate) -> float:

@@ -28,7 +28,7 @@ from tests.stalling_store import MODES, StallingStore, stalling_store
 
 
 @contextlib.asynccontextmanager
-async def room(root: str, clock: ManualClock, **settings: Any) -> AsyncIterator[ImageLoader]:
+async def images_of(root: str, clock: ManualClock, **settings: Any) -> AsyncIterator[ImageLoader]:
     images, documents = ImageSettings(root=root, **settings), DocumentSettings()
     async with ImageLoader(images, documents, manifest_folder="/none", endpoint_fetches=True, clock=clock) as made:
         yield made
@@ -52,7 +52,7 @@ def no_other_identity(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_an_object_that_does_not_come_fails_its_row_when_the_fetcher_s_time_is_over(kind: str, mode: str) -> None:
     clock = ManualClock()
     with stalling_store(mode) as store:
-        async with room(store.place(kind), clock) as images:
+        async with images_of(store.place(kind), clock) as images:
             reading = asyncio.create_task(fault(images, "x.png"))
             await until(lambda: bool(store.stuck))
             await until(lambda: bool(clock._timers))
@@ -66,7 +66,7 @@ async def test_an_object_that_does_not_come_fails_its_row_when_the_fetcher_s_tim
 async def test_a_store_that_refuses_connections_fails_the_row_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = StallingStore("refuses", taken.getsockname()[1])
-    async with room(free.place("s3"), ManualClock()) as images:
+    async with images_of(free.place("s3"), ManualClock()) as images:
         found = await asyncio.wait_for(fault(images, "x.png"), 30)
     assert found.kind is ErrorKind.IMAGE_UNREACHABLE
 
@@ -74,7 +74,7 @@ async def test_a_store_that_refuses_connections_fails_the_row_at_once() -> None:
 async def test_after_some_silent_objects_in_a_row_their_store_is_left_alone_and_another_is_not() -> None:
     clock = ManualClock()
     with stalling_store("silent") as store:
-        async with room(store.place("s3"), clock, allow_buckets=[store.allowed("s3", "others")]) as images:
+        async with images_of(store.place("s3"), clock, allow_buckets=[store.allowed("s3", "others")]) as images:
             rows = [asyncio.create_task(fault(images, f"{n}.png")) for n in range(40)]
             for stuck in (CONNECTIONS, FAILURES):
                 await until(lambda: len(store.stuck) >= stuck)  # noqa: B023 - used at once
@@ -101,7 +101,7 @@ async def test_a_store_that_says_no_is_not_a_store_that_is_silent() -> None:
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     place = StallingStore("403", server.sockets[0].getsockname()[1]).place("s3")
-    async with server, room(place, ManualClock()) as images:
+    async with server, images_of(place, ManualClock()) as images:
         messages = [(await fault(images, f"{n}.png")).message for n in range(FAILURES + 2)]
     assert not any("is not asked for a while" in message for message in messages)
 

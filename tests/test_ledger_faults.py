@@ -175,7 +175,7 @@ async def test_a_full_disk_stops_the_ledger_keeps_what_was_awaited_and_goes_on_w
     with small_disk(tmp_path / "small", "1m") as folder:
         ledger = await opened(folder / "ledger.sqlite")
         answered = []
-        with pytest.raises(StorageFullError, match=r"ledger\.sqlite: no room left on the disk"):
+        with pytest.raises(StorageFullError, match=r"ledger\.sqlite: no space left on the disk"):
             for row in range(1000):
                 waiting = record(ledger, row, bytes(20_000))
                 ledger.flush()

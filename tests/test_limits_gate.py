@@ -27,9 +27,9 @@ async def send(gate: Gate, need: Need = NEED, *, retry: bool = False) -> Ticket:
 
 async def test_a_free_gate_lets_through_without_suspending() -> None:
     gate = Gate(LimitSettings(requests_per_minute=60), Budget(cap_pico=100), ManualClock())
-    walk = send(gate)
+    coroutine = send(gate)
     with pytest.raises(StopIteration) as done:
-        walk.send(None)
+        coroutine.send(None)
     ticket = done.value.value
     gate.settle(ticket, cost_pico=4, tokens=90, reply=OK)
     statistics = gate.statistics()

@@ -163,7 +163,7 @@ def test_a_part_that_finds_no_room_leaves_the_old_one_and_fits_later(tmp_path: P
         schema = output_schema(pa.field("id", pa.string()), [pa.field("n", pa.binary())], pa.string())
         manifest = pa.table({"id": ["a"], "n": [random.Random(1).randbytes(2_000_000)]})
         large = result_table(schema, manifest, [FAILED], as_text)
-        with pytest.raises(StorageFullError, match=r"a\.000000\.parquet: no room left on the disk"):
+        with pytest.raises(StorageFullError, match=r"a\.000000\.parquet: no space left on the disk"):
             write_part(storage, NAME, large, ABOUT)
         assert [entry.name for entry in storage.files()] == [NAME]
         assert read_part(storage, NAME).equals(TABLE)

@@ -70,7 +70,7 @@ def test_a_card_shows_answer_prompt_tokens_cost_and_why_it_is_there(page: Page) 
         "Describe Red",
         "tokens in,",
         "$0.0000",
-        "Mended: code fence removed",
+        "Repaired: code fence removed",
     ):
         assert text in page.text
 

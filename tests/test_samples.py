@@ -1,4 +1,4 @@
-"""The samples keep what data/samples/README.md promises, and the job files that use them load."""
+"""The samples keep what data/samples/README.md says, and the job files that use them load."""
 
 from __future__ import annotations
 

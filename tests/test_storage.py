@@ -95,7 +95,7 @@ def test_a_failing_step_names_the_file_and_leaves_the_old_one(tmp_path: Path, st
 
 def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path) -> None:
     full = Storage.at(tmp_path, disk=FailingDisk("write", OSError(errno.ENOSPC, "No space left on device")))
-    with pytest.raises(StorageFullError, match=r"/x: no room left.*free some space"):
+    with pytest.raises(StorageFullError, match=r"/x: no space left.*free some space"):
         full.write_whole("x", lambda sink: sink.write(b"new"))
     assert full.files() == []
 

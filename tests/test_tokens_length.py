@@ -66,7 +66,7 @@ def test_fifty_answers_outweigh_any_guess() -> None:
     for _ in range(50):
         length.observe(round(rng.gauss(180, 20)))
     estimate = length.estimate()
-    assert estimate.source == "receipts"
+    assert estimate.source == "answers"
     assert estimate.expected == pytest.approx(180, rel=0.04)
     assert estimate.spread == pytest.approx(20, rel=0.4)
     assert estimate.mean_error == pytest.approx(20 / math.sqrt(50), rel=0.4)

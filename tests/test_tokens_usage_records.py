@@ -1,4 +1,4 @@
-"""Receipts: what endpoints count corrects what is expected, and raises bounds that did not hold."""
+"""Usage records: what endpoints count corrects what is expected, and raises bounds that did not hold."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_corrected_estimates_are_not_corrected_again() -> None:
     counter = TokenCounter(ModelSettings())
     for _ in range(2):
         _teach(counter, 100, ratio=0.05, offset=10, picture=0)
-    assert counter.receipts.correction.ratio == pytest.approx(0.05, abs=0.02)
+    assert counter.usage_records.correction.ratio == pytest.approx(0.05, abs=0.02)
 
 
 def test_before_it_is_known_who_answers_providers_count_by_their_share() -> None:
@@ -81,9 +81,9 @@ def test_before_it_is_known_who_answers_providers_count_by_their_share() -> None
     estimate = counter.count(_request(40))
     assert estimate.expected == pytest.approx(estimate.formula + 10, abs=2)
     text = estimate.formula
-    assert counter.receipts.for_provider("Dear").apply(text, 0) == pytest.approx(40, abs=3)
-    assert counter.receipts.for_provider("Exact").apply(text, 0) == pytest.approx(0, abs=1)
-    assert counter.receipts.for_provider("never seen").apply(text, 0) == 0
+    assert counter.usage_records.for_provider("Dear").apply(text, 0) == pytest.approx(40, abs=3)
+    assert counter.usage_records.for_provider("Exact").apply(text, 0) == pytest.approx(0, abs=1)
+    assert counter.usage_records.for_provider("never seen").apply(text, 0) == 0
 
 
 def test_usage_records_of_two_processes_together_are_those_of_one() -> None:
@@ -93,8 +93,8 @@ def test_usage_records_of_two_processes_together_are_those_of_one() -> None:
             estimate = counter.count(_request(number, number % 2))
             for taught in (counter, both):
                 taught.observe(estimate, number % 2, round(estimate.formula * 1.05), "A" if number % 3 else "B")
-    one.receipts.merge(other.receipts)
-    assert one.receipts.count == both.receipts.count == 70
+    one.usage_records.merge(other.usage_records)
+    assert one.usage_records.count == both.usage_records.count == 70
     for words in (30, 200):
         assert one.count(_request(words, 1)).expected == pytest.approx(both.count(_request(words, 1)).expected, abs=1)
     assert one.error(10, 900, 81_000, 5) == pytest.approx(both.error(10, 900, 81_000, 5))
@@ -122,9 +122,9 @@ def test_what_is_expected_never_passes_the_bound() -> None:
 def test_usage_records_survive_into_the_next_run() -> None:
     counter = TokenCounter(ModelSettings())
     _teach(counter, 60, ratio=0.04, offset=7, picture=-2)
-    counter.receipts.raise_upper(100, 150)
-    kept = UsageRecords.load(orjson.loads(orjson.dumps(counter.receipts.dump())))
-    next_run = TokenCounter(ModelSettings(), receipts=kept)
+    counter.usage_records.raise_upper(100, 150)
+    kept = UsageRecords.load(orjson.loads(orjson.dumps(counter.usage_records.dump())))
+    next_run = TokenCounter(ModelSettings(), usage_records=kept)
     assert kept.count == 60
     assert next_run.count(_request(70, 2)).upper == counter.count(_request(70, 2)).upper
     assert next_run.count(_request(70, 2)).expected == pytest.approx(counter.count(_request(70, 2)).expected, abs=2)
@@ -171,7 +171,7 @@ def test_a_server_that_counts_as_the_formula_does_is_trusted_sooner_than_one_tha
 def test_a_ratio_far_from_the_prior_is_believed_when_all_usage_records_say_so() -> None:
     counter = TokenCounter(ModelSettings())
     _teach(counter, 50, ratio=0.7, offset=0, picture=0)
-    assert counter.receipts.correction.ratio == pytest.approx(0.7, rel=0.02)
+    assert counter.usage_records.correction.ratio == pytest.approx(0.7, rel=0.02)
 
 
 def test_an_estimate_is_a_value() -> None:
@@ -204,14 +204,14 @@ def test_a_reply_costs_the_same_however_many_names_its_providers_have() -> None:
 
 
 def test_usage_records_under_ever_new_names_are_kept_in_a_bounded_space_and_all_count() -> None:
-    receipts = UsageRecords()
+    usage_records = UsageRecords()
     for number in range(1000):
-        receipts.add(50.0, 1, 9.0, f"provider {number}" + "x" * 10_000)
-    size = len(orjson.dumps(receipts.dump()))
+        usage_records.add(50.0, 1, 9.0, f"provider {number}" + "x" * 10_000)
+    size = len(orjson.dumps(usage_records.dump()))
     assert size < 30_000
-    again = UsageRecords.load(receipts.dump())
-    again.merge(receipts)
-    for kept, count in ((receipts, 1000), (again, 2000)):
+    again = UsageRecords.load(usage_records.dump())
+    again.merge(usage_records)
+    for kept, count in ((usage_records, 1000), (again, 2000)):
         assert kept.count == count
         assert kept.correction.apply(50.0, 1) == pytest.approx(9, abs=2)
         assert kept.for_provider("(others)").apply(50.0, 1) == pytest.approx(9, abs=0.5)

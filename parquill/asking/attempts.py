@@ -128,9 +128,9 @@ class Attempts:
         asked.unsettled = None
         return self._ledger.record(
             run=self._run,
-            slice_id=asked.place.slice_id,
-            row=asked.place.row,
-            fingerprint=asked.place.fingerprint,
+            slice_id=asked.ref.slice_id,
+            row=asked.ref.row,
+            fingerprint=asked.ref.fingerprint,
             ok=result.status is Status.OK,
             payload=result.encode(),
             attempt=attempt,
@@ -170,7 +170,7 @@ class Attempts:
         seconds = self._attempt_seconds(asked)
         exchange: Exchange | None = None
         read: Verdict | None = None
-        self.refusals.sent(asked.place.key, at)
+        self.refusals.sent(asked.ref.key, at)
         try:
             exchange = await endpoint.client.complete(
                 body(at), seconds=seconds, on_id=lambda generation: self._ledger.headers(attempt, generation)
@@ -180,7 +180,7 @@ class Attempts:
             # Also when the run is cut off while waiting: maybe billed, and no usage came.
             verdict = read if read is not None else _CUT_OFF if exchange is None else classify(exchange)
             booking = book(Request(need.worst_at(at), images), verdict, endpoint.facts.price)
-            self.refusals.ended(asked.place.key, at, answered=verdict.completion is not None)
+            self.refusals.ended(asked.ref.key, at, answered=verdict.completion is not None)
             asked.account.add(booking)
             asked.unsettled = (attempt, booking)
             asked.last_latency_ms = exchange.latency_ms if exchange is not None else None
@@ -231,10 +231,10 @@ class Attempts:
             self._answer_seconds += (seconds - self._answer_seconds) * (SHARE if self._answer_seconds else 1.0)
 
     def _evidence_of(self, asked: RowState, verdict: Verdict, booking: Booking) -> AttemptEvidence:
-        completion, fingerprint = verdict.completion or verdict.unused, asked.place.fingerprint
+        completion, fingerprint = verdict.completion or verdict.unused, asked.ref.fingerprint
         return AttemptEvidence(
-            part=asked.place.part,
-            row=asked.place.row,
+            part=asked.ref.part,
+            row=asked.ref.row,
             fingerprint=fingerprint.hex() if fingerprint else None,
             number=asked.account.attempts,
             generation_id=completion.generation_id if completion else None,
@@ -262,10 +262,10 @@ class Attempts:
         try:
             attempt, durable = self._ledger.intend(
                 run=self._run,
-                slice_id=asked.place.slice_id,
-                row=asked.place.row,
+                slice_id=asked.ref.slice_id,
+                row=asked.ref.row,
                 number=asked.account.attempts + 1,
-                fingerprint=asked.place.fingerprint or b"",
+                fingerprint=asked.ref.fingerprint or b"",
                 worst_pico=need.worst_pico,
                 worst_tokens=need.worst_tokens,
                 sent_at=self._now_us(),

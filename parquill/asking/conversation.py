@@ -214,13 +214,13 @@ class Conversations:
         """
         words, refusals = (verdict.message, verdict.of_run), self._context.attempts.refusals
         refusal = Refusal(kind, verdict.status, *words, asked.sent_at, estimated, asked.at)
-        elsewhere = refusals.goes_elsewhere(asked.place.key, refusal, asked.refused)
+        elsewhere = refusals.goes_elsewhere(asked.ref.key, refusal, asked.refused)
         earlier = asked.refusal
         if elsewhere:
             asked.refused |= {asked.at}
         else:
             asked.refusal = refusal
-            refusals.judge(asked.place.key, refusal, earlier)
+            refusals.judge(asked.ref.key, refusal, earlier)
         if (closed := self._context.gate.closed) is not None:
             raise closed
         if not elsewhere and (earlier is None or not refusals.takes_part(asked.at)):
@@ -260,7 +260,7 @@ class Conversations:
         if price is not None and usage.cost_pico is not None:
             listed = self._price_of(talk.at, price, completion.provider).cost_pico(*counts)
             if calibration_data.drift.add(usage.cost_pico, listed):
-                place, now = asked.place, int(self._context.clock.wall() * 1_000_000)
+                place, now = asked.ref, int(self._context.clock.wall() * 1_000_000)
                 at = place.part, place.row, place.fingerprint
                 self._context.drift.add(DriftEvidence.of(completion, listed, now, at=at))
         if not talk.reasks:
@@ -300,7 +300,7 @@ class Conversations:
         account = asked.account
         return ItemResult(
             status=status,
-            fingerprint=asked.place.fingerprint,
+            fingerprint=asked.ref.fingerprint,
             error_kind=kind,
             error_message=message,
             answer=answer.value if answer and status is Status.OK else None,

@@ -34,11 +34,11 @@ class RowState:
 
     __slots__ = (
         "account", "at", "avoid", "first_sent", "gate_seconds", "images", "is_over", "last_latency_ms", "limited",
-        "place", "refusal", "refused", "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
+        "ref", "refusal", "refused", "reply_seconds", "rest", "sent_at", "throttles", "tries", "unsettled",
     )  # fmt: skip
 
-    def __init__(self, place: RowRef, account: RowCosts) -> None:
-        self.place = place
+    def __init__(self, ref: RowRef, account: RowCosts) -> None:
+        self.ref = ref
         self.account = account
         self.images: Pictures = None
         self.refusal: Refusal | None = None

@@ -41,8 +41,8 @@ class CalibrationData:
         length = AnswerLength(job.model.max_tokens, opened.shape.json_schema)
         known = cls.kept(workspace)
         ours = (known.get("settings"), known.get("realm")) == (settings, realm)
-        receipts, surplus = _loaded(known if ours else {}, length)
-        counter = TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode(), receipts=receipts)
+        usage_records, surplus = _loaded(known if ours else {}, length)
+        counter = TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode(), usage_records=usage_records)
         return cls(counter, length, surplus, settings, realm)
 
     @staticmethod
@@ -58,12 +58,12 @@ class CalibrationData:
         if (told.get("settings"), told.get("realm")) != (self.settings, self.realm):
             return
         try:
-            receipts, surplus = UsageRecords.load(told["receipts"]), Surplus.load(told["surplus"])
+            usage_records, surplus = UsageRecords.load(told["receipts"]), Surplus.load(told["surplus"])
             drift = Drift(**told["drift"])
             self.length.load(told["lengths"])
         except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
             return
-        self.counter.receipts.merge(receipts)
+        self.counter.usage_records.merge(usage_records)
         self.surplus.merge(surplus)
         self.drift.merge(drift)
         self.pictureless.rows += int(told.get("pictureless", 0))
@@ -73,7 +73,7 @@ class CalibrationData:
         data = {
             "settings": self.settings,
             "realm": self.realm,
-            "receipts": self.counter.receipts.dump(),
+            "receipts": self.counter.usage_records.dump(),
             "lengths": self.length.dump(),
             "surplus": self.surplus.dump(),
             "drift": asdict(self.drift),
@@ -83,10 +83,10 @@ class CalibrationData:
 
 
 def _loaded(known: dict[str, Any], length: AnswerLength) -> tuple[UsageRecords, Surplus]:
-    """Receipts and surplus, and the length taught, where all three can be read."""
+    """Usage records and surplus, and the length taught, where all three can be read."""
     try:
-        receipts, surplus = UsageRecords.load(known["receipts"]), Surplus.load(known["surplus"])
+        usage_records, surplus = UsageRecords.load(known["receipts"]), Surplus.load(known["surplus"])
         length.load(known["lengths"])
     except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
         return UsageRecords(), Surplus()
-    return receipts, surplus
+    return usage_records, surplus

@@ -38,7 +38,7 @@ _LONGEST_SAID = 1000
 """Characters of a fault that are looked at; fewer are shown."""
 _NO_VARIABLES: Mapping[str, str] = {}
 _DIRECT = Access()
-_TOKEN_BYTES, _ROOM_BYTES = 8192, 2 * 2**20
+_TOKEN_BYTES, _HEAD_BYTES = 8192, 2 * 2**20
 """A token of 40 letters with log probabilities of 20 others has some 3 kB; and a reply that repeats its request."""
 _GENERATION = re.compile(r"[!-~]{1,200}")
 
@@ -69,7 +69,7 @@ class Client:
         self._redactor = Redactor(key, {**access.hidden, **_encoded(access, key), **variables})
         self._clock = clock or SystemClock()
         self._ids = RequestIds(ids or f"pq-{secrets.token_hex(6)}")
-        self._most = MOST_BYTES if max_tokens is None else min(MOST_BYTES, _ROOM_BYTES + max_tokens * _TOKEN_BYTES)
+        self._most = MOST_BYTES if max_tokens is None else min(MOST_BYTES, _HEAD_BYTES + max_tokens * _TOKEN_BYTES)
         self._session: aiohttp.ClientSession | None = None
         self._wire: Wire | None = None
 

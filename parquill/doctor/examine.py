@@ -103,7 +103,7 @@ class _Examination:
                     "answers", Health.UNKNOWN, f"{output_mode.value} is next; a run finds out with its first row"
                 )
                 return True
-            request = self._rung_request(output_mode)
+            request = self._request_in(output_mode)
             verdict = await self._ask(request, output_mode, _ANSWER_TOKENS)
             completion = verdict.completion
             if completion is None and refuses_mode(verdict.status, verdict.message):
@@ -127,7 +127,7 @@ class _Examination:
         self._note("answers", Health.FAILS, f"no way to a typed answer works with output.mode: {self._job.output.mode}")
         return True
 
-    def _rung_request(self, output_mode: OutputMode) -> ChatRequest:
+    def _request_in(self, output_mode: OutputMode) -> ChatRequest:
         """A probe that has a system turn where the job's rows have one; not its text, which may speak of JSON."""
         system = (Turn("system", (_SYSTEM,)),) if self._job.prompt.system else ()
         return ChatRequest((*system, *probe_request(output_mode, self._opened.shape).turns))

@@ -50,10 +50,10 @@ def model_list(settings: EmulatorSettings) -> Body:
 
 def fitted(asked: ParsedRequest, settings: EmulatorSettings) -> ParsedRequest:
     """Return a request as the model sees it: Ollama leaves out the beginning of what is too long."""
-    room = settings.context_length - (asked.max_tokens or 0)
-    if settings.dialect != "ollama" or asked.prompt_tokens <= room:
+    allowed = settings.context_length - (asked.max_tokens or 0)
+    if settings.dialect != "ollama" or asked.prompt_tokens <= allowed:
         return asked
-    return replace(asked, prompt_tokens=max(1, min(asked.prompt_tokens, room)))
+    return replace(asked, prompt_tokens=max(1, min(asked.prompt_tokens, allowed)))
 
 
 def _plain(body: Mapping[str, Any], name: str, fingerprint: str, **choice: Any) -> Body:

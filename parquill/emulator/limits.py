@@ -28,7 +28,7 @@ class Window(Protocol):
     def add(self, now: float, weight: int) -> None:
         """Count a weight that passes now."""
 
-    def room_at(self, now: float, excess: int) -> float:
+    def free_at_least(self, now: float, excess: int) -> float:
         """Return when `excess` of what is used now will have left the window."""
 
 
@@ -49,7 +49,7 @@ class FixedWindow:
     def add(self, now: float, weight: int) -> None:
         self._count = self.used(now) + weight
 
-    def room_at(self, now: float, excess: int) -> float:
+    def free_at_least(self, now: float, excess: int) -> float:
         del excess
         return self._origin + (math.floor((now - self._origin) / MINUTE) + 1) * MINUTE
 
@@ -70,7 +70,7 @@ class SlidingWindow:
         self._entries.append((now, weight))
         self._sum += weight
 
-    def room_at(self, now: float, excess: int) -> float:
+    def free_at_least(self, now: float, excess: int) -> float:
         for came, weight in self._entries:
             excess -= weight
             if excess <= 0:
@@ -94,7 +94,7 @@ class RateLimits:
         self._free_day = (-1, 0)
 
     def check(self, settings: EmulatorSettings, model: str, tokens: int) -> None:
-        """Raise the `ErrorReply` (429) of the first limit that has no room for this request."""
+        """Raise the `ErrorReply` (429) of the first limit that does not allow this request."""
         if model.endswith(":free"):
             self._check_free(settings)
         now = self._clock.monotonic()
@@ -105,7 +105,7 @@ class RateLimits:
             if limit is not None and (excess := window.used(now) + weight - limit) > 0:
                 if settings.count_rejected:
                     self.count(settings, model, tokens)
-                raise self._refusal(settings, model, name, limit, window.room_at(now, excess))
+                raise self._refusal(settings, model, name, limit, window.free_at_least(now, excess))
 
     def count(self, settings: EmulatorSettings, model: str, tokens: int) -> None:
         """Count an admitted request."""
@@ -143,7 +143,7 @@ class RateLimits:
             said[f"x-ratelimit-limit-{name}"] = str(limit)
             said[f"x-ratelimit-remaining-{name}"] = str(max(0, limit - used))
             if settings.limit_headers == "openai":
-                free_in = window.room_at(now, used) - now if used else 0.0
+                free_in = window.free_at_least(now, used) - now if used else 0.0
                 said[f"x-ratelimit-reset-{name}"] = f"{free_in:.3f}s"
         return said
 
@@ -159,14 +159,14 @@ class RateLimits:
             raise own_limit("free-models-per-day", settings.free_requests_per_day, (day + 1) * DAY)
         now, limit = self._clock.monotonic(), settings.free_requests_per_minute
         if limit is not None and self._free_minute.used(now) >= limit:
-            raise own_limit("free-models-per-min", limit, self._on_the_wall(self._free_minute.room_at(now, 1)))
+            raise own_limit("free-models-per-min", limit, self._unix_time(self._free_minute.free_at_least(now, 1)))
 
     def _refusal(self, settings: EmulatorSettings, model: str, name: str, limit: int, free_at: float) -> ErrorReply:
         if settings.limit_form == "own":
-            return own_limit(name, limit, self._on_the_wall(free_at))
+            return own_limit(name, limit, self._unix_time(free_at))
         if settings.limit_form == "litellm":
             return gateway_limit(model, f"No deployments available for selected model. Passed model={model}.")
         return upstream_limit(model, free_at - self._clock.monotonic(), "rate_limited")
 
-    def _on_the_wall(self, moment: float) -> float:
+    def _unix_time(self, moment: float) -> float:
         return self._clock.wall() + moment - self._clock.monotonic()

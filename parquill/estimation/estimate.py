@@ -121,7 +121,7 @@ class Estimate:
     price_line: str
     answer_tokens: float
     answer_source: str
-    receipts: int
+    usage_records: int
     surplus: float
     """What rows cost, usage records say, for each dollar that one answer of each is listed at."""
     unanswered: int

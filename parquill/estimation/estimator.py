@@ -217,7 +217,7 @@ class _Desk:
             price_line=_price_line(facts.price),
             answer_tokens=length.expected,
             answer_source=length.source,
-            receipts=calibration_data.counter.receipts.count,
+            usage_records=calibration_data.counter.usage_records.count,
             surplus=calibration_data.surplus.ratio,
             unanswered=plan.todo,
             settings=plan.settings,

@@ -90,13 +90,13 @@ def _figures(estimate: Estimate) -> list[Line]:
 
 def _prompts(estimate: Estimate) -> str:
     told = f"{counted(estimate.images, 'picture')}; " if estimate.images else ""
-    source = f"checked by {counted(estimate.receipts, 'usage record')}" if estimate.receipts else "no usage records yet"
-    return told + source
+    records = estimate.usage_records
+    return told + (f"checked by {counted(records, 'usage record')}" if records else "no usage records yet")
 
 
 def _answers(estimate: Estimate) -> str:
     sources = {
-        "receipts": "as the answers so far",
+        "answers": "as the answers so far",
         "schema": "a guess from the schema: --calibrate 50 makes it a measurement",
         "limit": "a guess from max_tokens: --calibrate 50 makes it a measurement",
     }

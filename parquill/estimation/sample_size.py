@@ -18,7 +18,7 @@ NARROW = 0.05
 """Half of the interval, as a share of the cost, that a calibration should come under."""
 
 LEAST_SEEN = 10
-"""Receipts below this number say too little of how far answers scatter."""
+"""Usage records below this number say too little of how far answers scatter."""
 
 _TENS = 10
 

@@ -92,8 +92,8 @@ class Feed:
 
     def ask(self, work: SliceResults, prepared: PreparedRow) -> RowState:
         """Begin a row's account with what earlier processes and runs spent on it."""
-        place = RowRef(work.slice_id, prepared.row, prepared.fingerprint, work.plan.slice.part)
-        return RowState(place, self.account_of(work, prepared.row))
+        ref = RowRef(work.slice_id, prepared.row, prepared.fingerprint, work.plan.slice.part)
+        return RowState(ref, self.account_of(work, prepared.row))
 
     def account_of(self, work: SliceResults, row: int) -> RowCosts:
         """Begin a row's account with what was spent on it before."""

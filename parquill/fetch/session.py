@@ -63,7 +63,7 @@ _NO_HEADERS: Mapping[str, str] = {}
 
 
 class Lease(Protocol):
-    """Room for the bytes of one download."""
+    """Space for the bytes of one download."""
 
     async def hold(self, size: int) -> None:
         """Wait until `size` bytes may be held, in place of what was held before."""

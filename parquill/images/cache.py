@@ -62,7 +62,7 @@ class PictureCache:
         return _unpacked(entry)
 
     def put(self, key: str, opened: Opened) -> None:
-        """Keep a result in place of an older one, if there is room for it."""
+        """Keep a result in place of an older one, if it fits."""
         version = (opened.version or "").encode()
         entry = LENGTHS.pack(len(version), opened.fetched) + version + pack_pieces(opened.pieces)
         if len(entry) > self._bound // 2:

@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS asked (
 _STEPS = (_FORMAT_1, _FORMAT_2, _FORMAT_3, _FORMAT_4)
 """What takes a ledger from each format version to the next."""
 
-_NO_ROOM = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
+_FULL = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"})
 _DAMAGED = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})
 _REFUSED = frozenset({"SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH"})
 
@@ -88,7 +88,7 @@ def connect(path: Path, job: str) -> sqlite3.Connection:
     """Open the ledger of a job, creating or bringing it up to date.
 
     Raises `OutputError` when it is another job's, of a newer format, or no ledger;
-    `StorageFaultError` when it is damaged; `StorageFullError` when there is no room.
+    `StorageFaultError` when it is damaged; `StorageFullError` when the disk is full.
     """
     try:
         _make_private(path)
@@ -116,9 +116,9 @@ def _make_private(path: Path) -> None:
 def ledger_fault(error: sqlite3.Error, path: Path) -> ParquillError:
     """Say in a person's words what SQLite refused."""
     name = getattr(error, "sqlite_errorname", "") or ""
-    if name in _NO_ROOM:
+    if name in _FULL:
         return StorageFullError(
-            f"{path}: no room left on the disk for the ledger. What is written is kept; free some space, "
+            f"{path}: no space left on the disk for the ledger. What is written is kept; free some space, "
             "then start the same command again"
         )
     if any(name.startswith(code) for code in _DAMAGED):

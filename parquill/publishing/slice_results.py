@@ -37,7 +37,7 @@ class SliceResults:
         self.published = asyncio.Event()
         """Publishing has come to its end, well or not."""
         self.waiters: dict[int, list[Waiter]] = {}
-        """Equal rows that wait for a row's outcome."""
+        """Duplicates that wait for a row's outcome."""
         self._chunks: list[pa.Table] = []
 
     def take(self, chunk: Chunk, manifest: Manifest) -> None:

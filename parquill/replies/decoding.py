@@ -137,7 +137,7 @@ def _read(text: str, repairs: list[str]) -> Any:
         if not isinstance(value, dict):
             raise ValueError("text stands after the JSON value")
         repairs.append("reply:trailing")
-    if "\\u" in text and _mend_surrogates(value):
+    if "\\u" in text and _join_surrogates(value):
         repairs.append("reply:surrogate")
     return value
 
@@ -158,7 +158,7 @@ def _decoder(repairs: list[str], *, strict: bool) -> json.JSONDecoder:
     return json.JSONDecoder(strict=strict, parse_constant=absent, parse_float=finite, parse_int=whole)
 
 
-def _mend_surrogates(value: Any) -> bool:
+def _join_surrogates(value: Any) -> bool:
     """Replace each lone surrogate inside `value` by U+FFFD, in place; tell whether there was any."""
     found, waiting = False, [value]
     while waiting:

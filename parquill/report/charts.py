@@ -23,7 +23,7 @@ _TRIM, _TRIM_RIGHT = 16, 2
 """leather leaves a margin of a twentieth of the width, 24; only the last label of the axis needs that."""
 _LEGEND = 18
 """Height of leather's legend, which the page writes for itself."""
-_LABEL_ROOM, _LETTER = 400, 8
+_LABELS_WIDTH, _LETTER = 400, 8
 _TIME_STEPS = (1, 5, 15, 30, 60, 300, 600, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 _TABLE_ROWS = 12
 
@@ -59,7 +59,7 @@ def histogram(title: str, spread: Histogram, words: Words, unit: str) -> Chart |
     labels = [words(bin_.low) for bin_ in bins]
     chart = leather.Chart()
     chart.add_columns([(str(at), bin_.count) for at, bin_ in enumerate(bins)])
-    every = math.ceil(len(bins) * _LETTER * (max(map(len, labels)) + 2) / _LABEL_ROOM)
+    every = math.ceil(len(bins) * _LETTER * (max(map(len, labels)) + 2) / _LABELS_WIDTH)
     ticks = [str(at) for at in range(0, len(bins), every)]
     chart.add_x_axis(ticks=ticks, tick_formatter=lambda tick, *_: labels[int(tick)])
     _count_axis(chart, max(bin_.count for bin_ in bins), count)

@@ -14,7 +14,7 @@ from parquill.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Where a run's things are."""
+    """Objects that one run shares."""
 
     workspace: Workspace
     output: Storage

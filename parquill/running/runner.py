@@ -100,8 +100,8 @@ async def _run(
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
                 portions = Portions(job, workspace, ledger, clock, spread, run_job=run_job, dependencies=dependencies)
-                place = RunContext(workspace, output, ledger, endpoints, facts, portions, dependencies.new_random())
-                return await Session(opened, place, options, clock).run(attach)
+                context = RunContext(workspace, output, ledger, endpoints, facts, portions, dependencies.new_random())
+                return await Session(opened, context, options, clock).run(attach)
         finally:
             await asyncio.to_thread(ledger.close)
 

@@ -65,24 +65,24 @@ _BYTES_BESIDES = 8_000_000
 class Session:
     """From a prepared job to its summary."""
 
-    def __init__(self, opened: Prepared, place: RunContext, options: RunOptions, clock: Clock) -> None:
+    def __init__(self, opened: Prepared, context: RunContext, options: RunOptions, clock: Clock) -> None:
         self._opened = opened
         self._job = opened.job
-        self._place = place
-        self._facts = place.facts
-        self._ledger = place.ledger
+        self._context = context
+        self._facts = context.facts
+        self._ledger = context.ledger
         self._options = options
         self._clock = clock
-        self._means = Allowance(self._job, place.ledger, clock)
-        self._realm = EMULATOR if place.facts.emulated else ""
-        self._promised: CostRange | None = None
+        self._allowance = Allowance(self._job, context.ledger, clock)
+        self._realm = EMULATOR if context.facts.emulated else ""
+        self._saved_estimate: CostRange | None = None
         self._replaced: Replaced | None = None
-        told = (*opened.shape.notices, *place.facts.notices, place.facts.address_advice)
+        told = (*opened.shape.notices, *context.facts.notices, context.facts.address_advice)
         self._notices: list[str] = [one for one in told if one]
         self._started = clock.monotonic()
         self._started_at = dt.datetime.fromtimestamp(clock.wall(), dt.UTC)
         retry = RetryChoice(options.retry, self._job.retry.max_runs)
-        self._failed_runs = FailureCounts(place.ledger, retry, realm=self._realm, began=self._started_at)
+        self._failed_runs = FailureCounts(context.ledger, retry, realm=self._realm, began=self._started_at)
 
     async def run(self, attach: Attach = unwatched) -> RunSummary:
         """Do what is left to do; raises `UsageError` before anything is sent."""
@@ -91,16 +91,16 @@ class Session:
             return await self._run(attach)
 
     async def _run(self, attach: Attach) -> RunSummary:
-        planned = await plan_run(self._opened, self._place, self._options, self._clock)
+        planned = await plan_run(self._opened, self._context, self._options, self._clock)
         plan, self._replaced = planned.plan, planned.replaced
-        self._notices += [*planned.notices, *await accept_what_stands(self._ledger, self._place.workspace)]
+        self._notices += [*planned.notices, *await accept_what_stands(self._ledger, self._context.workspace)]
         if not plan.open:
             return await self._nothing_to_do(plan)
         rows = sum(one.slice.rows for one in plan.open)
-        await asyncio.to_thread(self._place.workspace.check_free, _BYTES_BESIDES + rows * _BYTES_PER_ROW)
+        await asyncio.to_thread(self._context.workspace.check_free, _BYTES_BESIDES + rows * _BYTES_PER_ROW)
         if self._options.chosen.is_all:
-            self._promised = SavedEstimate.made_for(
-                self._place.workspace, settings=plan.settings, realm=self._realm, rows=plan.todo
+            self._saved_estimate = SavedEstimate.made_for(
+                self._context.workspace, settings=plan.settings, realm=self._realm, rows=plan.todo
             )
         opened = self._opened
         asking = await with_pictures(opened.asking, opened.images, opened.example_pictures)
@@ -109,14 +109,14 @@ class Session:
     @functools.cached_property
     def _calibration_data(self) -> CalibrationData:
         """Asked for first when the portions have ended: what was known before, and what they learned."""
-        calibration_data = CalibrationData.take_up(self._opened, self._place.workspace, self._realm)
-        for told in self._place.portions.learned:
+        calibration_data = CalibrationData.take_up(self._opened, self._context.workspace, self._realm)
+        for told in self._context.portions.learned:
             calibration_data.merge(told)
         return calibration_data
 
     async def _begin(self, plan: RunPlan) -> int:
         """Go on with the run that has not ended, or begin one."""
-        name, cap = self._job.model.name, self._means.cap_pico
+        name, cap = self._job.model.name, self._allowance.cap_pico
         current = await self._ledger.current_run()
         if current is not None and current.realm == self._realm and not self._options.fresh_budget:
             await self._ledger.resume_run(current.id, model=name, settings=plan.settings, cap_pico=cap)
@@ -129,12 +129,12 @@ class Session:
         async def work(crowded: bool) -> RunToShare:
             return RunToShare(
                 opened=self._opened,
-                plan=await self._place.portions.as_left(plan, self._realm),
+                plan=await self._context.portions.as_left(plan, self._realm),
                 run=run,
                 facts=self._facts,
-                workspace=self._place.workspace,
-                budget=await self._means.budget(run),
-                day_used=await self._means.day_used(self._place.endpoints),
+                workspace=self._context.workspace,
+                budget=await self._allowance.budget(run),
+                day_used=await self._allowance.day_used(self._context.endpoints),
                 options=self._options,
                 attach=attach,
                 timeline=timeline,
@@ -144,7 +144,7 @@ class Session:
                 notice=self._notice_once,
             )
 
-        return await self._place.portions.share(work)
+        return await self._context.portions.share(work)
 
     async def _ask(self, plan: RunPlan, run: int, asking: Asking, attach: Attach) -> RunSummary:
         before, timeline, cancelled = await self._ledger.totals(run), Timeline(), False
@@ -152,15 +152,15 @@ class Session:
             stopped = await self._spread(plan, run, attach, timeline)
         except asyncio.CancelledError:
             stopped, cancelled = (Stop.SIGTERM, "the run was cancelled"), True
-        plan = await self._place.portions.as_left(plan, self._realm)
+        plan = await self._context.portions.as_left(plan, self._realm)
         shared = await self._ledger.totals(run)
         crowded = shared.requests > before.requests or self._options.is_crowded
-        job, facts = self._job, [one.facts for one in self._place.endpoints]
-        gate = await self._means.gate(run, self._place.endpoints, crowded=crowded, sharers=self._options.sharers)
+        job, facts = self._job, [one.facts for one in self._context.endpoints]
+        gate = await self._allowance.gate(run, self._context.endpoints, crowded=crowded, sharers=self._options.sharers)
         output_modes = self._output_modes()
         evidence = RunEvidence(
             self._ledger,
-            self._place.workspace,
+            self._context.workspace,
             f"{run:06d}-{self._started_at:%Y%m%dT%H%M%S%f}",
             keep_attempts=job.output.keep_attempts,
             on_fault=lambda fault: loop.fail(fault, cut_off=False),
@@ -171,10 +171,10 @@ class Session:
         scope = LoopContext(
             plan=plan,
             ledger=self._ledger,
-            output=self._place.output,
+            output=self._context.output,
             publisher=self._publisher(plan, output_modes),
             conversations=Conversations(
-                self._context(asking, gate, attempts, evidence), output_modes, alarm=self._notice_once
+                self._conversation_context(asking, gate, attempts, evidence), output_modes, alarm=self._notice_once
             ),
             attempts=attempts,
             gate=gate,
@@ -184,7 +184,7 @@ class Session:
             retry=self._failed_runs.retry,
             other_outputs=await in_thread(OtherOutputs.open, job, emulated=self._facts.emulated),
         )
-        options, cap, began = self._options, self._means.cap_pico, self._started
+        options, cap, began = self._options, self._allowance.cap_pico, self._started
         loop = WorkerLoop(scope, run=run, realm=self._realm, chosen=options.chosen, portion=options.portion is not None)
         watch = RunMonitor(job.name, loop, gate, tally, self._clock, cap_pico=cap, timeline=timeline, started=began)
         if stopped is not None:
@@ -211,12 +211,12 @@ class Session:
         return Attempts(
             gate,
             self._ledger,
-            self._place.endpoints,
+            self._context.endpoints,
             refusals,
             run=run,
             policy=RetryPolicy(self._job.retry.max_attempts, self._job.retry.deadline_seconds),
             clock=self._clock,
-            rng=self._place.rng,
+            rng=self._context.rng,
             evidence=evidence.attempts,
         )
 
@@ -233,12 +233,14 @@ class Session:
         output_modes = fallback_order(mode, parameters, self._opened.shape.kind)
         return OutputModeChoice(output_modes, known=parameters is not None or mode != "auto", notice=self._notice_once)
 
-    def _context(self, asking: Asking, gate: RunGate, attempts: Attempts, evidence: RunEvidence) -> ConversationContext:
+    def _conversation_context(
+        self, asking: Asking, gate: RunGate, attempts: Attempts, evidence: RunEvidence
+    ) -> ConversationContext:
         opened, job = self._opened, self._job
         return ConversationContext(
             job=job,
             facts=self._facts,
-            endpoints=self._place.endpoints,
+            endpoints=self._context.endpoints,
             asking=asking,
             shape=opened.shape,
             images=opened.images,
@@ -264,7 +266,7 @@ class Session:
             }
 
         failed, to_arrow = self._failed_runs if self._options.portion is None else None, self._opened.shape.to_arrow
-        return Publisher(self._place.output, self._ledger, self._opened.schema, to_arrow, about, failed)
+        return Publisher(self._context.output, self._ledger, self._opened.schema, to_arrow, about, failed)
 
     def _notice_once(self, text: str) -> None:
         if text not in self._notices:
@@ -273,7 +275,7 @@ class Session:
     async def _nothing_to_do(self, plan: RunPlan) -> RunSummary:
         """Every row is answered: nothing is sent, and no run begins."""
         for orphan in plan.orphans:
-            await asyncio.to_thread(self._place.output.remove, orphan.name)
+            await asyncio.to_thread(self._context.output.remove, orphan.name)
             await self._ledger.drop_part(orphan.part_id)
         parts = list(plan.complete.values())
         await self._list_parts(plan, parts)
@@ -307,20 +309,20 @@ class Session:
                 after.prompt_tokens - before.prompt_tokens, after.completion_tokens - before.completion_tokens
             ),
             in_doubt_pico=books.in_doubt_pico,
-            estimate=self._promised,
-            rows_pico=() if self._place.portions.shares else watch.row_costs,
+            estimate=self._saved_estimate,
+            rows_pico=() if self._context.portions.shares else watch.row_costs,
             stopped_by=stop,
             stop_message=closed.message if closed is not None and stop else None,
         )
-        await asyncio.to_thread(self._calibration_data.keep, self._place.workspace)
+        await asyncio.to_thread(self._calibration_data.keep, self._context.workspace)
         await asyncio.to_thread(
-            leave_record, self._place.workspace, summary, self._job, self._facts.price, watch.timeline.samples()
+            leave_record, self._context.workspace, summary, self._job, self._facts.price, watch.timeline.samples()
         )
         return summary
 
     async def _list_parts(self, plan: RunPlan, parts: list[PartInfo]) -> None:
         about = {"job": self._job.name, "settings": plan.settings, "versions": versions()}
-        storage, name = self._place.workspace.storage(), self._place.workspace.manifest.name
+        storage, name = self._context.workspace.storage(), self._context.workspace.manifest.name
         await asyncio.to_thread(write_manifest, storage, name, parts, about)
 
     def _summary(
@@ -333,7 +335,7 @@ class Session:
             counted=counted,
             job=self._job.name,
             started_at=self._started_at,
-            output=self._place.workspace.output,
+            output=self._context.workspace.output,
             seconds=self._clock.monotonic() - self._started,
             left_by_kind=Counter(plan.left_errors) + self._failed_runs.left,
             notices=tuple(self._notices),

@@ -222,7 +222,7 @@ class WorkerLoop:
                 asked.refused = NO_ENDPOINT
                 await self._ask(work, prepared, asked)
             return
-        refusals.again(asked.place.key, refusal)
+        refusals.again(asked.ref.key, refusal)
         facts = refusal.kind, refusal.message
         result = self._context.conversations.failed(asked, *facts, estimated=refusal.estimated_pico)
         await self._keep(work, prepared, asked, result)

@@ -13,7 +13,7 @@ Every call to an object store runs on a thread of its own and has a time limit (
 What holds: under its final name a file is whole or absent. Locally it is written under a
 hidden name in the same folder, synced, read back, renamed, and the folder synced; on an
 object store it is one put. Foreign errors leave with the path in their message: wrong usage
-as the class the caller names (`OutputError`, `ManifestError`), no room as `StorageFullError`,
+as the class the caller names (`OutputError`, `ManifestError`), a full disk as `StorageFullError`,
 anything else while writing as `StorageFaultError`. Credentials in a URI are never shown.
 
 Trade-offs: a file for an object store is built in memory first, since closing a half-written

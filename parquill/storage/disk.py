@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from parquill.errors import ParquillError, StorageFaultError, StorageFullError
 from parquill.storage.private import private_mode
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Disk:
@@ -86,7 +86,7 @@ class Disk:
             self.sync_folder(folder.parent)
 
     def free_bytes(self, path: Path) -> int:
-        """Room left where `path` is, or will be."""
+        """Free space where `path` is, or will be."""
         while not path.exists():
             path = path.parent
         return shutil.disk_usage(path).free
@@ -118,9 +118,9 @@ class Sink(io.RawIOBase):
 def storage_fault(error: OSError, path: object, doing: str) -> ParquillError:
     """Say in a person's words what the system refused while writing `path`."""
     reason = error.strerror or str(error)
-    if error.errno in _NO_ROOM:
+    if error.errno in _FULL:
         return StorageFullError(
-            f"{path}: no room left on the disk while {doing}. What is written is kept; free some space, "
+            f"{path}: no space left on the disk while {doing}. What is written is kept; free some space, "
             "then start the same command again"
         )
     return StorageFaultError(f"{path}: {doing} failed: {reason}")

@@ -103,7 +103,7 @@ class Storage:
         return f"{self.label}/{name}"
 
     def free_bytes(self) -> int | None:
-        """Room left on the disk, or None for an object store."""
+        """Free space on the disk, or None for an object store."""
         return self._disk.free_bytes(Path(self._root)) if self._disk else None
 
     def files(self) -> list[FileEntry]:

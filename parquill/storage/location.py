@@ -33,13 +33,13 @@ _SECRET_NAME = re.compile(r"key|secret|token|sig|password", re.IGNORECASE)
 
 
 @dataclass(slots=True)
-class _Place:
+class _OpenStore:
     lock: threading.Lock = field(default_factory=threading.Lock)
     opened: tuple[Any, str] | None = None
 
 
 _lock = threading.Lock()
-_open: dict[tuple[str, float], _Place] = {}
+_open: dict[tuple[str, float], _OpenStore] = {}
 
 
 def is_remote(location: str) -> bool:
@@ -110,11 +110,11 @@ def _opened_once(uri: str, silence: float) -> tuple[Any, str]:
     with _lock:
         if len(_open) > _MOST_OPEN:
             _open.clear()
-        place = _open.setdefault((uri, silence), _Place())
-    with place.lock:
-        if place.opened is None:
-            place.opened = _opened(uri, silence)
-        return place.opened
+        store = _open.setdefault((uri, silence), _OpenStore())
+    with store.lock:
+        if store.opened is None:
+            store.opened = _opened(uri, silence)
+        return store.opened
 
 
 def _opened(uri: str, silence: float) -> tuple[Any, str]:

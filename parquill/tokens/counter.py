@@ -71,7 +71,7 @@ class TokenCounter:
         model: ModelSettings,
         *,
         image_style: ImageCost = ImageCost.FUSED,
-        receipts: UsageRecords | None = None,
+        usage_records: UsageRecords | None = None,
         hidden_text: str = "",
         meter: TextMeter | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class TokenCounter:
 
         Raises `JobError` when `model.tokenizer` cannot be used.
         """
-        self.receipts = receipts if receipts is not None else UsageRecords()
+        self.usage_records = usage_records if usage_records is not None else UsageRecords()
         self._meter = meter or (load_tokenizer(model.tokenizer) if model.tokenizer else FittedMeter())
         self._image_tokens = image_style.tokens
         self._fuses = image_style is ImageCost.FUSED
@@ -99,8 +99,8 @@ class TokenCounter:
         Without usage records all texts share one error, and each has one of its own. `worth`: if there were so many
         times the usage records.
         """
-        if rows and self.receipts.count:
-            return self.receipts.error(rows, text, text_squares, images, worth)
+        if rows and self.usage_records.count:
+            return self.usage_records.error(rows, text, text_squares, images, worth)
         return math.hypot(self._meter.mean_error * text, self._meter.spread * math.sqrt(text_squares))
 
     @property
@@ -170,10 +170,10 @@ class TokenCounter:
         Returns True when it is above the estimate's upper bound: an alarm, and the bound is raised.
         """
         text = max(0.0, estimate.formula - images * self._image_tokens)
-        self.receipts.add(text, images, prompt_tokens - estimate.formula, provider)
+        self.usage_records.add(text, images, prompt_tokens - estimate.formula, provider)
         if prompt_tokens <= estimate.upper:
             return False
-        self.receipts.raise_upper(estimate.upper, prompt_tokens)
+        self.usage_records.raise_upper(estimate.upper, prompt_tokens)
         return True
 
     def _lay_out(self, request: ChatRequest) -> tuple[Opening, Content]:
@@ -206,9 +206,13 @@ class TokenCounter:
         if self._fuses:
             formula = formula - fused
         upper = bound + images * IMAGE_UPPER + self._hidden
-        if not self.receipts.count:
+        if not self.usage_records.count:
             return formula, formula, upper
-        return formula, formula + self.receipts.correction.apply(text, images), upper * self.receipts.upper_factor
+        return (
+            formula,
+            formula + self.usage_records.correction.apply(text, images),
+            upper * self.usage_records.upper_factor,
+        )
 
 
 def _sums(values: npt.NDArray[Any], ends: Sequence[int]) -> npt.NDArray[Any]:

@@ -64,7 +64,7 @@ class LengthEstimate:
     expected: float
     spread: float
     mean_error: float
-    source: Literal["receipts", "schema", "limit"]
+    source: Literal["answers", "schema", "limit"]
 
 
 class AnswerLength:
@@ -123,7 +123,7 @@ class AnswerLength:
         at = text / count, images / count
         expected = self._guess.expected + self._line.apply(*at)
         mean_error = self._widened * math.sqrt(self._line.variance(*at))
-        return LengthEstimate(expected, self._widened * self._deviation, mean_error, "receipts")
+        return LengthEstimate(expected, self._widened * self._deviation, mean_error, "answers")
 
     def _fit(self) -> None:
         """Fit the line; the guess at the spread counts as two answers at first, and soon as none: it is wide."""

@@ -152,14 +152,14 @@ class UsageRecords:
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> UsageRecords:
         """Take up what `dump` returned. Raises `ValueError` when it is something else."""
-        receipts = cls()
+        usage_records = cls()
         try:
             sums = {str(name): RidgeSums.load(one) for name, one in state["providers"].items()}
-            receipts._upper_factor = max(1.0, *finite([state["upper_factor"]], 1))
+            usage_records._upper_factor = max(1.0, *finite([state["upper_factor"]], 1))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not calibration data: {error}") from error
-        receipts._take(sums)
-        return receipts
+        usage_records._take(sums)
+        return usage_records
 
     def _take(self, found: Mapping[str, RidgeSums]) -> None:
         """Take usage records by provider; those that answered most keep their names."""
@@ -171,7 +171,7 @@ class UsageRecords:
         self._weigh()
 
     def _provider(self, said: str | None) -> _Provider:
-        """Whose usage record it is; of a new name while there is room for one, else of all others together."""
+        """Whose usage record it is; of a new name while fewer than the most are kept, else of all others together."""
         name = self._name(said)
         if name not in self._providers and len(self._providers) >= MOST_PROVIDERS:
             name = OTHERS

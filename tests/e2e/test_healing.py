@@ -172,8 +172,8 @@ async def test_a_repair_keeps_what_it_sets_aside_and_says_what_is_asked_again(tm
         rewrite(run, PARTS[0], other("latency_ms", [1, 2, 3, 4]))
         await run.run()
         assert not (await run.verify()).holds, "a later run does not forget what was written"
-        healed = await command(run, "run", "--repair")
-        assert "1 part had been changed and is set aside" in " ".join(healed.output.split())
+        repaired = await command(run, "run", "--repair")
+        assert "1 part had been changed and is set aside" in " ".join(repaired.output.split())
         assert run.asked == 16
         (aside,) = (run.folder / "out.parquill" / "set-aside").glob("*.parquet")
         assert pq.read_table(aside).column("latency_ms").to_pylist() == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""Rungs switched off one after another: a run finds the one that works, and every row comes out typed."""
+"""Output modes switched off one after another: a run finds the one that works, and every row comes out typed."""
 
 from __future__ import annotations
 

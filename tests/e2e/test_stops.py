@@ -234,7 +234,7 @@ async def test_a_disk_that_fills_up_stops_the_run_and_the_same_command_goes_on_w
             with pytest.raises(OSError, match="No space"):
                 filler.write_bytes(bytes(12 << 20))
             end = await ended(process)
-            assert (end.status, "no room left" in end.err.lower()) == (4, True), end.err
+            assert (end.status, "no space left" in end.err.lower()) == (4, True), end.err
             assert str(disk) in end.err and "Traceback" not in end.err
             filler.unlink()
             asked = run.asked

@@ -251,7 +251,7 @@ KNOWN = (
         ("tests/test_limits_gate.py", "tests/property/test_gate_machine.py"),
     ),
     Known(
-        "quantiles of rows' costs count equal rows once",
+        "quantiles of rows' costs count duplicates once",
         "parquill/cost_quantiles.py",
         "self._classes[_class_of(number)] += times",
         "self._classes[_class_of(number)] += 1",

@@ -1,6 +1,6 @@
 """Runs shared among the workers of real Dask and Ray clusters, against the emulator's own log.
 
-The flows are commands of their own, told of by a real Prefect server; the endpoint is an emulator in the
+The flows are commands of their own, reported to a real Prefect server; the endpoint is an emulator in the
 test's process, so that both sides can be counted. The first test's cluster is started by the commands
 of docs/deploy.md; the others' are started and ended by the flow.
 """

@@ -132,7 +132,7 @@ def test_a_curve_needs_a_line_and_carries_itself() -> None:
 
 def test_an_estimate_says_what_it_knows() -> None:
     known = {"job": "a", "model": "m", "output": "o", "price": {}, "price_line": "", "answer_tokens": 1.0}
-    known |= {"answer_source": "limit", "receipts": 0, "unanswered": 0, "settings": "", "realm": ""}
+    known |= {"answer_source": "limit", "usage_records": 0, "unanswered": 0, "settings": "", "realm": ""}
     known |= {"images": 0, "surplus": 1.0}
     free = Estimate(**known, rows=Rows(kept=3), tokens=TokenCounts(), cost=None)
     dear = Estimate(**known, rows=Rows(todo=3), tokens=TokenCounts(30, 3), cost=Cost(10**12, 10**11, 10**13, 10**14))

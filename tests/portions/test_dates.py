@@ -59,8 +59,8 @@ class Here:
 
     async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         asking = [
-            asyncio.create_task(ask_portion(post, commission, run_job=run_job, key=KEY, clock=self._clock))
-            for post in posts
+            asyncio.create_task(ask_portion(mailbox, commission, run_job=run_job, key=KEY, clock=self._clock))
+            for mailbox in posts
         ]
         while not self._enough():
             await self._clock.sleep(0.05)
@@ -148,12 +148,12 @@ def test_parts_and_rest_are_what_the_portion_sent_quarter_by_quarter(
 
 
 def test_a_report_of_an_earlier_version_is_still_read(tmp_path: Path) -> None:
-    post = Mailbox(str(tmp_path))
+    mailbox = Mailbox(str(tmp_path))
     (tmp_path / "post").mkdir()
     (tmp_path / "post" / "report.json").write_text(
         '{"spent": {"requests": 1, "pico": 2, "tokens": 3, "prompt_tokens": 1, "completion_tokens": 2, "doubts": 0, '
         '"doubt_pico": 0}, "stopped": null, "learned": {}}'
     )
-    report = post.report()
+    report = mailbox.report()
     assert report is not None
     assert (report.spent.pico, report.by_quarter) == (2, ())

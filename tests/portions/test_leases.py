@@ -49,16 +49,16 @@ async def test_a_portion_stops_a_minute_after_its_runs_last_word(tmp_path: Path,
         job = small_job(tmp_path, rows=300, model={"endpoint": emulator.base_url}, output={"path": f"{place}/out"})
         job["limits"] = {"requests_per_minute": rate}
         rows, told = {"manifest.000000.parquet": EVERY}, Handover(order_of(load_job(job)), str(tmp_path))
-        post = Heard(place)
-        post.open(WorkOrder("one", place, 1, order_of(load_job(job)), rows, emulated=False))
-        asking = asyncio.create_task(ask_portion(post, told, run_job=run_job, key=KEY, clock=clock))
+        mailbox = Heard(place)
+        mailbox.open(WorkOrder("one", place, 1, order_of(load_job(job)), rows, emulated=False))
+        asking = asyncio.create_task(ask_portion(mailbox, told, run_job=run_job, key=KEY, clock=clock))
         while not asking.done():
-            looks = post.looks
+            looks = mailbox.looks
             if clock.monotonic() <= last_word:
-                post.tell(Signal(int(clock.monotonic())))
+                mailbox.tell(Signal(int(clock.monotonic())))
             await clock.advance(1.0)
-            await until(lambda looks=looks: post.looks > looks or asking.done())  # type: ignore[misc]  # binds the loop's value
-        summary, report = asking.result(), post.report()
+            await until(lambda looks=looks: mailbox.looks > looks or asking.done())  # type: ignore[misc]  # binds the loop's value
+        summary, report = asking.result(), mailbox.report()
 
     assert last_word + LEASE <= clock.monotonic() <= last_word + LEASE + 30
     assert report is not None

@@ -70,16 +70,18 @@ class Machines:
     async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
         first = sum(self.rounds)
         self.rounds.append(len(posts))
-        await asyncio.gather(*(self._ask(number, post, commission) for number, post in enumerate(posts, first)))
+        await asyncio.gather(*(self._ask(number, mailbox, commission) for number, mailbox in enumerate(posts, first)))
 
-    async def _ask(self, number: int, post: Mailbox, commission: Handover) -> None:
+    async def _ask(self, number: int, mailbox: Mailbox, commission: Handover) -> None:
         environment = {**os.environ, "XDG_STATE_HOME": str(self._folder / f"machine-{number}")}
         environment["SOME_KEY"] = self._keys[number] if number < len(self._keys) else KEY
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, env=environment
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"place": post.place, "key": None, "commission": asdict(commission)}).encode())
+        process.stdin.write(
+            json.dumps({"place": mailbox.place, "key": None, "commission": asdict(commission)}).encode()
+        )
         process.stdin.close()
         if number == 0 and self._dies is not None:
             while not self._dies():
@@ -152,12 +154,12 @@ async def test_a_machine_whose_run_died_is_left_alone_until_it_has_been_silent_f
         portion = {**job, "budget": {"usd": share}, "output": {"path": bucket(f"dead-{silent}/out.portions/one/out")}}
         rows = {"manifest.000000.parquet": EVERY}
         order = WorkOrder("one", place, 1, order_of(load_job(portion)), rows, False)
-        post, kept = Mailbox(place), Workspace.of(output, state_home()).portions
+        mailbox, kept = Mailbox(place), Workspace.of(output, state_home()).portions
         kept.mkdir(parents=True)
         (kept / "one.json").write_bytes(order.dump())
-        post.open(order)
-        post.begin()
-        post.show(PortionProgress(at=SystemClock().wall() - silent))
+        mailbox.open(order)
+        mailbox.begin()
+        mailbox.show(PortionProgress(at=SystemClock().wall() - silent))
         if silent < LEASE:
             with pytest.raises(OutputError, match="another machine is still asking rows of the run before"):
                 await run_job(loaded)

@@ -95,7 +95,7 @@ async def test_a_run_learns_from_the_usage_records_of_its_portions(
         summary = await run(job)
         assert emulator.stats().requests == summary.rows.ok == 60
         found = await estimate_job(load_job(job))
-    assert found.receipts == 60
+    assert found.usage_records == 60
     assert found.surplus == pytest.approx(2, rel=0.05)
     assert any("60 answers were billed" in notice for notice in summary.notices)
     assert (await asyncio.to_thread(verify_job, load_job(job))).holds

@@ -134,7 +134,7 @@ def through_parquet(column: pa.Array) -> list[Any]:
 
 
 def same(schema: dict[str, Any], meant: Any, found: Any) -> bool:
-    """Compare a value with what pandas gives back for it, by the types the schema promises."""
+    """Compare a value with what pandas gives back for it, by the types of the schema."""
     if meant is None:
         return found is None
     if "anyOf" in schema:

@@ -98,12 +98,12 @@ def test_rows_made_ready_together_are_what_each_is_alone(
 @settings(max_examples=25)
 @given(st.lists(CELLS, min_size=1, max_size=12), st.lists(st.integers(1, 400), max_size=5))
 def test_a_dry_run_counts_the_requests_that_would_be_sent(
-    name: str, rows: list[dict[str, Any]], receipts: list[int]
+    name: str, rows: list[dict[str, Any]], usage_records: list[int]
 ) -> None:
     job = opened(name)
     calibration_data = CalibrationData.take_up(job, Workspace.of(job.job.output.path, Path(job.job.output.path)), "")
-    for counted in receipts:
-        calibration_data.counter.receipts.add(40.0, 1, counted - 300, "one")
+    for counted in usage_records:
+        calibration_data.counter.usage_records.add(40.0, 1, counted - 300, "one")
         calibration_data.length.observe(counted, 300, 1)
     prepared = job.reader.read_together(chunk(job, rows, 0))
     prepared = prepared.at([place for place, fault in enumerate(prepared.faults) if fault is None])

@@ -111,8 +111,8 @@ def test_requests_that_differ_by_one_text_count_as_each_alone(
 ) -> None:
     counter = TokenCounter(ModelSettings(), meter=_meter())
     if told:
-        counter.receipts.add(50.0, 1, 17.25, None)
-        counter.receipts.raise_upper(10, 12)
+        counter.usage_records.add(50.0, 1, 17.25, None)
+        counter.usage_records.raise_upper(10, 12)
 
     def request(text: str) -> ChatRequest:
         return ChatRequest((*chat.turns[:-1], Turn("user", (*before, text, *after))))

@@ -40,7 +40,7 @@ ENGLISH = (
     Row(_local("price_tag.png"), "Price tag", "English", "documents", "Read the tag: what is sold, and for how much?"),
     Row(_local("receipt.png"), "Shop receipt", "English", "documents", "Read the receipt and name its total."),
     Row(_local("gravel.jpg"), "Gravel, grey, 8-16 mm", "English", "garden", "Describe the texture for a builder."),
-    # Twins: equal in all but the id, so the second is answered without a request.
+    # Duplicates: equal in all but the id, so the second is answered without a request.
     Row(_local("horse.png"), "Horse silhouette", "English", "animals", "Describe this clip art for a screen reader."),
     Row(_local("horse.png"), "Horse silhouette", "English", "animals", "Describe this clip art for a screen reader."),
     Row(

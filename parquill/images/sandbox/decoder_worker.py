@@ -21,7 +21,7 @@ from parquill.images.sandbox.isolation import give_up_network
 from parquill.images.sandbox.messages import LENGTHS, Piece, pack_head, pack_pieces
 
 ADDRESS_SPACE = 1 << 30
-"""Bytes: 40 megapixels of RGBA, a premultiplied copy, a file of 64 MB, the libraries, and room."""
+"""Bytes: 40 megapixels of RGBA, a premultiplied copy, a file of 64 MB, the libraries, and some more."""
 SECONDS_A_FILE = 30
 
 
