@@ -1,13 +1,11 @@
 """Runs in processes of their own that die: by kill -9 after some time, or at one step of the disk.
 
-The children are forked from a server that has the engine imported already, so that a death
-costs milliseconds and not a second.
+The children are forked (`tests/e2e/forked.py`), so that a death costs milliseconds and not a second.
 """
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import threading
@@ -22,11 +20,10 @@ from parquill.job import load_job
 from parquill.planning import RunOptions
 from parquill.running import run_job
 from parquill.storage import Disk
+from tests.e2e.forked import FORKS
 
 __all__ = ["die_at_step", "die_in_time", "die_when"]
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload([__name__])
 _OPTIONS = RunOptions(allow_shrink=True, replace=True)
 assert tests.e2e.kit.KEY_NAME
 
@@ -92,7 +89,7 @@ async def die_in_time(job: Path, seconds: float) -> bool:
 
 async def die_when(job: Path, ripe: Callable[[], bool]) -> bool:
     """Run a job and kill -9 it once `ripe`; False when it came to its end before."""
-    process = _FORKS.Process(target=_run_for, args=(job, 600.0))  # type: ignore[arg-type] # a function of two
+    process = FORKS.Process(target=_run_for, args=(job, 600.0))  # type: ignore[arg-type] # a function of two
     process.start()
     await tests.e2e.kit.until(lambda: ripe() or not process.is_alive())
     process.kill()
@@ -106,7 +103,7 @@ async def die_at_step(job: Path, step: int, *, after: bool) -> bool:
 
 
 async def _child(work: object, *arguments: object) -> bool:
-    process = _FORKS.Process(target=work, args=arguments)  # type: ignore[arg-type] # any of the functions below
+    process = FORKS.Process(target=work, args=arguments)  # type: ignore[arg-type] # any of the functions below
     process.start()
     await asyncio.to_thread(process.join)
     assert process.exitcode in (0, -signal.SIGKILL), f"the run ended with {process.exitcode}"

@@ -26,6 +26,7 @@ from parquill.running.session import Attach, unwatched
 from parquill.storage import Storage
 from parquill.summary import RunSummary
 from parquill.verification import Verification, verify_job
+from tests.e2e.forked import Ended, ran
 
 KEY_NAME = "PARQUILL_TEST_KEY"
 os.environ.setdefault(KEY_NAME, "sk-or-v1-a-key-for-tests-0123456789")
@@ -103,13 +104,13 @@ class Rehearsal:
 
     async def command(self, *arguments: str, **sections: Any) -> Ended:
         """Run `parquill` as a process: `command("run", "--json")`; the job stands behind the first word."""
-        process = await self.start(*arguments, **sections)
-        return await ended(process)
+        first, *others = arguments
+        return await ran(first, str(self.job_file(**sections)), *others, folder=ROOT)
 
     async def start(
         self, *arguments: str, stderr: int = asyncio.subprocess.PIPE, **sections: Any
     ) -> asyncio.subprocess.Process:
-        """Start `parquill` as a process, and do not wait for it; `stderr` may be a terminal's descriptor."""
+        """Start `parquill` as a Python of its own, and do not wait for it; `stderr` may be a terminal's descriptor."""
         first, *others = arguments
         return await asyncio.create_subprocess_exec(
             *COMMAND,
@@ -183,19 +184,6 @@ async def until(condition: Callable[[], bool]) -> None:
     """Look every few milliseconds whether something has happened in another process or task."""
     while not condition():
         await SystemClock().sleep(0.005)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ended:
-    """A process that has ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ended:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import pytest
 
 from parquill.doctor import examine
 from parquill.emulator import Emulator, EmulatorSettings
-from tests.e2e.kit import COMMAND, ROOT, Ended, Rehearsal, ended, rehearsal, rows
+from tests.e2e.forked import Ended, ran
+from tests.e2e.kit import ROOT, Rehearsal, rehearsal, rows
 
 CAUSES: dict[str, tuple[dict[str, Any], str]] = {
     "stopped server": ({"endpoint": "http://127.0.0.1:9/v1"}, "cannot be reached|nothing listens"),
@@ -49,9 +49,7 @@ async def keyless(run: Rehearsal, command: str) -> Ended:
     del source["model"]["api_key_env"]
     path = run.folder / "keyless.json"
     path.write_text(json.dumps(source))
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*COMMAND, command, str(path), cwd=ROOT, stdout=pipe, stderr=pipe)
-    return await ended(process)
+    return await ran(command, str(path), folder=ROOT)
 
 
 @pytest.mark.parametrize("command", ["run", "estimate", "doctor"])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from parquill.job import Job, load_job, load_written
-from tests.e2e.kit import COMMAND
+from tests.e2e.forked import ran
 from tests.wire import reply, serving, then
 from tests.wire import reset as reset_after
 
@@ -48,12 +46,9 @@ def job_in(folder: Path, url: str, **more: Any) -> Path:
 ENVIRON = {"CANARY_KEY": KEY, "TOKEN": TOKEN, "ROUTE": ROUTE, "HOOK": HOOK}
 
 
-def command(folder: Path, *words: str) -> str:
-    done = subprocess.run(
-        [*COMMAND, *words], cwd=folder, check=False, env={**os.environ, **ENVIRON},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    return done.stdout + done.stderr
+async def command(folder: Path, *words: str) -> str:
+    done = await ran(*words, folder=folder, environ={**os.environ, **ENVIRON})
+    return done.out + done.err
 
 
 def escaped(text: str) -> str:
@@ -93,10 +88,10 @@ FORMS = {
 async def test_an_endpoint_that_repeats_key_and_variables_brings_them_into_no_file(form: str, tmp_path: Path) -> None:
     async with serving(reply(b"{}", "404 No"), reply(b"{}", "404 No"), FORMS[form]) as server:
         job_in(tmp_path, server.url)
-        told = await asyncio.to_thread(command, tmp_path, "run", "job.yaml", "--json")
-        told += await asyncio.to_thread(command, tmp_path, "report", "job.yaml")
+        told = await command(tmp_path, "run", "job.yaml", "--json")
+        told += await command(tmp_path, "report", "job.yaml")
         for other in ("doctor", "estimate") if form in ("answer", "key") else ():
-            told += await asyncio.to_thread(command, tmp_path, other, "job.yaml")
+            told += await command(tmp_path, other, "job.yaml")
     assert any(TOKEN in head for head in server.heads), "the endpoint itself is given all of it"
     assert ROUTE.encode() in b"".join(server.bodies)
     held = {str(path): path.read_bytes() for path in (tmp_path).rglob("*") if path.is_file() and path.suffix != ".yaml"}
