@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
@@ -10,6 +15,8 @@ from tests.clock import JUMPS, ManualClock
 from tests.unread_faults import no_unread_faults, no_unread_faults_in_cycles
 
 __all__ = ["no_unread_faults", "no_unread_faults_in_cycles"]
+
+HERE = Path(__file__).parent
 
 # A machine that is busy is no fault of what is tested: every test has a time-out of its own.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +29,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fuzz-seed", type=int, default=0, help="the first seed of what is made up; a finding names its own"
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a folder of tests that the marks of this run leave out: `-m "not (browser or ...)"`."""
+    if collection_path.parent != HERE or collection_path.name not in ("browser", "real"):
+        return None
+    left_out = re.search(rf"not \(.*\b{collection_path.name}\b.*\)", config.option.markexpr)
+    return True if left_out else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collected_tests_are_no_garbage() -> Iterator[None]:
+    """Keep what was imported and collected out of garbage collections: each would look at two million objects."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 class _Scheduling(LoadFileScheduling):

@@ -7,7 +7,7 @@ import importlib
 import re
 import re._constants as constants
 import re._parser as parser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,23 +41,27 @@ def found_in(folder: str) -> Iterator[Found]:
     """Yield every call of `re` beneath a folder of the project."""
     for path in sorted((ROOT / folder).rglob("*.py")):
         name = str(path.relative_to(ROOT))
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for call, target in _calls(tree):
+        text = path.read_text(encoding="utf-8")
+        if "re." not in text:
+            continue
+        nodes = list(ast.walk(ast.parse(text)))
+        methods = _methods(nodes)
+        for call, target in _calls(nodes):
             maker = call.func.attr  # type: ignore[attr-defined]  # `_calls` saw to it
-            uses = {maker} if maker != "compile" else _uses(tree, target)
+            uses = {maker} if maker != "compile" else methods.get(target, set()) & _USES
             known = target if maker == "compile" else ""
             pattern = _compiled(name, call, known)
             yield Found(name, call.lineno, pattern, frozenset(uses or {"search", "fullmatch"}), known)
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+def _calls(nodes: Iterable[ast.AST]) -> Iterator[tuple[ast.Call, str]]:
     """Yield calls of `re`, with the name that a compiled pattern is given."""
     named = {
         id(node.value): node.targets[0].id
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
@@ -68,16 +72,15 @@ def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
             yield node, named.get(id(node), "")
 
 
-def _uses(tree: ast.AST, name: str) -> set[str]:
-    return {
-        node.func.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in _USES
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == name
-    }
+def _methods(nodes: Iterable[ast.AST]) -> dict[str, set[str]]:
+    """Return the methods that are called of each name."""
+    methods: dict[str, set[str]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if isinstance(owner, ast.Name):
+                methods.setdefault(owner.id, set()).add(node.func.attr)
+    return methods
 
 
 def _compiled(file: str, call: ast.Call, name: str) -> re.Pattern[Any] | None:

@@ -8,9 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -51,6 +48,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_duckdb_reads_nested_fields_by_name(folder: Path) -> None:
+    import duckdb
+
     rows = duckdb.sql(
         f"select id, answer.document_type, answer.entities[1].kind, answer.date, answer.sensitive, len(answer.tags) "
         f"from '{folder}/*.parquet' order by id"
@@ -63,6 +62,8 @@ def test_duckdb_reads_nested_fields_by_name(folder: Path) -> None:
 
 
 def test_polars_reads_nested_fields_by_name(folder: Path) -> None:
+    import polars as pl
+
     table = pl.read_parquet(folder / "*.parquet").sort("id").unnest("answer")
     assert table["date"].to_list() == [dt.date(2024, 5, 3), None, None, None, None]
     assert table["document_type"].cast(pl.String).to_list()[:3] == ["invoice", None, "letter"]
@@ -71,6 +72,8 @@ def test_polars_reads_nested_fields_by_name(folder: Path) -> None:
 
 
 def test_pandas_reads_nested_fields_by_name(folder: Path) -> None:
+    import pandas as pd
+
     plain = pd.read_parquet(folder).sort_values("id")["answer"]
     assert plain.str["document_type"].dropna().tolist() == ["invoice", "letter"]
     assert plain.iloc[0]["entities"][1]["name"] == "Ülzen"

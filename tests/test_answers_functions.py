@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -138,6 +137,8 @@ def test_a_cut_off_call_is_truncated() -> None:
 
 
 def test_the_answer_is_a_struct_that_readers_take_by_name() -> None:
+    import duckdb
+
     column = SHAPE.to_arrow(
         [
             parse('{"name": "get_weather", "parameters": {"city": "Paris", "from": "2024-05-03"}}').value,

@@ -15,7 +15,6 @@ from typing import Any
 
 import psutil
 import pytest
-from moto.server import ThreadedMotoServer
 from PIL import Image
 from pyarrow import fs
 
@@ -315,6 +314,8 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Any:
     patch = pytest.MonkeyPatch()
     for name, value in {"ACCESS_KEY_ID": "test", "SECRET_ACCESS_KEY": "test", "DEFAULT_REGION": "us-east-1"}.items():
         patch.setenv(f"AWS_{name}", value)
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     port = server.get_host_and_port()[1]

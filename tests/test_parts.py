@@ -8,9 +8,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pandas as pd
-import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
@@ -82,6 +79,10 @@ def test_a_part_reads_back_with_its_schema_and_rows(storage: Storage) -> None:
 
 
 def test_every_reader_takes_the_folder_as_it_is_leftovers_and_all(tmp_path: Path) -> None:
+    import duckdb
+    import pandas as pd
+    import polars as pl
+
     storage = Storage.at(tmp_path)
     write_part(storage, part_name("a", 0), TABLE, ABOUT)
     write_part(storage, part_name("a", 1), result_table(SCHEMA, MANIFEST, [FAILED] * 3, to_arrow), ABOUT)

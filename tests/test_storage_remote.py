@@ -12,7 +12,6 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from moto.server import ThreadedMotoServer
 
 from parquill.errors import ManifestError, OutputError, StorageFaultError
 from parquill.results import part_name, read_part, read_part_info, write_part
@@ -25,6 +24,8 @@ NAME = part_name("a", 0)
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -8,9 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pandas
-import polars
 import pyarrow as pa
 import pyarrow.dataset
 from PIL import Image
@@ -36,6 +33,10 @@ async def answered(run: Rehearsal) -> list[dict[str, Any]]:
 
 
 async def test_pandas_pyarrow_polars_and_duckdb_read_the_folder(tmp_path: Path) -> None:
+    import duckdb
+    import pandas
+    import polars
+
     async with rehearsal(tmp_path, sections=TYPED) as run:
         answers = await answered(run)
         assert set(answers[0]) == {"caption", "tags"}

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow.fs as fs
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
 
 from parquill.emulator.pictures import serve_picture
 from parquill.errors import Stop, UsageError
@@ -199,6 +198,8 @@ async def test_sample_and_limit_exclude_each_other(tmp_path: Path) -> None:
 async def test_the_sample_of_a_remote_output_lies_in_the_state_of_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from moto.server import DomainDispatcherApplication, create_backend_app
+
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
 
 from parquill.emulator.pictures import serve_picture
 from parquill.planning import RunOptions
@@ -25,6 +24,8 @@ SECRET = "hush/hush+4711"
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:
+    from moto.server import DomainDispatcherApplication, create_backend_app
+
     with served(DomainDispatcherApplication(create_backend_app)) as (host, flaky):
         files = pyarrow.fs.S3FileSystem(
             access_key="key", secret_key=SECRET, endpoint_override=host, scheme="http", region="us-east-1",

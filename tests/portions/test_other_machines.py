@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from parquill import load_job
 from parquill.clock import SystemClock
@@ -40,6 +39,8 @@ IN_FLIGHT = 4
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[Callable[[str], str]]:
     """A bucket of a store on this machine, whose key stands in the environment: a path in it -> its URI."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -9,7 +9,6 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, settings
@@ -127,6 +126,8 @@ WRITERS = (
 
 def through_parquet(column: pa.Array) -> list[Any]:
     """Pandas with Arrow types: NumPy's have no null inside a list of integers, and make floats of them."""
+    import pandas as pd
+
     file = io.BytesIO()
     pq.write_table(pa.table({"answer": column}), file)
     frame = pd.read_parquet(file, dtype_backend="pyarrow")
