@@ -26,7 +26,7 @@ from parquill.running.session import Attach, unwatched
 from parquill.storage import Storage
 from parquill.summary import RunSummary
 from parquill.verification import Verification, verify_job
-from tests.e2e.forked import Ended, ran
+from tests.e2e.forked import Command, Ended, Forked, started
 
 KEY_NAME = "PARQUILL_TEST_KEY"
 os.environ.setdefault(KEY_NAME, "sk-or-v1-a-key-for-tests-0123456789")
@@ -104,8 +104,12 @@ class Rehearsal:
 
     async def command(self, *arguments: str, **sections: Any) -> Ended:
         """Run `parquill` as a process: `command("run", "--json")`; the job stands behind the first word."""
+        return await self.fork(*arguments, **sections).ended()
+
+    def fork(self, *arguments: str, **sections: Any) -> Forked:
+        """Begin `parquill` as a process, and do not wait for it."""
         first, *others = arguments
-        return await ran(first, str(self.job_file(**sections)), *others, folder=ROOT)
+        return started(Command((first, str(self.job_file(**sections)), *others)), folder=ROOT)
 
     async def start(
         self, *arguments: str, stderr: int = asyncio.subprocess.PIPE, **sections: Any

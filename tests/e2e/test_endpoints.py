@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +24,7 @@ from parquill.estimation import estimate_job
 from parquill.observers import Stoppable, Watched
 from tests.e2e.gateway import Gateway, Said, gateway
 from tests.e2e.kit import KEY_NAME, Rehearsal, rehearsal, rows, until
+from tests.portions.forked_pool import run_shared
 
 REFUSED = Said(401, {"error": {"message": "User not found.", "code": 401}})
 NO_MODEL = Said(404, {"error": {"message": "The model `tiny` does not exist", "code": "model_not_found"}})
@@ -251,10 +250,10 @@ async def test_a_run_that_was_killed_goes_on_and_pays_only_what_was_under_way_tw
     servers = [{"latency": Spread(0.03)}, {"latency": Spread(0.05)}]
     async with several(tmp_path, *servers, limits={"max_in_flight": 4}) as (run, emulators):
         run.write(rows(120))
-        process = await run.start("run", "--quiet")
+        process = run.fork("run", "--quiet")
         await until(lambda: sum(asked(emulators)) >= 30)
-        os.kill(process.pid, signal.SIGKILL)
-        await process.communicate()
+        process.kill()
+        await process.ended()
         summary = await run.run()
         assert (summary.rows.ok, summary.exit_status) == (120, 0)
         doubts = await run.doubts()
@@ -294,9 +293,7 @@ async def test_several_processes_keep_each_endpoints_limits_together(tmp_path: P
     servers = [{"max_concurrent": most, "endpoint": {"limits": {"max_in_flight": most}}} for most in (2, 4)]
     async with several(tmp_path, *servers, run={"workers": 2}) as (run, emulators):
         run.write(rows(80))
-        ended = await run.command("run", "--json", "--quiet")
-        assert ended.status == 0, ended.err
-        assert ended.json["rows"]["ok"] == 80
+        assert (await run_shared(run.job())).rows.ok == 80
         for one, most in zip(emulators, (2, 4), strict=True):
             assert one.stats().rate_limited == 0
             assert 0 < one.stats().peak_concurrent <= most

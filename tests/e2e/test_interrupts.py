@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from parquill.interruptible_call import wait_for
 from parquill.planning import RunOptions
 from parquill.report.runs import read_nights
 from parquill.storage import Storage
+from tests.e2e.forked import Script, started
 from tests.e2e.kit import ROOT, Rehearsal, rehearsal, rows, until
 
 PLAIN = "summary = parquill.run(sys.argv[1])"
@@ -48,16 +48,13 @@ except KeyboardInterrupt as interrupt:
 async def interrupted(run: Rehearsal, body: str, *, times: int = 1) -> tuple[int, str]:
     """Run a script on a job, interrupt it while requests are in flight, and return how it ended."""
     script = AROUND.format(body="\n".join(f"    {line}" for line in body.strip().splitlines()))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, str(run.job_file()), cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    await until(lambda: run.asked >= 40)
+    process = started(Script(script, str(run.job_file())), folder=ROOT)
+    await until(lambda: run.asked >= 40 or not process.is_running)
     for _ in range(times):
         process.send_signal(signal.SIGINT)
         await SystemClock().sleep(0.3)  # two signals at once are one to Python
-    out, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
+    end = await process.ended()
+    return end.status, end.out + end.err
 
 
 @pytest.mark.parametrize("body", [PLAIN, IN_A_LOOP, OWN_HANDLER], ids=["script", "running loop", "own handler"])

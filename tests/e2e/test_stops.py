@@ -185,11 +185,11 @@ async def test_the_second_signal_cuts_off_and_loses_nothing_received(tmp_path: P
     async with rehearsal(tmp_path, stall_seconds=60.0) as run:
         run.write(rows(100))
         run.emulator.plan(*[None] * 30, *[Misbehaviour.STALL] * 70)
-        process = await run.start("run", "--json")
+        process = run.fork("run", "--json")
         await until(lambda: run.asked >= 62)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        end = await asyncio.wait_for(ended(process), 15)
+        end = await asyncio.wait_for(process.ended(), 15)
         assert end.status in (130, 143), "whichever of the two came first"
         assert end.json["rows"]["ok"] == 30
         await every_row_stands(run, 100)
@@ -228,12 +228,12 @@ async def test_a_disk_that_fills_up_stops_the_run_and_the_same_command_goes_on_w
         sections = {"output": {"path": str(disk / "out"), "rows_per_part": 100}, "limits": {"max_in_flight": 8}}
         async with rehearsal(tmp_path / "run", sections=sections, latency=Spread(0.02, 0.5)) as run:
             run.write({"id": rows(400)["id"], "text": [f"{number} " + "word " * 200 for number in range(400)]})
-            process = await run.start("run")
+            process = run.fork("run")
             await until(lambda: run.asked >= 60)
             filler = disk / "filler"
             with pytest.raises(OSError, match="No space"):
                 filler.write_bytes(bytes(12 << 20))
-            end = await ended(process)
+            end = await process.ended()
             assert (end.status, "no space left" in end.err.lower()) == (4, True), end.err
             assert str(disk) in end.err and "Traceback" not in end.err
             filler.unlink()

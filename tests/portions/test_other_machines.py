@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +27,7 @@ from parquill.summary import RunSummary
 from parquill.verification import verify_job
 from parquill.workspace import Workspace
 from tests.orchestration.small_jobs import small_job
+from tests.portions.forked_pool import ForkedPool
 
 KEY = "sk-or-v1-0123456789"
 IN_FLIGHT = 4
@@ -57,38 +54,31 @@ def first_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-class Machines:
+class Machines(ForkedPool):
     """Workers that each run on a machine of their own: no other process sees their files."""
 
     def __init__(self, folder: Path, *, keys: Sequence[str] = (), dies: Callable[[], bool] | None = None) -> None:
         """`keys`: those of the first machines, the others have the right one; `dies`: when the first one does."""
-        self._folder = folder
-        self._keys = keys
+        super().__init__(
+            lambda number: {
+                "XDG_STATE_HOME": str(folder / f"machine-{number}"),
+                "SOME_KEY": keys[number] if number < len(keys) else KEY,
+            }
+        )
         self._dies = dies
-        self.rounds: list[int] = []
-        """How many portions were given out, each time."""
 
-    async def work(self, posts: Sequence[Mailbox], commission: Handover) -> None:
-        first = sum(self.rounds)
-        self.rounds.append(len(posts))
-        await asyncio.gather(*(self._ask(number, mailbox, commission) for number, mailbox in enumerate(posts, first)))
+    async def work(self, mailboxes: Sequence[Mailbox], commission: Handover) -> None:
+        async with asyncio.TaskGroup() as both:
+            dying = both.create_task(self._kill_the_first()) if self._dies is not None and not self.rounds else None
+            await super().work(mailboxes, commission)
+            if dying is not None:
+                dying.cancel()
 
-    async def _ask(self, number: int, mailbox: Mailbox, commission: Handover) -> None:
-        environment = {**os.environ, "XDG_STATE_HOME": str(self._folder / f"machine-{number}")}
-        environment["SOME_KEY"] = self._keys[number] if number < len(self._keys) else KEY
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "parquill.portions", stdin=asyncio.subprocess.PIPE, env=environment
-        )
-        assert process.stdin is not None
-        process.stdin.write(
-            json.dumps({"place": mailbox.place, "key": None, "commission": asdict(commission)}).encode()
-        )
-        process.stdin.close()
-        if number == 0 and self._dies is not None:
-            while not self._dies():
-                await SystemClock().sleep(0.02)
-            process.kill()
-        await process.wait()
+    async def _kill_the_first(self) -> None:
+        assert self._dies is not None
+        while not self._dies():
+            await SystemClock().sleep(0.02)
+        self.processes[0].kill()
 
 
 class Blind:

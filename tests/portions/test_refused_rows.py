@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from parquill import load_job
 from parquill.errors import Stop
-from parquill.portions import share_here
-from parquill.running import run_job
-from parquill.summary import RunSummary
 from tests.e2e.gateway import Said, gateway
 from tests.orchestration.small_jobs import output_of, small_job, verified
+from tests.portions.forked_pool import run_shared as run
 
 REFUSED = {"error": {"message": "Not for you.", "code": 403}}
 
@@ -34,11 +31,6 @@ def job_at(folder: Path, url: str, rows: int) -> dict[str, Any]:
         run={"workers": 2},
         limits={"max_in_flight": 4},
     )
-
-
-async def run(job: dict[str, Any]) -> RunSummary:
-    loaded = load_job(job)
-    return await run_job(loaded, spread=share_here(loaded))
 
 
 async def test_rows_refused_for_their_content_fail_alone_though_their_process_had_no_other_row(tmp_path: Path) -> None:

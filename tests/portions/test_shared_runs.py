@@ -31,6 +31,7 @@ from parquill.summary import RunSummary
 from parquill.verification import verify_job
 from tests.hostile_files import PNG
 from tests.orchestration.small_jobs import output_of, paid_twice_is_owned_up_to, small_job, verified, write_manifest
+from tests.portions.forked_pool import run_shared as run
 
 IN_FLIGHT = 4
 KEY = "sk-or-v1-0123456789"
@@ -49,9 +50,10 @@ async def shared(
         yield small_job(folder, rows=rows, model=model, **{**asked, **sections}), emulator
 
 
-async def run(job: dict[str, Any], options: RunOptions | None = None) -> RunSummary:
+async def run_here(job: dict[str, Any]) -> RunSummary:
+    """Run with Pythons that are started as `parquill run` starts them."""
     loaded: Job = load_job(job)
-    return await run_job(loaded, options, spread=share_here(loaded))
+    return await run_job(loaded, spread=share_here(loaded))
 
 
 async def until(look: Callable[[], object], what: str) -> None:
@@ -113,7 +115,7 @@ async def test_two_processes_make_the_table_of_one(tmp_path: Path, monkeypatch: 
         manifest = tmp_path / "manifest.parquet"
         (tmp_path / "a.png").write_bytes(PNG)
         pq.write_table(pq.read_table(manifest).append_column("picture", [["a.png"] * 120]), manifest)
-        ours = await run(job)
+        ours = await run_here(job)
         alone = {**job, "output": {**job["output"], "path": str(tmp_path / "alone")}, "run": {"workers": 1}}
         theirs = await run(alone)
 
@@ -171,7 +173,7 @@ async def test_a_process_that_dies_leaves_its_portion_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with shared(tmp_path, monkeypatch, latency=0.1) as (job, emulator):
-        running = asyncio.create_task(run(job))
+        running = asyncio.create_task(run_here(job))
         await until(lambda: emulator.stats().requests >= 20, "the first rows")
         processes()[0].kill()
         summary = await running
@@ -222,4 +224,4 @@ async def test_an_interrupted_run_stops_in_all_its_processes(tmp_path: Path, mon
 async def test_a_cluster_is_for_flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with shared(tmp_path, monkeypatch, run={"workers": 2, "engine": "dask"}) as (job, _):
         with pytest.raises(JobError, match=r"python -m flows\.batch"):
-            await run(job)
+            await run_here(job)
