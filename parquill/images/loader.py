@@ -66,6 +66,11 @@ class ImageLoader:
         self._pool = DecodePool()
         self._cache = PictureCache(settings.cache, settings.cache_mb) if settings.cache else None
 
+    @property
+    def largest_cell(self) -> int:
+        """Bytes of a cell that may hold a picture or document: a file of `images.max_bytes`, in base64."""
+        return self._rules.file_bytes * 4 // 3 + 4096
+
     async def __aenter__(self) -> ImageLoader:
         return self
 

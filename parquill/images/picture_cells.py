@@ -169,8 +169,8 @@ def _base64_type(text: str) -> str:
 
 def _read_path(text: str) -> PathPicture:
     if len(text) > _LONGEST_PATH:
-        said = f"{shown(text[:_LONGEST_PATH])} is refused: a path has at most {_LONGEST_PATH} characters"
-        raise RowError(ErrorKind.IMAGE_REFUSED, said)
+        said = f"{shown(text[:_LONGEST_PATH])}: a path has at most {_LONGEST_PATH} characters"
+        raise RowError(ErrorKind.IMAGE_UNREACHABLE, said)
     if "\x00" in text:
         raise RowError(ErrorKind.IMAGE_REFUSED, f"the path {shown(text)} is refused: it holds a NUL character")
     return PathPicture(text)

@@ -110,6 +110,10 @@ def require(columns: Sequence[str], schemas: Mapping[SourceFile, pa.Schema]) -> 
                 )
 
 
+_LONGEST_PATH = 16_384
+"""Bytes: 4096 characters. A longer text names no file."""
+
+
 def places_in(column: pa.ChunkedArray) -> Iterator[str]:
     """Yield the files and objects that a column of pictures names: all strings but web and data: URLs.
 
@@ -126,7 +130,8 @@ def places_in(column: pa.ChunkedArray) -> Iterator[str]:
     elif _is_text(kind):
         texts = column.cast(pa.large_string())
         other_outputs = pc.match_substring_regex(texts, r"^(https?|data):", ignore_case=True)
-        yield from texts.filter(pc.invert(other_outputs)).to_pylist()  # nulls are filtered out, too
+        paths = pc.and_(pc.invert(other_outputs), pc.less_equal(pc.binary_length(texts), _LONGEST_PATH))
+        yield from texts.filter(paths).to_pylist()  # nulls are filtered out, too
 
 
 def _refuse_repeated(source: SourceFile, schema: pa.Schema) -> None:

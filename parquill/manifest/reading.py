@@ -23,12 +23,14 @@ from parquill.manifest.columns import Columns, choose_columns, require, unify
 from parquill.manifest.files import Slice, SourceFile, cut, find_files
 from parquill.manifest.text import text_batches, text_shape
 from parquill.manifest.unfit import with_fit_values
-from parquill.results import python_values
+from parquill.results import LARGEST_CELL, large_cells, python_values, shown_size
 from parquill.threads import stop_point
 
 _CHUNK_BYTES = 16 * 2**20
 _CHUNK_ROWS = 8192
 _SAMPLE_ROWS = 64
+_READ_BYTES = 2**20
+"""Of a column at a time: without a bound each column's part of a row group is held whole."""
 
 
 Unfit = Mapping[str, Mapping[int, str]]
@@ -44,10 +46,18 @@ class Chunk:
     unfit: Unfit = field(default_factory=dict)
     """What does not fit its column's type, by column and place; in `table` it is replaced (`unfit.py`)."""
 
-    def cells(self, name: str) -> tuple[list[Any], Mapping[int, str]]:
-        """Return a column's values for Python, and by place what is wrong with those that cannot be used."""
-        values, faults = python_values(self.table.column(name))
-        return values, {**faults, **self.unfit.get(name, {})}
+    def cells(self, name: str, most: int = LARGEST_CELL) -> tuple[list[Any], Mapping[int, str]]:
+        """Return a column's values for Python, and by place what is wrong with those that cannot be used.
+
+        A text or bytes of more than `most` bytes is such a value: nothing is made of it.
+        """
+        column = self.table.column(name)
+        large = large_cells(column, most)
+        values, faults = python_values(column, large)
+        told = {
+            place: f"{shown_size(size)}, more than the {shown_size(most)} of a cell" for place, size in large.items()
+        }
+        return values, {**faults, **told, **self.unfit.get(name, {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,8 @@ def _unreadable(source: SourceFile, error: Exception) -> ManifestError:
     if isinstance(error, UnicodeError):
         told = ["the name of a column is not UTF-8"]
     why = next(iter(told), f"unexpected {type(error).__name__}")[:200]
+    if source.suffix == ".csv" and "straddling object" in why:
+        why = "a row is longer than 16 MB: write such cells as Parquet or JSON lines"
     return ManifestError(f"{source.label}: cannot be read as {source.suffix[1:]}: {why}")
 
 
@@ -183,7 +195,7 @@ def _parquet_batches(source: SourceFile, columns: Sequence[str], slices: Sequenc
     """Row groups that no wanted slice touches are not read."""
     ranges = [(one.start, one.start + one.rows) for one in slices]
     with source.storage.open(source.name) as raw:
-        file = pq.ParquetFile(raw, pre_buffer=False)
+        file = pq.ParquetFile(raw, pre_buffer=False, buffer_size=_READ_BYTES)
         present = [name for name in columns if name in file.schema_arrow.names]
         start = 0
         for group in range(file.metadata.num_row_groups):

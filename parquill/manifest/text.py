@@ -21,7 +21,9 @@ import pyarrow.csv
 
 from parquill.errors import ManifestError
 from parquill.manifest.files import SourceFile
+from parquill.manifest.long_lines import LEFT_OUT, lines
 from parquill.manifest.unfit import NOT_UTF8
+from parquill.results import LARGEST_CELL
 from parquill.threads import stop_point
 
 _CHUNK_BYTES = 8 * 2**20
@@ -84,12 +86,12 @@ def _json_rows(source: SourceFile) -> Iterator[tuple[list[dict[str, Any]], Unfit
     unfit: Unfit = {}
     size = 0
     with source.storage.open(source.name) as raw:
-        for number, line in enumerate(io.BufferedReader(raw), start=1):
+        for number, line in enumerate(lines(io.BufferedReader(raw), source.label), start=1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
             if text:
-                row, names = _json_object(source, number, text)
-                for name in names:
-                    unfit.setdefault(name, {})[len(rows)] = NOT_UTF8
+                row, faults = _json_object(source, number, text)
+                for name, why in faults.items():
+                    unfit.setdefault(name, {})[len(rows)] = why
                 rows.append(row)
                 size += len(line)
             if len(rows) == _CHUNK_ROWS or size > _CHUNK_BYTES:
@@ -99,9 +101,12 @@ def _json_rows(source: SourceFile) -> Iterator[tuple[list[dict[str, Any]], Unfit
         yield rows, unfit
 
 
-def _json_object(source: SourceFile, number: int, text: bytes) -> tuple[dict[str, Any], Sequence[str]]:
-    """Return a line's object, and the names of its values that held what is no UTF-8: U+FFFD stands for that."""
-    names: Sequence[str] = ()
+def _json_object(source: SourceFile, number: int, text: bytes) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a line's object, and by name what is wrong with its values.
+
+    U+FFFD stands for what is no UTF-8; a value that holds a text too large for any row is null.
+    """
+    faults: dict[str, str] = {}
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -110,12 +115,19 @@ def _json_object(source: SourceFile, number: int, text: bytes) -> tuple[dict[str
         except orjson.JSONDecodeError:
             said = f"{source.label}:{number}:{error.colno}: not valid JSON: {error.msg}"
             raise ManifestError(said) from None
-        names = [name for name, value in row.items() if "\ufffd" in str(value)] if isinstance(row, dict) else ()
+        if isinstance(row, dict):
+            faults = {name: NOT_UTF8 for name, value in row.items() if "\ufffd" in str(value)}
     if not isinstance(row, dict):
         raise ManifestError(f'{source.label}:{number}: each line is one JSON object, like {{"id": 1}}')
-    return row, names
+    if LEFT_OUT.encode() in text:
+        large = [name for name, value in row.items() if LEFT_OUT in str(value)]
+        if LEFT_OUT in row:
+            raise ManifestError(f"{source.label}:{number}: the name of a column is {_TOO_LARGE}")
+        row, faults = {**row, **dict.fromkeys(large)}, {**faults, **dict.fromkeys(large, _TOO_LARGE)}
+    return row, faults
 
 
+_TOO_LARGE = f"a text of more than {LARGEST_CELL // 10**6} MB"
 _HEX = "[0-9a-fA-F]"
 _LONE = re.compile(rf"(\\\\|\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}})|\\u[dD][89a-fA-F]{_HEX}{{2}}")
 """Half of a surrogate pair; what may not be taken for one (a pair, an escaped backslash) is the group."""

@@ -22,6 +22,8 @@ from parquill.results import not_attempted_table, output_schema, try_part
 
 _ROWS = 3
 """Rows of made-up values."""
+_MOST_TRIED = 32 * 10**6
+"""Bytes of real rows that are written to memory and read back."""
 
 
 def refuse_unwritable(manifest: Manifest, schema: pa.Schema, rows: Chunk) -> None:
@@ -40,6 +42,8 @@ def refuse_unwritable(manifest: Manifest, schema: pa.Schema, rows: Chunk) -> Non
     copied = schema.empty_table().select([columns.key.name, *(field.name for field in columns.kept)]).schema
     kept = [rows.table.column(field.name) for field in columns.kept]
     first = pa.table([manifest.keys(rows), *kept], names=copied.names)
+    if first.nbytes > _MOST_TRIED:
+        first = first.slice(0, 0)  # its types are tried, and a cell of any size is written by then
     whole = (first, first.slice(0, 0), _made_up(copied))
     if all(_fault(table) is None for table in whole):  # else it is looked for column by column
         _refuse_answers(schema)

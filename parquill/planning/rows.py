@@ -87,6 +87,9 @@ class RowReader:
         self._document_columns = columns.documents
         self.columns = tuple(dict.fromkeys([*text.columns, *columns.images, *columns.documents]))
         """The columns that decide what is asked."""
+        pictures = frozenset((*columns.images, *columns.documents))
+        self._most = {name: images.largest_cell if name in pictures else LONGEST_TEXT * 4 for name in self.columns}
+        """Bytes of a cell: a file in base64, or the longest text in UTF-8."""
         self._made_of = (text, asking, images, columns)
 
     @functools.cached_property
@@ -129,7 +132,7 @@ class RowReader:
         columns: dict[str, Sequence[Any]] = {}
         faults: dict[int, RowError] = {}
         for name in self.columns:
-            columns[name], unfit = chunk.cells(name)
+            columns[name], unfit = chunk.cells(name, self._most[name])
             for place, why in unfit.items():
                 fault = RowError(ErrorKind.BAD_ROW, f"the column {name!r} holds {why} in this row")
                 faults.setdefault(chunk.start + place, fault)

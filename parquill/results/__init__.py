@@ -1,6 +1,7 @@
 """Results: what a row ends as, and the parts that hold the output.
 
 `cells.py`    values of any column for Python, those that it cannot hold found one by one.
+`large_cells.py` cells larger than any row needs, found by their lengths.
 `item.py`     `ItemResult`, a row's outcome, and its compact form for ledger and archive.
 `table.py`    the output's schema; tables built from results, column by column.
 `readback.py` rows of a part as results again.
@@ -18,6 +19,7 @@ Trade-off: a part's table is built in memory; `output.rows_per_part` bounds it.
 
 from parquill.results.cells import python_values, row_values
 from parquill.results.item import CostSource, ItemResult, Status, weakest
+from parquill.results.large_cells import LARGEST_CELL, large_cells, shown_size
 from parquill.results.listing import read_manifest, write_manifest
 from parquill.results.names import part_key, part_name
 from parquill.results.parts import PartInfo, read_part, read_part_info, try_part, write_part
@@ -37,6 +39,7 @@ from parquill.results.table import (
 )
 
 __all__ = [
+    "LARGEST_CELL",
     "LATE_COLUMNS",
     "RESULT_COLUMNS",
     "CostSource",
@@ -45,6 +48,7 @@ __all__ = [
     "Status",
     "ToArrow",
     "as_type",
+    "large_cells",
     "merge_rows",
     "money_array",
     "not_attempted_table",
@@ -62,6 +66,7 @@ __all__ = [
     "results_in",
     "results_of",
     "row_values",
+    "shown_size",
     "try_part",
     "weakest",
     "with_fingerprints",

@@ -7,7 +7,7 @@ their values. A time in a zone that no one knows is such a value in every cell t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -15,22 +15,30 @@ import pyarrow as pa
 from parquill.errors import ErrorKind, RowError, row_errors
 
 
-def python_values(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], Mapping[int, str]]:
-    """Return a column's values, None where Python has none.
+def python_values(
+    column: pa.Array | pa.ChunkedArray, left_out: Collection[int] = ()
+) -> tuple[list[Any], Mapping[int, str]]:
+    """Return a column's values, None where Python has none, and at the places that are `left_out`.
 
     Returns:
         The values in order, and by place, of cells that have none, why: without the value itself.
     """
+    if left_out:
+        return _one_by_one(column, left_out)
     try:
         return column.to_pylist(), {}
     except Exception:
-        return _one_by_one(column)
+        return _one_by_one(column, ())
 
 
-def _one_by_one(column: pa.Array | pa.ChunkedArray) -> tuple[list[Any], Mapping[int, str]]:
+def _one_by_one(column: pa.Array | pa.ChunkedArray, left_out: Collection[int]) -> tuple[list[Any], Mapping[int, str]]:
     values: list[Any] = []
     faults: dict[int, str] = {}
-    for place, cell in enumerate(column):
+    for place in range(len(column)):
+        if place in left_out:
+            values.append(None)
+            continue
+        cell = column[place]
         try:
             with row_errors(ErrorKind.BAD_ROW, lambda error: _why(column.type, error)):  # of pytz, pandas, codecs too
                 values.append(cell.as_py())
