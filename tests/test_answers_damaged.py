@@ -57,6 +57,7 @@ MEANT: list[tuple[str, str, dict[str, Any]]] = [
     ("prose with braces", 'I filled the {placeholders} in: {"title": "Red", "tags": ["a", "b"]}', RED),
     ("prose with an apostrophe", 'Here\'s what I\'ve got: {"title": "Red", "tags": ["a", "b"]}', RED),
     ("markdown heading", '## Answer\n\n{"title": "Red", "tags": ["a", "b"]}', RED),
+    ("object around", '{"answer": {"title": "Red", "tags": ["a", "b"]}}', RED),
     ("list around", '[{"title": "Red", "tags": ["a", "b"]}]', RED),
     ("byte order mark", '\ufeff{"title": "Red", "tags": ["a", "b"]}', RED),
     ("byte order mark in a fence", '```json\n\ufeff{"title": "Red", "tags": ["a", "b"]}\n```', RED),
@@ -177,7 +178,7 @@ REFUSED = [
     ("string for a list", '{"title": "Red", "tags": "a, b"}'),
     ("null where none is allowed", '{"title": null, "tags": ["a", "b"]}'),
     ("unknown key beside a missing one", '{"title": "Red", "tags": ["a", "b"], "cost": 3}'),
-    ("wrapped in another object", '{"answer": {"title": "Red", "tags": ["a", "b"]}}'),
+    ("wrapped in a draft", '{"draft": {"title": "Red", "tags": ["a", "b"]}}'),
     ("the schema itself", '{"type": "object", "properties": {"title": {"type": "string"}}}'),
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import random
 import re
@@ -17,14 +18,30 @@ from parquill.answers import repair
 from parquill.answers.answer_schema import APART, load_answer_schema, parse_apart
 from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
+from parquill.answers.inner_json import inner_json
+from parquill.answers.json_slips import without_slips
 from parquill.answers.output_modes import OutputMode
 from parquill.answers.schema_tree import Kind, Node
+from parquill.answers.words_around import one_value
+from parquill.answers.written_numbers import plain_number
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
 from parquill.replies.streams import join_events
 
 _PIECES = ["# ", "// ", "/* ", "{//", '\\"', "\\", '", ', "{", " ", "\n", ", ", '{"a":', "'", "```", "<"]
-_MARKS = ["<s>", "</s>", "</s> ", "<think>", "<think></think>", "<|im_end|>", "<|im_start|>", "< ", " "]
+_MARKS = [
+    "<|channel|>analysis<|message|>",
+    "[THINK]",
+    "<s>",
+    "</s>",
+    "</s> ",
+    "<think>",
+    "<think></think>",
+    "<|im_end|>",
+    "<|im_start|>",
+    "< ",
+    " ",
+]
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -50,6 +67,31 @@ def _is_linear(work: Callable[[str], object], piece: str, before: str, after: st
 def test_ten_times_the_damage_takes_about_ten_times_the_time_to_repair(piece: str) -> None:
     for before, after in itertools.product(["", '{"a": '], ['"}', "\\", " }x"]):
         assert _is_linear(lambda text: repair.read_objects(text, ended=True), piece, before, after, 3_900), before
+
+
+_AROUND = [
+    "a ",
+    "a_",
+    "**",
+    "-",
+    ", ",
+    "(",
+    "\\_",
+    "1,234,",
+    "1.234",
+    "undefined",
+    ',a"',
+    ": 1,234",
+    '{a" ',
+    "positive ",
+]
+
+
+@pytest.mark.parametrize("piece", _AROUND)
+def test_ten_times_the_words_around_a_value_take_about_ten_times_the_time(piece: str) -> None:
+    for read in (without_slips, plain_number, inner_json, functools.partial(one_value, ("positive", "negative"))):
+        for before, after in itertools.product(["", '{"a": '], ["", '"}']):
+            assert _is_linear(read, piece, before, after, 10_000), (read, before)
 
 
 @pytest.mark.parametrize("piece", _MARKS)

@@ -51,6 +51,10 @@ _OBJECT_WANTED = (
 )
 
 
+_NO_ARGUMENTS = frozenset({"", "{}", "null"})
+"""Arguments of a native call beside which the object may stand in the content."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerSchema:
     """What every answer of a job has to be; made once by `load_answer_schema`, the same for every row."""
@@ -150,7 +154,11 @@ class AnswerSchema:
         arguments = {call.arguments for call in calls}
         if len(arguments) > 1:
             return failed("\n".join(call.arguments for call in calls), ending, "several calls, and one is wanted")
-        return parse_json(self.check, arguments.pop(), ending)
+        answer = parse_json(self.check, said := arguments.pop(), ending)
+        if answer.ok or said.strip() not in _NO_ARGUMENTS or not text.strip():
+            return answer
+        beside = parse_json(self.check, text, ending)
+        return replace(beside, repairs=("content", *beside.repairs)) if beside.ok else answer
 
     def _parse_calls(self, completion: ChatCompletion) -> Answer:
         ended = completion.ending in ENDED

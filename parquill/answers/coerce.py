@@ -7,8 +7,10 @@ again. Each repair is noted as `what:where`, for instance `number:price` or `dat
 |---|---|
 | `key` | a key that differed from a missing property in case, `-`, `_` or spaces was renamed |
 | `dropped` | a key without a column was dropped, every property being present |
-| `number`, `boolean`, `null` | `"12"`, `"yes"`, `"n/a"` where no string is allowed |
-| `enum` | case, spaces, `-` and `_` were brought to those of the one value that fits |
+| `number`, `boolean`, `null` | `"12,000.50"`, `"yes"`, `"n/a"` where no string is allowed |
+| `enum` | case, spaces, `-` and `_`, and words around the value, were brought to the one value that fits |
+| `list` | a list of one item was taken for its item, or one item for the list |
+| `string` | JSON text was read where an object or a list is expected |
 | `date` | a date or time in a common form was brought to ISO 8601 |
 | `utc` | a time without a zone was taken as UTC |
 """
@@ -17,15 +19,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from parquill.answers.dates import iso_datetime, read_date, read_datetime
-from parquill.answers.schema_tree import Kind, Node
+from parquill.answers.inner_json import inner_json
+from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
+from parquill.answers.strict_json import same
+from parquill.answers.words_around import bare, one_value, plain
+from parquill.answers.written_numbers import plain_number
 
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,18})(?:\.\d{1,17})?(?:[eE][+-]?\d{1,2})?")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
-_NOTHING = frozenset({"", "null", "none", "n/a", "na", "nil"})
+_NOTHING = frozenset({"", "null", "none", "n/a", "na", "nil", "undefined"})
+_ONE_WORD = re.compile(r"\w[\w'’-]*")
+_HOLDING = frozenset({Kind.OBJECT, Kind.ARRAY, Kind.MAP})
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -39,6 +46,19 @@ def coerce(node: Node, value: Any, where: str, notes: list[str]) -> Any:
         return [coerce(node.item, item, f"{where}[{i}]", notes) for i, item in enumerate(value)]
     if isinstance(value, dict) and node.kind is Kind.MAP and node.item is not None:
         return {key: coerce(node.item, item, f"{where}.{key}", notes) for key, item in value.items()}
+    return _other_count(node, value, where, notes)
+
+
+def _other_count(node: Node, value: Any, where: str, notes: list[str]) -> Any:
+    """Take a list of one item for its item, and one item for a list."""
+    if value is None or node.kind in JSON_TEXT:
+        return value
+    if node.kind is Kind.ARRAY and node.item is not None:
+        notes.append(f"list:{where}")
+        return [coerce(node.item, value, f"{where}[0]", notes)]
+    if isinstance(value, list) and len(value) == 1 and value[0] is not None:
+        notes.append(f"list:{where}")
+        return coerce(node, value[0], where, notes)
     return value
 
 
@@ -63,30 +83,35 @@ def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[
     if not unknown:
         return value
     renamed = {}
-    plain = {key: _plain(key) for key in unknown}
-    rivals = Counter(plain.values())
+    forms = {key: plain(key) for key in unknown}
+    rivals = Counter(forms.values())
     wanted: dict[str, list[str]] = {}
-    for name in missing:
-        wanted.setdefault(_plain(name), []).append(name)
+    for name in names:
+        wanted.setdefault(plain(name), []).append(name)
     for key in unknown:
-        fits = wanted.get(plain[key], ())
-        if len(fits) == 1 and rivals[plain[key]] == 1:
+        fits = [name for name in wanted.get(forms[key], ()) if name not in value]
+        if len(fits) == 1 and rivals[forms[key]] == 1:
             renamed[key] = fits[0]
             notes.append(f"key:{_inside(where, fits[0])}")
-    dropped = set(unknown) - renamed.keys() if len(renamed) == len(missing) else set()
+    dropped = {key for key in set(unknown) - renamed.keys() if not _contradicts(value, key, wanted.get(forms[key], ()))}
+    if len(renamed) < len(missing):
+        dropped = set()
     notes.extend(f"dropped:{_inside(where, key)}" for key in unknown if key in dropped)
     return {renamed.get(key, key): item for key, item in value.items() if key not in dropped}
+
+
+def _contradicts(value: dict[str, Any], key: str, names: Sequence[str]) -> bool:
+    """Whether a key names a property that is there, in another form and with another value."""
+    return any(name in value and not same(value[name], value[key]) for name in names)
 
 
 def _inside(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"[\s_-]+", "", text).casefold()
-
-
 def _mend_string(node: Node, text: str, where: str, notes: list[str]) -> Any:
+    if node.kind in _HOLDING:
+        return _to_holding(node, text, where, notes)
     repair = _REPAIRS.get(node.kind)
     if repair is None:
         return text
@@ -95,40 +120,63 @@ def _mend_string(node: Node, text: str, where: str, notes: list[str]) -> Any:
         if note:
             notes.append(f"{note}:{where}")
         return value
-    if node.nullable and text.strip().casefold() in _NOTHING:
-        notes.append(f"null:{where}")
-        return None
-    return text
+    return _to_null(node, text, where, notes)
+
+
+def _to_null(node: Node, text: str, where: str, notes: list[str]) -> str | None:
+    if not node.nullable or text.strip().casefold() not in _NOTHING:
+        return text
+    notes.append(f"null:{where}")
+    return None
+
+
+def _to_holding(node: Node, text: str, where: str, notes: list[str]) -> Any:
+    """Read JSON text as the object or list that it writes; take one word for a list of one."""
+    inner = inner_json(text)
+    if isinstance(inner, list if node.kind is Kind.ARRAY else dict):
+        notes.append(f"string:{where}")
+        return coerce(node, inner, where, notes)
+    value = _to_null(node, text, where, notes)
+    if value is None or node.kind is not Kind.ARRAY or node.item is None or not _is_one(node.item, text):
+        return value
+    notes.append(f"list:{where}")
+    return [coerce(node.item, text, f"{where}[0]", notes)]
+
+
+def _is_one(item: Node, text: str) -> bool:
+    """Whether a text is one item of a list: free text is, if it is one word that says something."""
+    if item.kind is Kind.STRING:
+        return _ONE_WORD.fullmatch(text) is not None and text.casefold() not in _NOTHING
+    return item.kind not in JSON_TEXT
 
 
 def _to_number(node: Node, text: str) -> tuple[str, float] | None:
-    if not _NUMBER.fullmatch(text.strip()):
+    number = plain_number(text) or plain_number(bare(text))
+    if number is None:
         return None
-    number = float(text)
-    whole = re.fullmatch(r"-?\d+", text.strip())
-    return "number", int(text) if whole else number
+    whole = re.fullmatch(r"-?\d+", number)
+    return "number", int(number) if whole else float(number)
 
 
 def _to_boolean(node: Node, text: str) -> tuple[str, bool] | None:
-    value = _BOOLEANS.get(text.strip().casefold())
+    value = _BOOLEANS.get(bare(text).casefold())
     return None if value is None else ("boolean", value)
 
 
 def _to_enum(node: Node, text: str) -> tuple[str, str] | None:
     if text in node.values:
         return "", text
-    plain = _plain(text)
-    fits = [value for value in node.values if _plain(value) == plain]
-    return ("enum", fits[0]) if len(fits) == 1 else None
+    value = one_value(node.values, text)
+    return None if value is None else ("enum", value)
 
 
 def _to_date(node: Node, text: str) -> tuple[str, str] | None:
-    day = read_date(text)
+    day = read_date(text) or read_date(bare(text))
     return None if day is None else ("" if day.isoformat() == text else "date", day.isoformat())
 
 
 def _to_datetime(node: Node, text: str) -> tuple[str, str] | None:
-    read = read_datetime(text)
+    read = read_datetime(text) or read_datetime(bare(text))
     if read is None:
         return None
     moment, zone_said = read

@@ -1,9 +1,11 @@
 """Removes control text that a server lets through: turn marks, and thoughts before the answer.
 
 A chat template's marks (`<end_of_turn>`, `<|im_end|>`) and a thinking model's thoughts
-(`<think>…</think>`) are no part of an answer, but some servers send them as text. They are taken
-out where they can be nothing else: thoughts at the beginning, marks at both ends. In plain text
-what follows the mark that ends the model's turn goes too: the model spoke on in other roles.
+(`<think>…</think>`, `[THINK]…[/THINK]`, a channel of analysis) are no part of an answer, but some
+servers send them as text. They are taken out where they can be nothing else: thoughts at the
+beginning (of JSON also behind a sentence, before the first bracket or quotation mark), marks at
+both ends. In plain text what follows the mark that ends the model's turn goes too: the model spoke
+on in other roles.
 
 Each is noted as `control:<mark>` in `answer_repairs`; `answer_text` keeps the raw words.
 """
@@ -14,10 +16,18 @@ import re
 
 _THOUGHTS = re.compile(r"\s*<(think|thinking|thought|thoughts|reasoning)>(.*?)</\1>", re.S | re.I)
 _UNOPENED = re.compile(r"(.*?)</(think|thinking)>", re.S | re.I)
-_UNCLOSED = re.compile(r"\s*<(think|thinking)>", re.I)
+_UNCLOSED = re.compile(
+    r"\s*(?:<(?:think|thinking|thought|thoughts|reasoning)>|\[THINK\]|(?:<\|start\|>assistant)?<\|channel\|>(?!final))",
+    re.I,
+)
+_BRACKETED = re.compile(r"\s*(\[THINK\])(.*?)\[/THINK\]", re.S)
+_CHANNEL = re.compile(
+    r"\s*(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary)<\|message\|>(.*?)<\|(?:end|call)\|>", re.S
+)
+_SENTENCE = re.compile(r"[^{}\[\]\"<]*+(?=<(?:think|thinking|thought|thoughts|reasoning)>|\[THINK\])", re.I)
 _OPENING = re.compile(
     r"\s*(<bos>|<s>|<\|begin_of_text\|>|<start_of_turn>(?:model)?|<\|im_start\|>(?:assistant)?"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|<end_of_turn>|<\|im_end\|>|<\|eot_id\|>)\n*"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>|<end_of_turn>|<\|im_end\|>|<\|eot_id\|>)\n*"
 )
 _ENDINGS = ("<end_of_turn>", "<eos>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<|end|>")
 _TURN_ENDS = re.compile("|".join(map(re.escape, _ENDINGS)))
@@ -31,24 +41,25 @@ def without_control(text: str, *, plain: bool) -> tuple[str, tuple[str, ...]]:
         plain: The text is the answer itself, in which nothing comes after the mark that ends a turn; in JSON
             such a mark may stand inside a string.
     """
-    if "<" not in text:
+    if "<" not in text and "[THINK]" not in text:
         return text, ()
     notes: list[str] = []
-    start = _after_openings(text, _after_thoughts(text, notes), notes)
+    sentence = None if plain else _SENTENCE.match(text)
+    start = _after_openings(text, _after_thoughts(text, sentence.end() if sentence else 0, notes), notes)
     end = len(text)
     if plain and (found := _TURN_ENDS.search(text, start)):
         end = found.start()
         notes.append(found[0])
     end = _before_endings(text, start, end, notes)
-    return text[start:end], tuple(dict.fromkeys(f"control:{note}" for note in notes))
+    said = ("prose",) if sentence and sentence[0].strip() else ()
+    return text[start:end], (*said, *dict.fromkeys(f"control:{note}" for note in notes))
 
 
-def _after_thoughts(text: str, notes: list[str]) -> int:
-    """Return where the text goes on after the thoughts at its beginning."""
-    start = 0
-    while found := _THOUGHTS.match(text, start):
+def _after_thoughts(text: str, start: int, notes: list[str]) -> int:
+    """Return where the text goes on after the thoughts at `start`."""
+    while found := _THOUGHTS.match(text, start) or _BRACKETED.match(text, start) or _CHANNEL.match(text, start):
         start = found.end()
-        notes.append(f"<{found[1].lower()}>")
+        notes.append(found[1] if found.re is _BRACKETED else f"<{found[1].lower()}>")
     if _UNCLOSED.match(text, start):  # only thoughts came, and they were cut
         notes.append("<think>")
         return len(text)

@@ -8,6 +8,7 @@ fault, and `text` keeps the raw words in any case.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -21,7 +22,9 @@ from parquill.answers.repetition import repetition_in, repetition_in_strings
 from parquill.answers.schema_document import refuse_to_fetch
 from parquill.answers.schema_tree import WRAPPER, Kind, Node, column_schema, wrapped
 from parquill.answers.strict_json import load_fast, same
+from parquill.answers.unwrap import readings
 from parquill.answers.validator import describe
+from parquill.answers.words_around import DOUBT
 from parquill.finish_reasons import Ending
 
 if TYPE_CHECKING:
@@ -154,25 +157,40 @@ def _is_whole(node: Node, value: dict[str, Any]) -> bool:
 
 
 def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ...], ending: Ending) -> Answer:
-    """Take the one object that fits once its values are repaired."""
+    """Take the one object that fits once its values are repaired, or what stands inside it."""
     fitting: list[tuple[Any, list[str]]] = []
     faults: list[tuple[str, ...]] = []
+    root = wrapped(check.node) if check.wrapped else check.node
     for found in objects:
-        repairs: list[str] = []
-        candidate = coerce(check.node, check.unwrapped(found), "", repairs)
-        try:
-            value = check.fit(candidate)
-        except UnfitError as error:
-            faults.append(check.faults(candidate) or (str(error),))
-            continue
-        if not any(same(value, other) for other, _ in fitting):
-            fitting.append((value, repairs))
+        for candidate, how in readings(root, found):
+            repairs = [how] if how else []
+            try:
+                value = _repaired(check, check.unwrapped(candidate), text, repairs)
+            except UnfitError as error:
+                if not how or not faults:
+                    faults.append(error.args)
+                continue
+            if not any(same(value, other) for other, _ in fitting):
+                fitting.append((value, repairs))
+            break
     if len(fitting) > 1:
         return failed(text, ending, f"{len(fitting)} different answers in one text, and one is wanted")
     if not fitting:
         return failed(text, ending, *min(faults, key=len))
     value, repairs = fitting[0]
     return accepted(value, text, (*notes, *repairs))
+
+
+def _repaired(check: Check, found: Any, text: str, repairs: list[str]) -> Any:
+    """Return what an object means, its repairs added to `repairs`; raises `UnfitError` with all of its faults."""
+    candidate = coerce(check.node, found, "", repairs)
+    try:
+        value = check.fit(candidate)
+    except UnfitError as error:
+        raise UnfitError(*(check.faults(candidate) or (str(error),))) from None
+    if DOUBT not in text and DOUBT in json.dumps(value, ensure_ascii=False):
+        raise UnfitError("a backslash before a mark that JSON does not escape")
+    return value
 
 
 def accepted(value: Any, text: str, repairs: tuple[str, ...]) -> Answer:

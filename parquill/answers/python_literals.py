@@ -19,7 +19,7 @@ MAX_CHARS = 40_000
 _ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\"'\\nrtbfu])")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.S)
 _DOUBTFUL = re.compile(r"\0\s*\0|\w\0|[#\\]")
-_WORDS = {"true": True, "false": False, "null": None}
+_WORDS = {"true": True, "false": False, "null": None, "undefined": None}
 
 
 def parse_expression(source: str) -> ast.expr:
@@ -47,7 +47,7 @@ def literal(node: ast.expr) -> Any:
             return [literal(item) for item in items]
         case ast.Dict(keys=keys, values=values):
             return _members([_key(key) for key in keys], [literal(value) for value in values])
-        case ast.Name(id=("true" | "false" | "null") as name):
+        case ast.Name(id=("true" | "false" | "null" | "undefined") as name):
             return _WORDS[name]
     raise ValueError("not a plain value")
 

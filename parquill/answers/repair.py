@@ -3,7 +3,8 @@
 Four readings, each tried only when the one before failed:
 
 1. every object in the text, to the letter, with fences and prose around them;
-2. the same without comments and trailing commas, and with raw line breaks in strings;
+2. the same without comments and trailing commas, with raw line breaks in strings, and without the slips of
+   `json_slips.py`;
 3. as Python's or JavaScript's literals: single quotes, `True`, `None`, bare keys;
 4. json-repair, for missing brackets and commas, quotes inside quotes, mixed damage.
 
@@ -11,7 +12,8 @@ The last one always returns something, so it only proposes: `verify_repair.py` h
 against the text, character by character. A guess that could be wrong costs a value; a refusal
 costs one more request.
 
-Notes: `bom`, `string` (JSON inside a JSON string), `fence`, `prose`, `json` (reading 2, 3 or 4).
+Notes: `bom`, `string` (JSON inside a JSON string), `fence`, `prose`, `list` (brackets around it), `repeated` (the
+same object again), `json` (reading 2, 3 or 4).
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any, SupportsIndex
 
 import orjson
 
+from parquill.answers.json_slips import without_slips
 from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.strict_json import RELAXED, STRICT, RepeatedKeyError, written
 from parquill.answers.verify_repair import accounts_for
@@ -107,7 +110,9 @@ def _read(text: str, notes: list[str], *, ended: bool) -> Reading:
         return Reading(problem="no JSON object in the text")
     if not all(map(_is_prose, around)):
         return Reading(problem="parts of the JSON stand outside its brackets")
-    return Reading(tuple(_distinct(objects)), (*notes, *_around_notes("".join(around))))
+    distinct = _distinct(objects)
+    notes += ["repeated"] if len(distinct) < len(objects) else []
+    return Reading(tuple(distinct), (*notes, *_around_notes("".join(around))))
 
 
 def _is_prose(text: str) -> bool:
@@ -121,6 +126,8 @@ def _around_notes(outside: str) -> Iterator[str]:
         yield "fence"
     if re.sub(r"```\w*|[\s\[\],;]", "", outside):
         yield "prose"
+    elif "[" in outside:
+        yield "list"
 
 
 def _distinct(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -188,12 +195,14 @@ def _next(text: str, mark: str, start: int) -> int:
 
 
 def _read_relaxed(text: str) -> Any:
-    try:
-        return RELAXED.decode(_without_comments(text))
-    except RepeatedKeyError:
-        raise
-    except ValueError:
-        return None
+    for candidate in (text, without_slips(text)):
+        try:
+            return RELAXED.decode(_without_comments(candidate))
+        except RepeatedKeyError:
+            raise
+        except ValueError:
+            continue
+    return None
 
 
 def _read_literal(text: str) -> Any:

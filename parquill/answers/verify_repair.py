@@ -5,7 +5,7 @@ character: every string stands between a pair of quotation marks that belong tog
 number and word is there, nothing is left over. What may differ from JSON is written down in this
 file and nowhere else:
 
-- quotation marks of another kind, bare words as keys, `True`, `None` and the like;
+- quotation marks of another kind, bare words as keys, a key's opening mark missing, `True`, `None` and the like;
 - a comma too many before a closing bracket, or missing at the end of a line;
 - quotation marks inside a string that should have been escaped, unless they could be its end, or that of one of
   several strings (`"yes" or "no"`);
@@ -18,11 +18,12 @@ import re
 from typing import Any
 
 _PAIRS = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’"}
+_CLOSING = frozenset(_PAIRS.values())
 _SPACE = re.compile(r"\s*")
 _BARE = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"[-+]?(?:\d++\.?+\d*+|\.\d++)(?:[eE][-+]?\d+)?(?![\w.])")
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "/": "/", "\\": "\\", '"': '"', "'": "'"}
-_WORDS = {"true": True, "false": False, "null": None, "none": None}
+_WORDS = {"true": True, "false": False, "null": None, "none": None, "undefined": None}
 _COULD_END = re.compile(r"[\"'“”‘’]\s*(?:[:,}\]]|$)|(?:^|[{\[,:])\s*[\"'“”‘’]")
 """A mark beside punctuation or at a string's edge: this string may be several, or end elsewhere."""
 
@@ -140,7 +141,8 @@ class _Speller:
         bare = _BARE.match(self.text, at)
         if bare is None or bare[0] != name:
             raise ValueError
-        return bare.end()
+        end = bare.end()
+        return end + 1 if self.text[end] in _CLOSING else end  # the opening mark alone is missing
 
     def string(self, value: str, at: int) -> int:
         close = _PAIRS.get(self.text[at])
