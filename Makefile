@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS := 180
 
-.PHONY: help demo test check bench fuzz chaos mutants simulate test-browser test-cluster test-prefect test-real format lock clean
+.PHONY: help demo test test-thorough check bench fuzz chaos mutants simulate test-browser test-cluster test-prefect test-real format lock clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,11 +39,17 @@ demo: .venv/.run  ## caption the sample pictures through the Prefect flow, on th
 	env -u PREFECT_API_URL -u PREFECT_PROFILE PREFECT_HOME=$(CURDIR)/.prefect $(BIN)/python -m flows.batch configs/caption.yaml --set model.endpoint=emulator $(if $(REPLACE),--replace) \
 	|| { status=$$?; test $$status != 2 || echo "Where --replace is asked for: make demo REPLACE=1"; exit $$status; }
 
-test: .venv/.dev  ## the fast lane: every package, property tests, a few real flows
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --kills $(KILLS)
+# Tests are compiled with their asserts rewritten: kept, where a container asks for nothing to be kept, for the next time.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+
+test: .venv/.dev  ## the fast lane: every test, with few examples of each property (minutes)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --kills $(KILLS)
+
+test-thorough: .venv/.dev  ## the same with all examples and 50 kills: what CI runs
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --thorough --kills 50
 
 chaos: .venv/.dev  ## 200 kills at random moments, deaths at every step, every cap at every concurrency, limits of every kind, a hundred estimates
-	$(BIN)/python -m pytest --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py tests/test_limits_simulation.py tests/test_estimate_interval.py
+	$(BIN)/python -m pytest --thorough --kills 200 -m "not (real or browser or prefect_server or cluster)" tests/e2e tests/property/test_runs.py tests/test_limits_simulation.py tests/test_estimate_interval.py
 
 simulate: .venv/.dev  ## whole runs under a seed each, in simulated time; SEEDS=1000, and a broken one again with ARGS="--seed N"
 	$(BIN)/python -m tests.simulation.whole --seeds $(SEEDS) $(ARGS)

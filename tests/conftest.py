@@ -8,27 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests.clock import JUMPS, ManualClock
+from tests.lanes import FAST, THOROUGH, register_lanes
 from tests.unread_faults import no_unread_faults, no_unread_faults_in_cycles
 
 __all__ = ["no_unread_faults", "no_unread_faults_in_cycles"]
 
 HERE = Path(__file__).parent
 
-# A machine that is busy is no fault of what is tested: every test has a time-out of its own.
-settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+register_lanes()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=5, help="how often runs are killed: 5, in CI 50, in chaos 200")
+    parser.addoption("--thorough", action="store_true", help="all examples of properties and simulations")
     parser.addoption("--fuzz-seconds", type=float, default=0, help="how long foreign data is made up; 0: a short look")
     parser.addoption(
         "--fuzz-seed", type=int, default=0, help="the first seed of what is made up; a finding names its own"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the lane, before tests are imported."""
+    settings.load_profile(THOROUGH if config.getoption("--thorough") else FAST)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -46,6 +51,19 @@ def collected_tests_are_no_garbage() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+LONGEST = (
+    "tests/orchestration/",
+    "tests/test_whole_runs_simulated.py",
+    "tests/test_limits_simulation.py",
+    "tests/portions/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no process waits at the end for another one's file."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 class _Scheduling(LoadFileScheduling):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parquill.answers import Answer, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
+from tests.lanes import examples
 
 SHAPE = load_answer_schema(
     OutputSettings(
@@ -86,7 +87,7 @@ _WORDS = st.text("ab ", min_size=1, max_size=4).map(lambda text: f'"{text}"')
 _BETWEEN = st.sampled_from(["or", "and", "+", "|", "&", "in", "==", "if x else", "%", "-", "or x or", "not in", ">"])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(_WORDS, min_size=2, max_size=4), _BETWEEN, st.sampled_from(["", " "]))
 def test_what_is_an_expression_of_several_strings_is_no_string(words: list[str], between: str, blank: str) -> None:
     """The second opinion is Python's grammar: what it reads as an operation on strings is never taken as one text."""

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.answers.verify_repair import accounts_for
+from tests.lanes import examples
 
 YES, NO, OPEN = (True, False), (False, False), (True, True)
 
@@ -116,7 +117,7 @@ _VALUES = st.recursive(
 _OBJECTS = st.dictionaries(st.sampled_from(["a", "b", "c_1", "déjà"]), _VALUES, min_size=1, max_size=3)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(value=_OBJECTS, ascii_=st.booleans(), indent=st.sampled_from([None, 1]), cut=st.integers(1, 200))
 def test_what_json_writes_is_spelt_and_no_shorter_text_is(
     value: dict[str, Any], ascii_: bool, indent: int | None, cut: int
@@ -128,7 +129,7 @@ def test_what_json_writes_is_spelt_and_no_shorter_text_is(
     assert not right or (unclosed and set(text[len(shorter) :]) <= set("}] \n"))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(value=_OBJECTS, other=_OBJECTS)
 def test_a_text_writes_one_value(value: dict[str, Any], other: dict[str, Any]) -> None:
     same = json.loads(json.dumps(value)) == json.loads(json.dumps(other))

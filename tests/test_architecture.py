@@ -91,6 +91,11 @@ def _tree(source: str) -> ast.Module:
     return ast.parse(source)
 
 
+@functools.cache
+def _nodes(source: str) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_tree(source)))
+
+
 def _none(faults: list[str]) -> None:
     """Fail with every offender on a line of its own."""
     if faults:
@@ -124,7 +129,7 @@ def _package(module: str) -> str:
 
 def _imports(source: str) -> Iterator[str]:
     """Every module that `source` names, wherever the import stands; `from a import b` gives a.b."""
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -163,12 +168,15 @@ def wrong_importers(sources: Sources) -> list[str]:
     ]
 
 
+READ = {"environ", "environb", "getenv"}
+
+
 def environment_readers(sources: Sources) -> list[str]:
     """Return the modules that read the environment."""
-    names = {"os.environ", "os.environb", "os.getenv"}
+    names = {f"os.{name}" for name in READ}
     faults = []
     for module, source in sources.items():
-        used = {ast.unparse(node) for node in ast.walk(_tree(source)) if isinstance(node, ast.Attribute)}
+        used = {ast.unparse(node) for node in _nodes(source) if isinstance(node, ast.Attribute) and node.attr in READ}
         if names & (used | set(_imports(source))):
             faults.append(module)
     return faults
@@ -178,7 +186,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def _functions(source: str) -> Iterator[Function]:
-    for node in ast.walk(_tree(source)):
+    for node in _nodes(source):
         if isinstance(node, Function):
             yield node
 
@@ -206,7 +214,7 @@ def vague_names(sources: Sources) -> list[str]:
     """Return modules, classes and functions named after nothing in particular."""
     faults = [module for module in sources if VAGUE.search(module)]
     for module, source in sources.items():
-        definitions = [node for node in ast.walk(_tree(source)) if isinstance(node, Function | ast.ClassDef)]
+        definitions = [node for node in _nodes(source) if isinstance(node, Function | ast.ClassDef)]
         faults += [f"{module}.{node.name}" for node in definitions if VAGUE.search(node.name)]
     return faults
 
@@ -215,8 +223,10 @@ def sleepers(sources: Sources) -> list[str]:
     """Return the calls that wait for real time; `asyncio.sleep(0)` only lets others run."""
     faults = []
     for module, source in sources.items():
-        for node in ast.walk(_tree(source)):
-            if not isinstance(node, ast.Call) or ast.unparse(node.func) not in {"time.sleep", "asyncio.sleep"}:
+        for node in _nodes(source):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "sleep":
+                continue
+            if ast.unparse(node.func) not in {"time.sleep", "asyncio.sleep"}:
                 continue
             if [ast.unparse(argument) for argument in node.args] != ["0"]:
                 faults.append(f"{module}, line {node.lineno}")
@@ -232,7 +242,7 @@ def task_makers(sources: Sources) -> list[str]:
         f"{module}, line {node.lineno}: {ast.unparse(node.func)}"
         for module, source in sources.items()
         if module != "parquill.event_loop"
-        for node in ast.walk(_tree(source))
+        for node in _nodes(source)
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in TASK_MAKERS
     ]
 
@@ -331,7 +341,7 @@ def missing_modules(sources: Sources) -> list[str]:
     return [
         f"{module}: {name}"
         for module, source in sources.items()
-        for node in ast.walk(_tree(source))
+        for node in _nodes(source)
         if isinstance(node, Function | ast.ClassDef | ast.Module)
         for name in re.findall(r"\b\w+\.py\b", ast.get_docstring(node) or "")
         if name not in files

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from parquill.budget import Budget, usd
 from parquill.job import BudgetSettings
+from tests.lanes import examples
 
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC).timestamp()
 HOUR, DAY = 3600.0, 86_400.0
@@ -181,7 +182,7 @@ _STEP = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     caps=st.tuples(st.none() | st.integers(0, 150), st.none() | st.integers(0, 150)),
     earlier=st.lists(st.tuples(st.integers(-100, 100), st.integers(0, 40), st.integers(0, 40)), max_size=4),

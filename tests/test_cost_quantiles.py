@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.cost_quantiles import SHARES, Quantiles
+from tests.lanes import examples
 
 
 @given(st.lists(st.integers(0, 10**15), min_size=1, max_size=300))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_quantiles_are_right_to_one_per_cent(numbers: list[int]) -> None:
     found = Quantiles()
     for number in numbers:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from parquill.images.byte_budget import ByteBudget
 from tests.clock import settle
+from tests.lanes import examples
 
 
 async def test_who_came_first_is_served_first_even_if_it_wants_more() -> None:
@@ -67,7 +68,7 @@ async def test_a_cancelled_waiter_takes_nothing_and_delays_no_other() -> None:
     assert budget.held == 10
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(st.integers(0, 150), st.integers(1, 4), st.booleans()), max_size=30))
 def test_never_more_than_all_of_it_and_all_of_it_comes_back(files: list[tuple[int, int, bool]]) -> None:
     async def run() -> None:

@@ -17,6 +17,7 @@ from parquill.errors import ManifestError
 from parquill.manifest import long_lines, text
 from parquill.manifest.long_lines import LEFT_OUT, lines
 from parquill.results import large_cells, python_values
+from tests.lanes import examples
 from tests.manifests import opened
 
 BIG = "x" * 100
@@ -56,7 +57,7 @@ _STRINGS = st.text(st.sampled_from('ab"\\\n\u00e9\U0001f600,{}[]:'), max_size=12
 _ROWS = st.dictionaries(_STRINGS.map(lambda name: name[:3]), _STRINGS | st.lists(_STRINGS, max_size=2), max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(rows=st.lists(_ROWS, max_size=4), most=st.integers(0, 8), piece=st.integers(1, 9))
 def test_long_strings_are_left_out_and_all_else_is_as_it_was(rows: list[dict[str, Any]], most: int, piece: int) -> None:
     """Held against the same left out from the parsed rows, whose written length is what counts."""

@@ -18,6 +18,7 @@ from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits import Gate, GateClosed, Need, Outcome, Reply, Scope, Ticket
 from tests.clock import ManualClock
+from tests.lanes import examples
 
 NOON = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC).timestamp()
 HOUR, DAY = 3600.0, 86_400.0
@@ -208,7 +209,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(steps=STEPS, zone=st.sampled_from(["UTC", "Atlantic/Azores", "Asia/Tokyo"]), slots=st.sampled_from([1, 3]))
 @pytest.mark.parametrize("kind", ["money", "requests"])
 def test_no_day_passes_its_cap_however_the_clock_jumps(

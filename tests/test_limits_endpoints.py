@@ -17,6 +17,7 @@ from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits import Binding, Gate, GateClosed, Gates, Need, Outcome, Reply, RunGate, Scope, Ticket
 from tests.clock import ManualClock, settle
+from tests.lanes import examples
 
 OK = Reply(Outcome.OK)
 DOWN = Reply(Outcome.CONNECTION, words="connection refused")
@@ -329,7 +330,7 @@ async def test_a_waiter_that_is_cancelled_gives_its_slot_back_where_it_was() -> 
     assert gate.statistics().reserved_pico == 0
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10**6))
 def test_a_list_of_one_decides_as_the_gate_alone(seed: int) -> None:
     """The gate alone, long tested, is the reference."""
@@ -359,7 +360,7 @@ def test_a_list_of_one_decides_as_the_gate_alone(seed: int) -> None:
     assert asyncio.run(times(lambda gate: Gates([gate], [1.0]))) == alone
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 10**6))
 def test_whatever_happens_budget_and_slots_hold_and_nothing_is_left_held(seed: int) -> None:
     async def run() -> None:

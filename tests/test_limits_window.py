@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.limits.window import SPAN, EstimateMeter, Meter
+from tests.lanes import examples
 
 
 def send_all(meter: Meter, until: float, weight: float = 1.0) -> list[float]:
@@ -29,7 +30,7 @@ def send_all(meter: Meter, until: float, weight: float = 1.0) -> list[float]:
     limit=st.integers(1, 300),
     gaps=st.lists(st.tuples(st.floats(0.0, 20.0), st.integers(1, 60)), min_size=1, max_size=60),
 )
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_window_of_sixty_seconds_ever_holds_more_than_the_limit(limit: int, gaps: list[tuple[float, int]]) -> None:
     meter, now, sent = Meter(limit, 0.0), 0.0, []
     for gap, asked in gaps:

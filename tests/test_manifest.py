@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.errors import ManifestError
+from tests.lanes import examples
 from tests.manifests import opened, parquet, rows, text
 
 
@@ -194,7 +195,7 @@ class TestReading:
         with pytest.raises(ManifestError, match=f"^{path}: cannot be read as parquet: .+"):
             rows(opened(path), "x")
 
-    @settings(max_examples=60)
+    @settings(max_examples=examples(60))
     @given(
         counts=st.lists(st.integers(0, 30), min_size=1, max_size=3).filter(any),
         groups=st.integers(1, 12),

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.errors import ManifestError
+from tests.lanes import examples
 from tests.manifests import opened, parquet, rows, text
 
 MANY = 9_000
@@ -171,7 +172,7 @@ CELLS = st.none() | st.text(st.characters(codec="utf-8", exclude_characters="\x0
 ROWS = st.fixed_dictionaries({"a": CELLS, "b": st.none() | st.integers(1 - 10**18, 10**18 - 1)})
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(ROWS, min_size=1, max_size=20), st.integers(1, 7))
 def test_what_is_written_is_read_whatever_it_is_and_however_it_is_cut(values: list[Any], per_part: int) -> None:
     """In a CSV only the id column is sure to be text: the others may look like numbers."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parquill.errors import UsageError
 from parquill.job import NightlySettings
 from parquill.nightly_schedule import backfill, date_of, deadline_of
+from tests.lanes import examples
 
 BERLIN = ZoneInfo("Europe/Berlin")
 SIX = NightlySettings(until="06:00", timezone="Europe/Berlin")
@@ -55,7 +56,7 @@ def test_an_hour_that_a_spring_night_leaves_out_still_ends_it() -> None:
     assert deadline_of(half_past_two, due) == due.timestamp() + 4.5 * 3600
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     due=st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC)),
     minute=st.integers(0, 24 * 60 - 1),
@@ -116,7 +117,7 @@ def test_in_an_hour_that_is_repeated_a_night_ends_the_next_time_that_its_hour_co
     assert deadline_of(nightly, at(due, dt.UTC)) == at(deadline, dt.UTC).timestamp()
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     due=st.datetimes(dt.datetime(2025, 1, 1), dt.datetime(2030, 1, 1), timezones=st.just(dt.UTC)),
     minute=st.integers(0, 24 * 60 - 1),

@@ -26,6 +26,7 @@ from parquill.report.format import change, link_of
 from parquill.report.headline import against_estimate
 from parquill.results import CostSource
 from parquill.storage import Storage
+from tests.lanes import is_thorough
 from tests.outputs import OK, START, STOPPED, failed, night, record, write_output
 from tests.page import Page, build
 
@@ -291,27 +292,25 @@ def test_changes_read_as_people_say_them() -> None:
 
 
 MEASURE = r"""
-import asyncio, re, sys, time
+import asyncio, re, sys
 from parquill.report import build_report
 from parquill.storage import Storage
-started = time.perf_counter()
 page = asyncio.run(build_report(Storage.at(sys.argv[1]), Storage.at(sys.argv[2]), job_name="large"))
 peak = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())[1]  # ru_maxrss would be the parent's
-print(time.perf_counter() - started, peak, len(page))
+print(peak, len(page))
 """
 
 
-def test_a_hundred_thousand_rows_take_seconds_and_little_memory(tmp_path: Path) -> None:
+def test_a_hundred_thousand_rows_take_little_memory(tmp_path: Path) -> None:
     results, columns = night(500)
     write_output(
         tmp_path / "out", results * 20, {name: values * 20 for name, values in columns.items()}, rows_per_part=10_000
     )
     part = next((tmp_path / "out").glob("*.parquet"))
-    for number in range(1, 10):
+    for number in range(1, 10 if is_thorough() else 3):
         shutil.copy(part, tmp_path / "out" / f"manifest.{number:06d}.parquet")
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "out"), str(tmp_path / "w")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
-    seconds, kilobytes, size = map(float, done.stdout.split())
-    assert seconds < 20
+    kilobytes, size = map(float, done.stdout.split())
     assert kilobytes < 600_000
     assert size < MOST_BYTES

@@ -25,13 +25,14 @@ from parquill.report.runs import Nights
 from parquill.report.shown_rows import MOST_CARDS, MOST_TABLE_ROWS
 from parquill.report.time_buckets import RunTimeline
 from parquill.storage import Storage
+from tests.lanes import examples
 from tests.outputs import ANSWER, OK, failed, night, write_output
 
 NUMBERS = st.floats(-1e15, 1e15).filter(lambda x: x == 0 or abs(x) > 1e-4)
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=200), st.floats(0.01, 1.0))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: float) -> None:
     spread = Histogram()
     spread.add(np.array(values))
@@ -40,7 +41,7 @@ def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: floa
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=300))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_every_number_stands_in_one_bin(values: list[int]) -> None:
     spread = Histogram()
     spread.add(np.array(values))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from parquill.errors import ManifestError
 from parquill.manifest import Manifest, RowsDigest
 from parquill.planning.scan import scan
+from tests.lanes import examples
 from tests.manifests import opened, parquet, rows, text
 
 
@@ -153,7 +154,7 @@ KINDS: list[tuple[pa.DataType, Sequence[Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "values"), KINDS, ids=[str(kind) for kind, _ in KINDS])
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(data=st.data())
 def test_equal_values_give_equal_digests_however_they_are_cut(
     kind: pa.DataType, values: Sequence[Any], data: st.DataObject
@@ -176,7 +177,7 @@ def test_equal_values_give_equal_digests_however_they_are_cut(
     assert (other.hexdigest() in found) == (repr(changed) == repr(picked))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     st.lists(st.none() | st.text(max_size=3), min_size=1, max_size=20),
     st.integers(1, 20),
@@ -296,7 +297,7 @@ class TestIds:
         assert len(digests(manifest)) == 1
         assert rows(manifest, "id") == ["7", "07", "7.0"]
 
-    @settings(max_examples=40)
+    @settings(max_examples=examples(40))
     @given(st.lists(st.integers(0, 12), min_size=1, max_size=14), st.integers(1, 5), st.integers(1, 5))
     def test_exactly_the_manifests_whose_ids_repeat_are_refused(
         self, ids: list[int], group: int, per_part: int

@@ -25,6 +25,7 @@ from parquill.summary import (
     usd,
 )
 from parquill.timeline import Timeline, TimelineSample
+from tests.lanes import examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def test_exact_money_is_a_plain_decimal_string(pico: int, exact: str) -> None:
 
 
 @given(st.integers(-(10**21), 10**21))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_exact_money_loses_nothing(pico: int) -> None:
     assert Decimal(usd(pico)) * 10**12 == pico
     assert "E" not in usd(pico)
@@ -102,7 +103,7 @@ def test_a_tally_counts_rows_requests_tokens_money_and_faults() -> None:
 
 
 @given(st.lists(st.sampled_from(["ok", "failed", "not_attempted"]), max_size=30), st.integers(0, 5))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_the_three_outcomes_always_sum_up_to_the_total(statuses: list[str], kept: int) -> None:
     tally = Tally(len(statuses) + kept, kept_ok=kept)
     for status in statuses:

@@ -12,6 +12,7 @@ from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import ErrorKind
 from parquill.planning import RunOptions
 from tests.e2e.kit import Rehearsal, rehearsal, rows
+from tests.lanes import is_thorough
 
 PATIENCE: dict[str, Any] = {
     "retry": {"deadline_seconds": 6},
@@ -100,15 +101,16 @@ async def test_a_run_again_sends_nothing_and_changes_no_byte(tmp_path: Path) -> 
 
 
 async def test_one_more_row_costs_one_request(tmp_path: Path) -> None:
-    async with rehearsal(tmp_path, sections={"output": {"rows_per_part": 2000}}) as run:
-        run.write(rows(5000))
+    count = 5000 if is_thorough() else 1000
+    async with rehearsal(tmp_path, sections={"output": {"rows_per_part": 2 * count // 5}}) as run:
+        run.write(rows(count))
         await run.run()
-        columns = rows(5001)
+        columns = rows(count + 1)
         for values in columns.values():
             values.insert(0, values.pop())
         run.write(columns)
         again = await run.run()
-        assert (again.requests, again.rows.ok, run.asked) == (1, 5001, 5001)
+        assert (again.requests, again.rows.ok, run.asked) == (1, count + 1, count + 1)
         assert run.column("id") == columns["id"]
         await run.must_hold()
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from parquill.planning.selection import Rows
 from parquill.portions.quotas import Available, divide_quotas, most_quotas
 from parquill.portions.row_division import SliceToAsk, divide
+from tests.lanes import examples
 
 AMOUNTS = st.none() | st.integers(1, 10**7)
 FREE = st.builds(
@@ -23,7 +24,7 @@ FREE = st.builds(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(free=FREE, wanted=st.integers(2, 64))
 def test_shares_add_up_to_the_whole_and_each_has_something_of_everything(free: Available, wanted: int) -> None:
     count = most_quotas(free, wanted)
@@ -62,7 +63,7 @@ def slices(draw: st.DrawFn) -> list[tuple[SliceToAsk, int]]:
     return made
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(found=slices(), wanted=st.integers(2, 64))
 def test_every_row_to_send_goes_to_one_portion_in_order_and_portions_are_equal(
     found: list[tuple[SliceToAsk, int]], wanted: int

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from parquill.answers import Answer, AnswerSchema, OutputMode, load_answer_schema
 from parquill.chat import ChatCompletion
 from parquill.job import OutputSettings
+from tests.lanes import examples
 
-MODEST = settings(max_examples=60)
+MODEST = settings(max_examples=examples(60))
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAMES = st.text(string.ascii_lowercase + "äßж_- .", min_size=1, max_size=8).map(lambda name: f"k{name}")
@@ -182,14 +183,14 @@ def test_a_normal_form_is_an_answer_with_the_same_normal_form(
         assert parse(shape, json.dumps(value)).value == value
 
 
-@settings(MODEST, max_examples=30)
+@settings(MODEST, max_examples=examples(30))
 @given(cases())
 def test_all_null_has_the_same_type(case: tuple[AnswerSchema, Spec, list[dict[str, Any]]]) -> None:
     shape = case[0]
     assert shape.to_arrow([]).type == shape.to_arrow([None, None]).type == shape.arrow_type
 
 
-@settings(MODEST, max_examples=30)
+@settings(MODEST, max_examples=examples(30))
 @given(cases())
 def test_what_is_sent_can_be_validated_by_anyone(case: tuple[AnswerSchema, Spec, list[dict[str, Any]]]) -> None:
     """The schema that goes out takes every instance once absent properties are written as null."""
@@ -252,7 +253,7 @@ def structure(text: str) -> list[int]:
     return places
 
 
-@settings(MODEST, max_examples=150)
+@settings(MODEST, max_examples=examples(150))
 @given(VALUES, st.sampled_from(SPELLINGS), st.data())
 def test_one_damaged_mark_never_changes_a_value(value: dict[str, Any], write: Any, data: st.DataObject) -> None:
     text = write(value)
@@ -262,7 +263,7 @@ def test_one_damaged_mark_never_changes_a_value(value: dict[str, Any], write: An
     assert not answer.ok or answer.value == value
 
 
-@settings(MODEST, max_examples=150)
+@settings(MODEST, max_examples=examples(150))
 @given(VALUES, st.sampled_from(SPELLINGS), st.data())
 def test_half_an_answer_is_never_taken_for_a_whole_one(value: dict[str, Any], write: Any, data: st.DataObject) -> None:
     text = write(value)
@@ -272,7 +273,7 @@ def test_half_an_answer_is_never_taken_for_a_whole_one(value: dict[str, Any], wr
     assert parse(SHAPE, half, "length").fault in ("truncated", "loop")
 
 
-@settings(MODEST, max_examples=300)
+@settings(MODEST, max_examples=examples(300))
 @given(
     st.text(st.sampled_from("{}[]\"':,\\ \n`abtrue01.-ntil“”/*#()="), max_size=60), st.sampled_from(["stop", "length"])
 )

@@ -15,6 +15,7 @@ from parquill.emulator.limits import RateLimits
 from parquill.emulator.prose import sentences
 from parquill.emulator.schemas import SchemaWriter
 from parquill.emulator.tokens import count_text, cut
+from tests.lanes import examples
 
 
 class Hand:
@@ -58,28 +59,28 @@ def _deeper(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
 SCHEMAS = st.recursive(SCALARS, _deeper, max_leaves=8)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(SCHEMAS, st.integers(0, 2**32))
 def test_a_written_value_fits_its_schema(schema: dict[str, Any], seed: int) -> None:
     value = SchemaWriter(schema, random.Random(seed)).value()
     assert jsonschema_rs.validator_for(schema, validate_formats=True).is_valid(value), value
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.text(max_size=200), st.integers(0, 60))
 def test_a_cut_has_exactly_the_tokens_that_there_were_room_for(text: str, tokens: int) -> None:
     assert count_text(cut(text, tokens)) == min(tokens, count_text(text))
     assert count_text(text) <= len(text)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.integers(0, 2**32), st.integers(1, 3000))
 def test_sentences_have_the_tokens_that_were_asked_for(seed: int, tokens: int) -> None:
     text, count = sentences(random.Random(seed), tokens)
     assert count_text(text) == count == max(tokens, 5)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.sampled_from(["fixed", "sliding"]),
     st.lists(st.tuples(st.floats(0, 40), st.integers(1, 400)), max_size=60),

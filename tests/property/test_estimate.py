@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from parquill.estimation.calibrate import strata
 from parquill.estimation.interval import Errors, Sums, Totals
 from parquill.prices import EndpointOffer, Price, PriceSource, Rates, Surplus
+from tests.lanes import examples
 
 rates = st.builds(Rates, *[st.integers(0, 10**14)] * 2, *[st.integers(0, 10**16)] * 2)
 errors = st.builds(Errors, st.floats(0, 10**9), st.floats(0, 10**9))
@@ -38,7 +39,7 @@ def _surplus(rows: list[tuple[int, int]]) -> Surplus:
 
 
 @given(sums(), errors, rates, st.lists(rates, max_size=3), surpluses)
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_an_interval_is_in_order_and_never_above_the_worst_case(
     found: Sums, off: Errors, one: Rates, offers: list[Rates], paid: list[tuple[int, int]]
 ) -> None:
@@ -49,7 +50,7 @@ def test_an_interval_is_in_order_and_never_above_the_worst_case(
 
 
 @given(sums(), rates)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_what_is_known_exactly_has_no_interval(found: Sums, one: Rates) -> None:
     cost = Totals(found, Errors(), _price(one)).cost()
     assert cost is not None
@@ -57,7 +58,7 @@ def test_what_is_known_exactly_has_no_interval(found: Sums, one: Rates) -> None:
 
 
 @given(sums(), errors, rates)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_less_doubt_never_widens_an_interval(found: Sums, off: Errors, one: Rates) -> None:
     price = _price(one)
     wide = Totals(found, off, price).half_pico
@@ -66,7 +67,7 @@ def test_less_doubt_never_widens_an_interval(found: Sums, off: Errors, one: Rate
 
 
 @given(st.lists(st.integers(1, 10**12), min_size=2, max_size=50), st.integers(1, 10**7))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_rows_that_cost_what_is_listed_add_neither_money_nor_doubt(listed: list[int], rows: int) -> None:
     surplus = _surplus([(one, one) for one in listed])
     assert surplus.ratio == 1
@@ -75,7 +76,7 @@ def test_rows_that_cost_what_is_listed_add_neither_money_nor_doubt(listed: list[
 
 
 @given(surpluses, st.integers(1, 10**6))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_what_rows_cost_survives_into_the_next_run(paid: list[tuple[int, int]], rows: int) -> None:
     surplus = _surplus(paid)
     assert Surplus.load(json.loads(json.dumps(surplus.dump()))) == surplus
@@ -86,7 +87,7 @@ def test_what_rows_cost_survives_into_the_next_run(paid: list[tuple[int, int]], 
     st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3), st.integers(1, 10_000)), min_size=1, max_size=300),
     st.integers(1, 400),
 )
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_a_calibration_takes_as_many_rows_as_wanted_in_the_mixture_of_the_whole(
     rows: list[tuple[int, int, int]], wanted: int
 ) -> None:

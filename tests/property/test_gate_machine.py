@@ -16,6 +16,7 @@ from parquill.errors import Stop
 from parquill.job import LimitSettings
 from parquill.limits import Gate, GateClosed, Need, Outcome, Reply, Ticket
 from tests.clock import ManualClock
+from tests.lanes import examples
 
 CAP_PICO, CAP_TOKENS = 10_000, 6_000
 REQUESTS, TOKENS, SLOTS = 20, 3_000, 5
@@ -139,4 +140,4 @@ class Gates(RuleBasedStateMachine):
 
 
 TestNoInterleavingPassesACap = Gates.TestCase
-TestNoInterleavingPassesACap.settings = settings(max_examples=40, stateful_step_count=40)
+TestNoInterleavingPassesACap.settings = settings(max_examples=examples(40), stateful_step_count=40)

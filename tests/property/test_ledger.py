@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from parquill.ledger import ArchiveEntry, CarriedRow, Ledger, SliceRecord
 from tests.clock import ManualClock
+from tests.lanes import examples
 
 ROWS = 3
 NAME = st.sampled_from(("a.000000.parquet", "a.000001.parquet"))
@@ -305,5 +306,5 @@ class Books(RuleBasedStateMachine):
         assert books.in_flight == len(self.flights)
 
 
-Books.TestCase.settings = settings(max_examples=50, stateful_step_count=30)
+Books.TestCase.settings = settings(max_examples=examples(50), stateful_step_count=30)
 TestTheBooksAlwaysBalance = Books.TestCase

@@ -17,6 +17,7 @@ from parquill.cost_quantiles import CostRange
 from parquill.estimation.estimate import Cost
 from parquill.prices import Drift, Surplus, allowed_offers, choose_price, differs, max_price, parse_endpoints, ratio
 from parquill.report.headline import against_estimate
+from tests.lanes import examples
 
 USD = st.decimals(0, Decimal("0.01"), allow_nan=False, places=14).map(str)
 FEE = st.decimals(0, Decimal("0.01"), allow_nan=False, places=6).map(str)
@@ -47,7 +48,7 @@ PROVIDER = st.fixed_dictionaries(
 TOKENS = st.integers(0, 200_000)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(ENDPOINT, min_size=1, max_size=4), PROVIDER, TOKENS, TOKENS, st.integers(0, 8))
 def test_no_provider_that_may_answer_costs_more_than_the_worst_case(
     endpoints: list[dict[str, Any]], provider: dict[str, Any], prompt: int, completion: int, images: int
@@ -63,7 +64,7 @@ def test_no_provider_that_may_answer_costs_more_than_the_worst_case(
         assert price.for_provider(offer.provider).cost_pico(prompt, completion, images) <= worst
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(USD, USD, TOKENS, TOKENS)
 def test_costs_are_exact_to_half_a_pico_dollar(prompt: str, completion: str, tokens_in: int, tokens_out: int) -> None:
     offers = parse_endpoints({"data": {"endpoints": [{"pricing": {"prompt": prompt, "completion": completion}}]}})

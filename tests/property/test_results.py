@@ -22,6 +22,7 @@ from parquill.results import (
     result_table,
     results_of,
 )
+from tests.lanes import examples
 
 json_values = st.recursive(
     st.none()
@@ -78,7 +79,7 @@ def test_a_result_is_the_same_after_the_table(many: list[ItemResult]) -> None:
     assert results_of(result_table(SCHEMA, pa.table({"row": range(len(said))}), said, text_array)) == said
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.data(), st.integers(0, 12))
 def test_a_merge_puts_every_row_where_it_belongs(data: st.DataObject, rows: int) -> None:
     places = data.draw(st.permutations(range(rows)))

@@ -26,6 +26,7 @@ from parquill.manifest import Chunk
 from parquill.planning.preparation import Prepared, prepare
 from parquill.planning.rows import PreparedRow
 from parquill.workspace import Workspace
+from tests.lanes import examples
 
 SCHEMA = pa.schema(
     [("title", pa.string()), ("number", pa.float64()), ("url", pa.string()), ("more", pa.list_(pa.string()))]
@@ -82,7 +83,7 @@ def facts(row: PreparedRow) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", JOBS)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(CELLS, min_size=1, max_size=12), st.integers(0, 50), st.sets(st.integers(0, 60)) | st.none())
 def test_rows_made_ready_together_are_what_each_is_alone(
     name: str, rows: list[dict[str, Any]], start: int, wanted: set[int] | None
@@ -95,7 +96,7 @@ def test_rows_made_ready_together_are_what_each_is_alone(
 
 
 @pytest.mark.parametrize("name", JOBS)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.lists(CELLS, min_size=1, max_size=12), st.lists(st.integers(1, 400), max_size=5))
 def test_a_dry_run_counts_the_requests_that_would_be_sent(
     name: str, rows: list[dict[str, Any]], usage_records: list[int]

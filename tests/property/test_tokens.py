@@ -15,6 +15,7 @@ from parquill.chat import ChatRequest, ImagePart, Turn
 from parquill.job import ModelSettings
 from parquill.tokens import ImageCost, TokenCounter
 from parquill.tokens.estimator import TABLE_SIZE, Coefficients, FittedMeter
+from tests.lanes import examples
 
 LETTERS = "abcd"
 
@@ -51,7 +52,7 @@ def _meter_of(merges: list[tuple[str, str]]) -> FittedMeter:
     return FittedMeter(Coefficients(nothing, nothing, mergeable, np.ones(0x110000, np.bool_), 0.0, 0.0))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(_merges(), st.lists(st.text(LETTERS, min_size=1, max_size=60), min_size=1, max_size=8))
 def test_the_bound_holds_for_every_byte_pair_encoding(merges: list[tuple[str, str]], texts: list[str]) -> None:
     tokens = dict.fromkeys(itertools.chain(LETTERS, (first + second for first, second in merges)))
@@ -62,14 +63,14 @@ def test_the_bound_holds_for_every_byte_pair_encoding(merges: list[tuple[str, st
         assert meter.measure(text)[1] >= len(tokenizer.encode(text).ids)
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.text(max_size=60), max_size=12))
 def test_texts_together_count_as_each_alone(texts: list[str]) -> None:
     expected, upper = _meter().measure_many(texts)
     assert list(zip(expected.tolist(), upper.tolist(), strict=True)) == [_meter().measure(text) for text in texts]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.text(min_size=1, max_size=200))
 def test_the_bound_lies_between_what_is_expected_and_the_bytes(text: str) -> None:
     expected, upper = _meter().measure(text)
@@ -91,14 +92,14 @@ CHATS = st.builds(
 
 
 @pytest.mark.parametrize("style", ImageCost)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(CHATS, max_size=4))
 def test_requests_together_count_as_each_alone(style: ImageCost, chats: list[ChatRequest]) -> None:
     counter = _counter(style)
     assert list(counter.count_requests(chats)) == [counter.count(chat) for chat in chats]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     CHATS,
     PARTS | st.just([]),
@@ -123,7 +124,7 @@ def test_requests_that_differ_by_one_text_count_as_each_alone(
     ]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(CHATS)
 def test_newlines_fuse_only_downwards(chat: ChatRequest) -> None:
     """Fused pictures never cost more than flat ones, nor less by more than two runs a picture."""
