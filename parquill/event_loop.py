@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from parquill.gc_tuning import seldom_collected
 from parquill.store_calls import left_when_interrupted
+from parquill.threads import TimedThreads
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ async def apart(size: int, work: Callable[..., T], *values: Any) -> T:
 def run_alone(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as this process's only business: on uvloop where it is there, garbage collected seldom."""
     with seldom_collected(), asyncio.Runner(loop_factory=_loop_factory()) as runner, left_when_interrupted():
+        runner.get_loop().set_default_executor(TimedThreads())
         return run_in(runner, work)
 
 

@@ -12,14 +12,16 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from parquill.clock import SystemClock
-from parquill.errors import Stop
+from parquill.errors import EXIT_STATUS, Stop
 from parquill.observers import Attach, Stoppable, Watched
 from parquill.summary import RunSummary
+from parquill.threads import end_process, longest_call, start_daemon
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from parquill.estimation import Estimate
 
 
+_LOOK = 0.25
+"""Seconds between two looks at what a stop waits for."""
 _STOPS = {
     signal.SIGINT: (Stop.SIGINT, "interrupted"),
     signal.SIGTERM: (Stop.SIGTERM, "terminated"),
@@ -34,12 +38,19 @@ _STOPS = {
 }
 
 
-def attended(console: Console | None, *, json_lines: bool) -> Attach:
-    """Return what `run_job` enters: a display on `console`, if any, and what hears the signals that stop it."""
+STUCK_SECONDS = 10.0
+"""For which one read or write of manifest, output or books may last when a run was told to stop."""
+
+
+def attended(console: Console | None, *, json_lines: bool, stuck_seconds: float = STUCK_SECONDS) -> Attach:
+    """Return what `run_job` enters: a display on `console`, if any, and what hears the signals that stop it.
+
+    For a process that does nothing else: where a file or store does not answer, a stop ends the process.
+    """
 
     @contextlib.asynccontextmanager
     async def attach(loop: Stoppable, watch: Watched) -> AsyncIterator[None]:
-        with stopping_on_signals(loop):
+        with stopping_on_signals(loop, lambda status: _end_beside_stuck(status, watch, stuck_seconds)):
             if console is None:
                 yield
                 return
@@ -53,8 +64,10 @@ def attended(console: Console | None, *, json_lines: bool) -> Attach:
 
 
 @contextlib.contextmanager
-def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
+def stopping_on_signals(loop: Stoppable, on_stop: Callable[[int], object] | None = None) -> Iterator[None]:
     """Stop the run on SIGINT, SIGTERM and SIGHUP for as long as the context lasts.
+
+    `on_stop` is called at the first of them with the exit status that it means.
 
     Signals come to the main thread: on another one this does nothing. The owner of the signals
     before has them again afterwards. Under `nohup` a closed terminal stays unheard.
@@ -75,6 +88,8 @@ def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
         if number is signal.SIGHUP:
             _look_away(shown_on)
         again = len(received) > 1
+        if not again and on_stop is not None:
+            on_stop(EXIT_STATUS[_STOPS[number][0]])
         reason, word = _STOPS[number]
         loop.stop(reason, f"{word}; the same command goes on", **({"grace": 0.0} if again else {}))
 
@@ -86,6 +101,34 @@ def stopping_on_signals(loop: Stoppable) -> Iterator[None]:
         for number, handler in before.items():
             events.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def _end_beside_stuck(status: int, watch: Watched, seconds: float) -> None:
+    """End the process once no request is in flight and one call for a file lasts longer than `seconds`.
+
+    A thread that waits for a network drive or a store hears nothing, and closing the books would wait for it. What
+    was answered is in the ledger by then, as after a kill.
+    """
+    events, in_flight = asyncio.get_running_loop(), 1
+
+    def look() -> None:
+        nonlocal in_flight
+        in_flight = watch.state().in_flight
+        if in_flight:
+            events.call_later(_LOOK, look)
+
+    def wait() -> None:
+        while in_flight or longest_call() < seconds:
+            never.wait(_LOOK)
+        sys.stderr.write(
+            f"parquill: stopped, but a call for the manifest, the output or the ledger did not return within "
+            f"{seconds:g} s: not every row stands in the output. What was answered is kept; the same command goes on\n"
+        )
+        end_process(status)
+
+    never = threading.Event()
+    look()
+    start_daemon(wait, "parquill-stop")
 
 
 def _look_away(descriptors: Sequence[int]) -> None:

@@ -19,6 +19,7 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -135,6 +136,29 @@ def end_process(status: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):  # closed, or no one reads it any more
             stream.flush()
     os._exit(status)
+
+
+class TimedThreads(concurrent.futures.ThreadPoolExecutor):
+    """The threads of an event loop; `longest_call` tells for how long their calls have been running."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
+        def timed() -> T:
+            call = object()
+            _begun[call] = time.monotonic()
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                del _begun[call]
+
+        return super().submit(timed)
+
+
+_begun: dict[object, float] = {}
+
+
+def longest_call() -> float:
+    """Return for how many seconds the oldest call on `TimedThreads` has been running; 0 without one."""
+    return max((time.monotonic() - began for began in list(_begun.values())), default=0.0)
 
 
 class _DaemonThreads(concurrent.futures.Executor):

@@ -36,7 +36,7 @@ class Lookups:
 async def answering_below(lookups: Lookups, base_url: str) -> str:
     """Return the base URL below this one that lists models; empty where none does, or this one names a version."""
     base_url = base_url.rstrip("/")
-    if re.search(r"/v\d+[a-z0-9]*$", base_url):
+    if re.search(r"/v\d[a-z0-9]*+$", base_url):
         return ""
     for path in _BELOW:
         status, body = await lookups.get(f"{path}/models")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from parquill.images.sandbox.messages import Piece
 from parquill.images.sources import Sources
 from parquill.images.stores import StorePlaces
 from parquill.job import DocumentSettings, ImageSettings
+from parquill.threads import in_thread
 
 _NO_URLS = re.compile(
     r"invalid image input|must be (a )?base64|only .{0,40}(base64|data:)|"
@@ -232,18 +232,18 @@ class ImageLoader:
         """Return what a worker, now or in an earlier run, made of a value."""
         if self._cache is None:
             return await self._worked(value, op, fault, options)
-        kept = await asyncio.to_thread(self._cache.get, await self._key(value, op, options))
+        kept = await in_thread(self._cache.get, await self._key(value, op, options))
         return kept if kept is not None else await self._anew(value, op, fault, options)
 
     async def _anew(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
         """Open a value, whatever is kept of it, and keep what it became."""
         opened = await self._worked(value, op, fault, options)
         if self._cache is not None:
-            await asyncio.to_thread(self._cache.put, await self._key(value, op, options), opened)
+            await in_thread(self._cache.put, await self._key(value, op, options), opened)
         return opened
 
     async def _key(self, value: PictureValue, op: str, options: dict[str, Any]) -> str:
-        return PictureCache.key(await asyncio.to_thread(self.identity, value), op, options)
+        return PictureCache.key(await in_thread(self.identity, value), op, options)
 
     async def _worked(self, value: PictureValue, op: str, fault: ErrorKind, options: dict[str, Any]) -> Opened:
         async with self._memory.lease() as lease:

@@ -23,6 +23,7 @@ from parquill.images.picture_cells import (
     decode_data_url,
 )
 from parquill.storage import Storage, identity, is_remote
+from parquill.threads import in_thread
 
 
 class Sources:
@@ -91,7 +92,7 @@ class Sources:
     async def _path(self, path: str, lease: ByteLease) -> bytes:
         if self._local is not None:
             await lease.hold(self._local.expected_size(path))
-            return await asyncio.to_thread(self._local.read, path)
+            return await in_thread(self._local.read, path)
         clean = posixpath.normpath(path)
         if clean.startswith(("/", "..")):
             raise RowError(

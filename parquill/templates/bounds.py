@@ -24,8 +24,8 @@ _STEP = 20
 """What a loop's turn or a call costs; a text or list that is handled, 1 for each 16 characters or items."""
 
 _WIDE = 100_000
-_FIXED = re.compile(r"[:%][^{}%a-zA-Z]*[0-9]{6,}")
-"""A width or precision that a format itself spells."""
+_FIXED = re.compile(r"[:%](?:(?![0-9]{6})[^{}:%a-zA-Z])*+[0-9]{6}")
+"""A width or precision that a format itself spells; a match from the last colon before it is enough."""
 _GIVEN = re.compile(r"\{[^{}]*\{|%[-+ #0]*[*]|%[^a-zA-Z%]*[.][*]")
 """One that it takes from its values."""
 

@@ -81,9 +81,13 @@ def _seconds(work: Callable[[], object]) -> float:
 def _is_linear(work: Callable[[int], object], sizes: tuple[int, ...]) -> bool:
     """Whether each size takes at most twelve times what a tenth of it does; under 20 ms nothing is said."""
     for size in sizes:
-        for _ in range(5):  # a busy machine may disturb one look
-            seconds = _seconds(functools.partial(work, size))
-            if seconds < 0.02 or seconds <= 12 * _seconds(functools.partial(work, size // 10)):
+        large = small = float("inf")
+        for _ in range(20):  # a busy machine disturbs single looks: the best of each counts
+            large = min(large, _seconds(functools.partial(work, size)))
+            if large < 0.02:
+                break
+            small = min(small, _seconds(functools.partial(work, size // 10)))
+            if large <= 12 * small:
                 break
         else:
             return False
