@@ -17,6 +17,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import Artifact, State
 from prefect.client.schemas.sorting import LogSort
 
+from parquill.clock import SystemClock
+
 
 async def end_of(flow: Flow[..., Any], *arguments: Any, **named: Any) -> State[Any]:
     """Run a flow to its end and return the state that it ended in."""
@@ -48,5 +50,6 @@ async def _growing_log(flow_run: UUID) -> AsyncIterator[str]:
     wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run]))
     async with get_client() as client:
         while True:
+            await SystemClock().sleep(0.1)
             found = await client.read_logs(wanted, limit=200, sort=LogSort.TIMESTAMP_ASC)
             yield "\n".join(one.message for one in found)

@@ -10,6 +10,7 @@ import pytest
 
 from flows.batch import batch
 from parquill.emulator import Emulator, EmulatorSettings, Spread, read_log
+from tests.e2e.kit import until
 from tests.orchestration.flow_runs import artifacts_of, end_of, logs_of, run_id
 from tests.orchestration.small_jobs import TITLE, output_of, small_job, verified
 
@@ -122,8 +123,7 @@ async def test_a_cancelled_flow_keeps_what_it_received_and_the_next_one_goes_on(
         model = {"endpoint": emulator.base_url, "api_key_env": "SOME_KEY"}
         job = small_job(tmp_path, rows=60, model=model, limits={"max_in_flight": 4})
         running = asyncio.create_task(end_of(batch, job))
-        while emulator.stats().requests < 12:
-            await asyncio.sleep(0)
+        await until(lambda: emulator.stats().requests >= 12)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

@@ -17,6 +17,7 @@ from parquill.job import Secret
 from parquill.running import run_job
 from tasks.progress_artifact import ARTIFACT_SECONDS, LOG_SECONDS, watched
 from tests.clock import ManualClock
+from tests.e2e.kit import until
 from tests.orchestration.server import free_port
 from tests.orchestration.small_jobs import TITLE, small_job
 
@@ -33,8 +34,7 @@ async def test_a_line_every_ten_seconds_and_nothing_of_any_row(
     async with Emulator(EmulatorSettings(latency=Spread(2.0))) as emulator:
         job = load_job(small_job(tmp_path, rows=20, model={"endpoint": emulator.base_url}))
         running = asyncio.create_task(run_job(job, key=KEY, attach=watched("small-job", logger, clock)))
-        while emulator.stats().requests < 1:
-            await asyncio.sleep(0)
+        await until(lambda: emulator.stats().requests >= 1)
         for _ in range(3):
             await clock.advance(LOG_SECONDS)
         await running
@@ -55,8 +55,7 @@ async def test_a_missing_server_is_reported_once_and_delays_nothing(
         async with Emulator(EmulatorSettings(latency=Spread(0.05))) as emulator:
             job = load_job(small_job(tmp_path, rows=20, model={"endpoint": emulator.base_url}))
             running = asyncio.create_task(run_job(job, key=KEY, attach=watched("small-job", logger, clock)))
-            while emulator.stats().requests < 1:
-                await asyncio.sleep(0)
+            await until(lambda: emulator.stats().requests >= 1)
             await clock.advance(ARTIFACT_SECONDS)
             summary = await running
 
