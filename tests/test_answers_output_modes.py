@@ -14,8 +14,12 @@ from parquill.answers import (
     load_answer_schema,
     probe_passes,
     probe_request,
+    refused_words,
     refuses_mode,
 )
+from parquill.answers.schema_dialects import ANY, DIALECTS, SchemaDialect, dialect_of
+from parquill.answers.schema_tree import Kind, Node, digest_schema
+from parquill.answers.sent_schema import request_schema
 from parquill.chat import ChatCompletion, ToolCall
 from parquill.job import FunctionSettings, OutputSettings
 
@@ -89,11 +93,142 @@ def test_the_strict_schema_closes_objects_and_asks_for_every_key() -> None:
     }
 
 
-def test_strict_is_not_claimed_for_a_schema_with_open_objects() -> None:
-    shape = load_answer_schema(
-        OutputSettings(path="out", schema={"type": "object", "properties": {"any": {"type": "object"}}})
+OPEN = load_answer_schema(
+    OutputSettings(path="out", schema={"type": "object", "properties": {"any": {"type": "object"}}})
+)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dialect", "strict"),
+    [
+        (SHAPE, ANY, True),
+        (SHAPE, DIALECTS["openai"], True),
+        (OPEN, DIALECTS["openai"], False),
+        (OPEN, DIALECTS["anthropic"], False),
+        (OPEN, DIALECTS["vllm"], True),
+        (OPEN, ANY, True),
+        (OPEN, ANY.without(frozenset({"strict"})), False),
+    ],
+)
+def test_strict_is_claimed_unless_the_endpoint_refuses_it_beside_open_objects(
+    shape: AnswerSchema, dialect: SchemaDialect, strict: bool
+) -> None:
+    sent = shape.settings_for(OutputMode.JSON_SCHEMA, dialect)["response_format"]["json_schema"]
+    assert sent["strict"] is strict
+
+
+def test_of_several_functions_those_are_strict_that_can_be() -> None:
+    odd = FunctionSettings(name="odd", parameters={"type": "object", "properties": {"any": {"type": "object"}}})
+    shape = load_answer_schema(OutputSettings(path="out", functions=(WEATHER, odd)))
+    tools = shape.settings_for(OutputMode.TOOLS, DIALECTS["openai"])["tools"]
+    assert [tool["function"].get("strict") for tool in tools] == [True, None]
+    assert not any("strict" in tool["function"] for tool in shape.settings_for(OutputMode.TOOLS)["tools"])
+
+
+WORDY = load_answer_schema(
+    OutputSettings(
+        path="out",
+        schema={
+            "type": "object",
+            "properties": {
+                "minLength": {"type": "string", "minLength": 2, "pattern": "^a"},
+                "key": {"type": "string", "format": "uuid"},
+                "seen": {"type": "string", "format": "date-time"},
+                "share": {"type": "number", "minimum": 0, "maximum": 1},
+                "tags": {
+                    "type": "array",
+                    "items": {"type": "string", "maxLength": 9},
+                    "minItems": 2,
+                    "uniqueItems": True,
+                },
+            },
+        },
     )
-    assert shape.settings_for(OutputMode.JSON_SCHEMA)["response_format"]["json_schema"]["strict"] is False
+)
+_WORDS = {"minLength", "pattern", "format", "minimum", "maximum", "maxLength", "minItems", "uniqueItems"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "formats"),
+    [
+        ("openai", _WORDS - {"minLength", "maxLength", "uniqueItems"}, ["uuid", "date-time"]),
+        ("anthropic", {"pattern", "format"}, ["uuid", "date-time"]),
+        ("google", {"minimum", "maximum", "minItems", "format"}, [None, "date-time"]),
+        ("fireworks", {"minimum", "maximum", "format"}, ["uuid", "date-time"]),
+        ("vllm", _WORDS - {"uniqueItems"}, ["uuid", "date-time"]),
+    ],
+)
+def test_each_provider_is_sent_the_words_that_it_documents(name: str, words: set[str], formats: list[str]) -> None:
+    for output_mode in (OutputMode.JSON_SCHEMA, OutputMode.TOOLS):
+        assert WORDY.words_for(output_mode, DIALECTS[name]) == words
+    sent = WORDY.settings_for(OutputMode.JSON_SCHEMA, DIALECTS[name])["response_format"]["json_schema"]["schema"]
+    assert [sent["properties"][key].get("format") for key in ("key", "seen")] == formats
+    assert list(sent["properties"]) == sent["required"], "a property's name is no word"
+    assert WORDY.words_for(OutputMode.JSON_SCHEMA) == _WORDS
+    assert WORDY.words_for(OutputMode.PROMPT) == TEXT.words_for(OutputMode.TEXT) == set()
+
+
+@pytest.mark.parametrize(("name", "sent"), [("openai", ""), ("anthropic", "uri"), ("google", ""), ("vllm", "uri")])
+def test_formats_that_decide_no_type_are_sent_where_they_are_taken(name: str, sent: str) -> None:
+    node = Node(Kind.STRING, format="uri")
+    assert request_schema(node, DIALECTS[name]).get("format", "") == sent
+    assert request_schema(node)["format"] == "uri"
+    assert "format" not in digest_schema(node), "the fingerprint is that of earlier outputs"
+
+
+def test_a_minimum_of_one_item_is_sent_to_anthropic() -> None:
+    assert "minItems" in SHAPE.words_for(OutputMode.JSON_SCHEMA, DIALECTS["anthropic"])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "model", "provider", "name"),
+    [
+        ("https://api.openai.com/v1", "gpt-5", {}, "openai"),
+        ("https://x.openai.azure.com/v1", "any", {}, "openai"),
+        ("https://notopenai.com/v1", "any", {}, ""),
+        ("https://openrouter.ai/api/v1", "anthropic/claude-opus-4.6", {}, "anthropic"),
+        ("https://openrouter.ai/api/v1", "google/gemini-3", {}, "google"),
+        ("https://openrouter.ai/api/v1", "google/gemma-3-4b-it", {}, ""),
+        ("https://openrouter.ai/api/v1", "openai/gpt-oss-20b", {}, ""),
+        ("https://openrouter.ai/api/v1", "qwen/x", {"only": ["Fireworks"]}, "fireworks"),
+        ("https://openrouter.ai/api/v1", "openai/gpt-5", {"only": ["azure/eu", "openai"]}, "openai"),
+        ("https://openrouter.ai/api/v1", "anthropic/x", {"only": ["anthropic", "google-vertex"]}, ""),
+        ("http://127.0.0.1:8000/v1", "hosted_vllm/x", {}, "vllm"),
+    ],
+)
+def test_the_address_the_provider_or_the_name_says_whose_dialect_it_is(
+    base_url: str, model: str, provider: dict[str, Any], name: str
+) -> None:
+    assert dialect_of(base_url, model, provider) is (DIALECTS[name] if name else ANY)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("output_config.format.schema: For 'number' type, properties maximum, minimum are not supported",
+         {"maximum", "minimum"}),
+        ("output_format.schema: For 'integer' type, property 'minimum' is not supported", {"minimum"}),
+        ("tools.1.custom: For 'array' type, 'minItems' values other than 0 or 1 are not supported (got: [2, 5])",
+         {"minItems"}),
+        ("Invalid schema for response_format 'answer': In context=('properties', 'a'), 'minLength' is not permitted.",
+         {"minLength"}),
+        ('Invalid JSON payload received. Unknown name "uniqueItems" at \'generation_config.response_schema\'',
+         {"uniqueItems"}),
+        ("'pattern' is not allowed", {"pattern"}),
+        ("maxLength is not supported", {"maxLength"}),
+        ("Invalid schema: 'format' of type 'uri' is not supported", {"format"}),
+        ("Invalid schema for response_format 'answer': In context=(), 'additionalProperties' is required to be "
+         "supplied and to be false.", {"strict"}),
+        ("This endpoint's maximum context length is 131072 tokens.", set()),
+        ("the pattern of your messages is not supported", set()),
+        ("response_format is not supported", set()),
+        ("'multipleOf' is not supported in a schema", set()),
+    ],
+)  # fmt: skip
+def test_words_that_were_sent_and_are_named_in_a_refusal_are_recognised(message: str, words: set[str]) -> None:
+    sent = WORDY.words_for(OutputMode.JSON_SCHEMA) | {"strict"}
+    assert refused_words(400, message, sent) == words
+    assert refused_words(500, message, sent) == refused_words(400, message, frozenset()) == set()
 
 
 def test_the_mode_tools_forces_one_function_with_the_schema_as_parameters() -> None:

@@ -4,6 +4,7 @@
     schema.py          document -> tree of nodes; what is refused, with its location
                        (schema_cursor.py; keywords.py: the words)
     schema_tree.py     the tree, and the JSON Schemas made from it: one that is sent, one that validates
+    sent_schema.py     tree -> the JSON Schema that is sent, in an endpoint's dialect (schema_dialects.py)
     arrow.py           tree -> Arrow type; plain JSON values -> Arrow array
     functions.py       several functions, one of which is called
     answer_schema.py   AnswerSchema: all of it for one job
@@ -30,12 +31,15 @@ from parquill.answers.output_modes import OutputMode, fallback_order, refuses_mo
 from parquill.answers.parse import Answer
 from parquill.answers.probe import probe_passes, probe_request
 from parquill.answers.reask import reask_settings, reask_turns
+from parquill.answers.schema_dialects import SchemaDialect, dialect_of, refused_words
 from parquill.answers.schema_source import read_schema
 
 __all__ = [
     "Answer",
     "AnswerSchema",
     "OutputMode",
+    "SchemaDialect",
+    "dialect_of",
     "example_turns",
     "fallback_order",
     "load_answer_schema",
@@ -45,5 +49,6 @@ __all__ = [
     "read_schema",
     "reask_settings",
     "reask_turns",
+    "refused_words",
     "refuses_mode",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import keyword
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,10 +32,12 @@ from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_ch
 from parquill.answers.plain import parse_text
 from parquill.answers.schema import read_root
 from parquill.answers.schema_cursor import SchemaCursor
+from parquill.answers.schema_dialects import ANY, STRICT, SchemaDialect
 from parquill.answers.schema_document import make_document
 from parquill.answers.schema_references import LocalReferences
 from parquill.answers.schema_source import read_schema
-from parquill.answers.schema_tree import Node, digest_schema, is_strict, request_schema, wrapped
+from parquill.answers.schema_tree import Node, digest_schema, wrapped
+from parquill.answers.sent_schema import is_closed, request_schema, words_in
 from parquill.answers.validator import compile_validator
 from parquill.chat import ChatCompletion
 from parquill.errors import SchemaError
@@ -88,26 +91,30 @@ class AnswerSchema:
             answers = [None if value is None else self._lower(value) for value in answers]
         return sound(pa.array(answers, type=self.arrow_type))
 
-    def settings_for(self, output_mode: OutputMode) -> dict[str, Any]:
-        """Return the keys of a request body that an output mode adds."""
+    def settings_for(self, output_mode: OutputMode, dialect: SchemaDialect = ANY) -> dict[str, Any]:
+        """Return the keys of a request body that an output mode adds, the schema in an endpoint's dialect."""
         if output_mode is OutputMode.JSON_OBJECT:
             return {"response_format": {"type": "json_object"}}
         if output_mode is OutputMode.JSON_SCHEMA:
-            return {"response_format": {"type": "json_schema", "json_schema": self._named_schema()}}
+            return {"response_format": {"type": "json_schema", "json_schema": self._named_schema(dialect)}}
         if output_mode is not OutputMode.TOOLS:
             return {}
-        definitions = [one.definition for one in self.functions] or [
-            {
-                "name": ANSWER_FUNCTION,
-                "description": "Gives the answer.",
-                "parameters": request_schema(self._asked),
-            }
-        ]
+        functions = self.functions or (Function(ANSWER_FUNCTION, "Gives the answer.", self._asked),)
+        definitions = [one.tool(dialect) for one in functions]
         forced = {"type": "function", "function": {"name": definitions[0]["name"]}}
         return {
             "tools": [{"type": "function", "function": one} for one in definitions],
             "tool_choice": forced if len(definitions) == 1 else "required",
         }
+
+    def words_for(self, output_mode: OutputMode, dialect: SchemaDialect = ANY) -> frozenset[str]:
+        """Return what of the schema that an output mode sends could be left out, the flag `strict` among it."""
+        if self.kind == "text" or output_mode not in (OutputMode.JSON_SCHEMA, OutputMode.TOOLS):
+            return frozenset()
+        nodes = [one.node for one in self.functions] or [self._asked]
+        words = frozenset[str]().union(*(words_in(node, dialect) for node in nodes))
+        claimed = output_mode is OutputMode.JSON_SCHEMA and _is_strict(nodes, dialect)
+        return words | {STRICT} if claimed and not all(map(is_closed, nodes)) else words
 
     def instruction_for(self, output_mode: OutputMode) -> str | None:
         """Return the text that the prompt needs in an output mode; None where the mode itself sends the schema."""
@@ -182,11 +189,12 @@ class AnswerSchema:
         assert self.check is not None
         return choose(self.check, values, text, reading.notes, ending)
 
-    def _named_schema(self) -> dict[str, Any]:
+    def _named_schema(self, dialect: SchemaDialect) -> dict[str, Any]:
         if self.functions:
-            strict = all(is_strict(one.node) for one in self.functions)
-            return {"name": "call", "strict": strict, "schema": request_node(self.functions)}
-        return {"name": ANSWER_FUNCTION, "strict": is_strict(self._asked), "schema": request_schema(self._asked)}
+            strict = _is_strict([one.node for one in self.functions], dialect)
+            return {"name": "call", "strict": strict, "schema": request_node(self.functions, dialect)}
+        schema = request_schema(self._asked, dialect)
+        return {"name": ANSWER_FUNCTION, "strict": _is_strict([self._asked], dialect), "schema": schema}
 
     def _call_form(self, output_mode: OutputMode) -> str:
         if output_mode is OutputMode.JSON_SCHEMA:
@@ -209,6 +217,11 @@ class AnswerSchema:
         """Gemma's prompt style names arguments as Python does: not every property name can be written so."""
         names = [child.name for one in self.functions for child in one.node.fields]
         return all(name.isidentifier() and not keyword.iskeyword(name) for name in names)
+
+
+def _is_strict(nodes: Sequence[Node], dialect: SchemaDialect) -> bool:
+    """Whether the schema is sent with `strict`: an endpoint that refuses open objects there gets it without."""
+    return STRICT not in dialect.left_out and (dialect.strict_when_open or all(map(is_closed, nodes)))
 
 
 def load_answer_schema(output: OutputSettings) -> AnswerSchema:
@@ -247,7 +260,7 @@ def _functions_shape(output: OutputSettings) -> AnswerSchema:
     _no_max_chars(output)
     functions, notices = read_functions(output.functions or ())
     node = calls_node(functions)
-    digest = orjson.dumps([one.definition for one in functions])
+    digest = orjson.dumps([one.digested for one in functions])
     return AnswerSchema(
         "functions",
         arrow_type(node),

@@ -26,9 +26,11 @@ from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.repair import read_objects
 from parquill.answers.schema import read_node
 from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
+from parquill.answers.schema_dialects import ANY, SchemaDialect
 from parquill.answers.schema_document import make_document
 from parquill.answers.schema_references import LocalReferences
-from parquill.answers.schema_tree import Field, Kind, Node, request_schema
+from parquill.answers.schema_tree import Field, Kind, Node, digest_schema
+from parquill.answers.sent_schema import is_closed, request_schema
 from parquill.answers.validator import Validator, compile_validator
 from parquill.chat import ToolCall
 from parquill.errors import SchemaError
@@ -46,8 +48,21 @@ class Function:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What is sent in `tools`, and shown in a prompt."""
-        return {"name": self.name, "description": self.description, "parameters": request_schema(self.node)}
+        """What is shown in a prompt."""
+        return self._with(request_schema(self.node))
+
+    @property
+    def digested(self) -> dict[str, Any]:
+        """What of it the fingerprint holds."""
+        return self._with(digest_schema(self.node))
+
+    def tool(self, dialect: SchemaDialect) -> dict[str, Any]:
+        """Return what is sent in `tools`."""
+        strict = {"strict": True} if dialect.strict_tools and is_closed(self.node) else {}
+        return self._with(request_schema(self.node, dialect)) | strict
+
+    def _with(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {"name": self.name, "description": self.description, "parameters": parameters}
 
 
 def read_functions(settings: Sequence[FunctionSettings]) -> tuple[tuple[Function, ...], tuple[str, ...]]:
@@ -118,12 +133,15 @@ def call_value(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "arguments": {name: arguments}}
 
 
-def request_node(functions: Sequence[Function]) -> dict[str, Any]:
+def request_node(functions: Sequence[Function], dialect: SchemaDialect = ANY) -> dict[str, Any]:
     """Return a JSON Schema for one call in the JSON form; strict endpoints want an object on top."""
     calls = [
         {
             "type": "object",
-            "properties": {"name": {"type": "string", "enum": [one.name]}, "parameters": request_schema(one.node)},
+            "properties": {
+                "name": {"type": "string", "enum": [one.name]},
+                "parameters": request_schema(one.node, dialect),
+            },
             "required": ["name", "parameters"],
             "additionalProperties": False,
         }

@@ -64,7 +64,8 @@ def fallback_order(mode: Mode, supported_parameters: frozenset[str] | None, kind
 
 
 _SUBJECT = re.compile(
-    r"response[_ ]?(?:format|schema)|json[_ ]?(?:schema|object|mode)|structured[_ ]?output|guided|grammar|outlines|"
+    r"response[_ ]?(?:format|schema)|output_(?:format|config)|\b(?:input_)?schemas?\b|"
+    r"json[_ ]?(?:schema|object|mode)|structured[_ ]?output|guided|grammar|outlines|"
     r"\btools?\b|tool[_ -]?(?:choice|use|call)|function[_ ]?(?:call|declaration)",
     re.IGNORECASE,
 )

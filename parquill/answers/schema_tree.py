@@ -39,7 +39,7 @@ WRAPPER = "answer"
 JSON_TEXT = frozenset({Kind.UNION, Kind.MAP, Kind.ANY})
 """Kinds without a column type of their own: they are kept as JSON text."""
 
-_JSON_TYPE = {
+JSON_TYPE = {
     Kind.OBJECT: "object",
     Kind.MAP: "object",
     Kind.ARRAY: "array",
@@ -86,15 +86,6 @@ class Field:
     """The schema allows no null here: where a model writes one, the property is taken as left out."""
 
 
-def request_schema(node: Node) -> dict[str, Any]:
-    """Return the JSON Schema that is sent: closed objects, every property required.
-
-    This is what OpenAI's and its followers' `strict` mode asks for. `oneOf` is sent as
-    `anyOf`, which those endpoints know; the answer is still validated as `oneOf`.
-    """
-    return _emit(node)
-
-
 def wrapped(node: Node) -> Node:
     """Return an object that holds a node: endpoints want an object on top."""
     return Node(Kind.OBJECT, fields=(Field(WRAPPER, node, required=True),))
@@ -116,7 +107,7 @@ def column_schema(node: Node) -> dict[str, Any]:
     """
     if node.kind in (Kind.UNION, Kind.ANY):
         return {}
-    name = _JSON_TYPE.get(node.kind, "string")
+    name = JSON_TYPE.get(node.kind, "string")
     out: dict[str, Any] = {"type": [name, "null"] if node.nullable else name}
     if node.kind is Kind.INTEGER:
         out |= {"minimum": INT64_MIN, "maximum": INT64_MAX}
@@ -129,14 +120,6 @@ def column_schema(node: Node) -> dict[str, Any]:
     return out
 
 
-def is_strict(node: Node) -> bool:
-    """Tell whether `strict` mode can express the node: it has no place for open objects."""
-    if node.kind in (Kind.MAP, Kind.ANY) or node.extras:
-        return False
-    inner = (*(child.node for child in node.fields), *node.branches, *((node.item,) if node.item else ()))
-    return all(is_strict(child) for child in inner)
-
-
 def _emit(node: Node) -> dict[str, Any]:
     out: dict[str, Any] = {"description": node.description} if node.description else {}
     if node.kind is Kind.UNION:
@@ -145,7 +128,7 @@ def _emit(node: Node) -> dict[str, Any]:
             branches.append({"type": "null"})
         return out | {"anyOf": branches}
     if node.kind is not Kind.ANY:
-        name = _JSON_TYPE.get(node.kind, "string")
+        name = JSON_TYPE.get(node.kind, "string")
         out["type"] = [name, "null"] if node.nullable else name
     if node.values:
         out["enum"] = [*node.values, None] if node.nullable else list(node.values)

@@ -7,7 +7,7 @@ from parquill.asking.conversation_state import figures_of
 from parquill.asking.endpoint_refusals import EndpointRefusals
 from parquill.asking.output_mode import OutputModeChoice
 from parquill.asking.refusals import HeldError, Refusal
-from parquill.asking.request_bodies import request_settings
+from parquill.asking.request_bodies import job_dialect, request_settings
 from parquill.asking.request_forms import FormChoice
 from parquill.asking.row_costs import RowCosts
 from parquill.asking.row_state import Pictures, RowRef, RowState
@@ -28,6 +28,7 @@ __all__ = [
     "RunEvidence",
     "accept_what_stands",
     "figures_of",
+    "job_dialect",
     "lost_lines",
     "request_settings",
 ]

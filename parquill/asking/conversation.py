@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from parquill.answers import Answer, AnswerSchema, parse_apart, reask_settings, reask_turns, refuses_mode
+from parquill.answers import Answer, AnswerSchema, parse_apart, reask_settings, reask_turns
 from parquill.asking.answer_endings import AnswerEndings
 from parquill.asking.attachments import Attachments
 from parquill.asking.attempt_log import DriftEvidence, EvidenceFile
@@ -76,10 +76,15 @@ class Conversations:
 
     async def converse(self, prepared: PreparedRow, parts: Parts, asked: RowState) -> ItemResult:
         """Ask one row to its end; raises `GateClosed` when the run stops before it."""
-        if self._output_modes.settled:
-            return await self._ask(prepared, asked, parts)
-        async with self._output_modes.turn():
-            return await self._ask(prepared, asked, parts)
+        talk = ConversationState(parts, self._bodies.forms[0].form)
+        while True:
+            if self._output_modes.settled:
+                result = await self._ask(prepared, asked, talk, probes=False)
+            else:
+                async with self._output_modes.turn() as probes:
+                    result = await self._ask(prepared, asked, talk, probes=probes)
+            if result is not None:
+                return result
 
     def failed(self, asked: RowState, kind: ErrorKind, message: str, **facts: Any) -> ItemResult:
         """The result of a row that has no answer."""
@@ -104,11 +109,13 @@ class Conversations:
         said = [part.encode() if isinstance(part, str) else part.content_key or b"" for part in parts]
         return self._context.asking.fingerprint(prepared.text, said)
 
-    async def _ask(self, prepared: PreparedRow, asked: RowState, parts: Parts) -> ItemResult:
+    async def _ask(
+        self, prepared: PreparedRow, asked: RowState, talk: ConversationState, *, probes: bool
+    ) -> ItemResult | None:
+        """Ask a row to its end; None where it has to wait for another one that `probes` how to ask."""
         if never := self._context.facts.never_fits(len(prepared.text)):
             return self.failed(asked, ErrorKind.CONTEXT_OVERFLOW, never)
-        talk = ConversationState(parts, self._bodies.forms[0].form)
-        while True:
+        while probes or talk.first is not None or self._output_modes.settled:
             if talk.parts is None:
                 talk.carry(await self.parts(prepared))
                 talk.first = None
@@ -125,6 +132,7 @@ class Conversations:
                 if result.attempts and self._shows and not (prepared.pictures or prepared.documents):
                     self._context.calibration_data.pictureless.rows += 1
                 return result
+        return None
 
     async def _turn(self, talk: ConversationState, asked: RowState) -> ItemResult | None:
         """Send once and judge what came; None when the row is to be asked again."""
@@ -139,23 +147,24 @@ class Conversations:
         if never := context.gate.fits(need):
             return self.failed(asked, ErrorKind.RATE_LIMITED, never)
         self._expect(talk, estimate, length)
-        body = self._bodies.body(talk.request, talk.output_mode, talk.changed)
+        modes = self._output_modes
+        body = self._bodies.body(talk.request, talk.output_mode, lambda: modes.left_out, talk.changed)
         await context.attempts.refusals.clear()
         verdict = await context.attempts.ask(asked, body.to_send, need, images=talk.images)
-        talk.form = body.form
+        talk.form, talk.left_out = body.form, body.left_out
         if verdict.completion is None:
             if talk.has_urls and context.images.turns_to_inline(verdict.status, verdict.message):
                 talk.parts = None
                 return None
             if body.adapts(verdict.message):
                 return None
-            if refuses_mode(verdict.status, verdict.message) and self._output_modes.step_down(
-                talk.output_mode, verdict.message
-            ):
+            sent = self._bodies.words(body.at, talk.output_mode, body.left_out)
+            if modes.refused(talk.output_mode, body.left_out, sent, verdict.status, verdict.message):
                 talk.first = None
                 return None
             return self._without_answer(asked, verdict, talk.estimated)
         talk.at = asked.at
+        modes.answered(body.left_out)
         completion = self._endings.judge(verdict.completion, talk.max_tokens(context.job))
         self._learn(talk, asked, estimate, completion)
         answer = await parse_apart(context.shape, completion, talk.output_mode)
@@ -169,7 +178,7 @@ class Conversations:
     ) -> ItemResult | None:
         """Decide whether a row whose answer cannot be used is asked again."""
         kind = _FAULTS[answer.fault or "invalid"]
-        unheeded = answer.fault == "invalid" and not self._output_modes.settled
+        unheeded = answer.fault == "invalid" and not self._output_modes.is_probed
         if unheeded and self._output_modes.step_down(talk.output_mode, "it was not heeded"):
             talk.first = None
         elif not self._context.attempts.has_time(asked) or not self._ask_otherwise(talk, answer):
@@ -184,7 +193,9 @@ class Conversations:
             return False
         assert talk.first is not None
         talk.reasks += 1
-        talk.changed = reask_settings(answer, self._bodies.settings(talk.output_mode, talk.form), talk.reasks)
+        talk.changed = reask_settings(
+            answer, self._bodies.settings(talk.output_mode, talk.left_out, talk.form), talk.reasks
+        )
         talk.request = reask_turns(talk.first, answer, self._context.shape)
         free = self._context.gate.statistics().free_pico
         need = self._need(self._context.calibration_data.counter.count(talk.request), talk, length=0)

@@ -31,6 +31,7 @@ class ConversationState:
         "first",
         "form",
         "images",
+        "left_out",
         "listed",
         "output_mode",
         "parts",
@@ -48,6 +49,8 @@ class ConversationState:
         """How many pictures are sent."""
         self.carry(parts)
         self.output_mode = OutputMode.TEXT
+        self.left_out: frozenset[str] = frozenset()
+        """Words that the schema is sent without."""
         self.first: ChatRequest | None = None
         """What the row asks in this output mode; None: build it again before the next attempt."""
         self.request: ChatRequest | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from parquill.answers import OutputMode, fallback_order, probe_passes, probe_request, refuses_mode
-from parquill.asking import FormChoice, request_settings
+from parquill.answers import OutputMode, fallback_order, probe_passes, probe_request, refused_words, refuses_mode
+from parquill.asking import FormChoice, job_dialect, request_settings
 from parquill.chat import ChatRequest, ImagePart, Turn, Usage
 from parquill.client import Client
 from parquill.clock import Clock, SystemClock
@@ -73,6 +73,7 @@ class _Examination:
         counter, seconds = TokenCounter(opened.job.model), opened.job.retry.deadline_seconds
         self._trial = Trial(client, facts.price, counter, seconds)
         self._found: list[Finding] = []
+        self._dialect = job_dialect(opened.job, facts)
         self._forms = FormChoice(opened.job.model, facts.parameters, lambda text: self._note("form", Health.MIND, text))
 
     async def whole(self) -> Diagnosis:
@@ -133,15 +134,20 @@ class _Examination:
         return ChatRequest((*system, *probe_request(output_mode, self._opened.shape).turns))
 
     async def _ask(self, request: ChatRequest, output_mode: OutputMode, most: int) -> Verdict:
-        """Send a request in the form in force; once more where the endpoint refuses that form in its words."""
+        """Send a request in the form in force; again where the endpoint refuses that form, or words of the schema."""
         most = min(most, self._facts.max_completion_tokens or most)
         while True:
             form = self._forms.form
-            settings = request_settings(self._job, self._facts, self._opened.shape, output_mode, form)
+            shape = self._opened.shape
+            settings = request_settings(self._job, self._facts, shape, output_mode, form, dialect=self._dialect)
             verdict = await self._trial.ask(form.written(request), {**settings, form.limit: most})
-            if verdict.completion is not None or not self._forms.adapts(request, form, verdict.message):
+            if verdict.completion is not None or not self._trial.left:
                 return verdict
-            if not self._trial.left:
+            if words := refused_words(verdict.status, verdict.message, shape.words_for(output_mode, self._dialect)):
+                self._dialect = self._dialect.without(words)
+                said = f"{', '.join(sorted(words))} of the schema is not taken, and checked here: {verdict.message}"
+                self._note("answers", Health.MIND, said)
+            elif not self._forms.adapts(request, form, verdict.message):
                 return verdict
 
     def _refusals(self, refused: Sequence[str]) -> None:

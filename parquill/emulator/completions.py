@@ -22,6 +22,7 @@ from parquill.emulator.error_replies import ErrorReply, classic
 from parquill.emulator.misbehaviour import BILLED, FAIR, OF_PROVIDER, Fate, Misbehaviour
 from parquill.emulator.parsed_request import ParsedRequest, read_request
 from parquill.emulator.pictures import check_images
+from parquill.emulator.schema_words import check_schema_words
 from parquill.emulator.server_state import ServerState
 from parquill.emulator.settings import EmulatorSettings, pico
 from parquill.emulator.wire import Charge
@@ -98,6 +99,7 @@ class Completions:
         exchange.digest = hashlib.sha256(body).digest()
         asked = dialects.fitted(read_request(body, settings.models[0]), settings)
         exchange.last, exchange.model = asked.last, asked.models[0]
+        check_schema_words(asked, settings)
         world.account.check_funds()
         models = route(asked, settings)
         exchange.model = models[0]

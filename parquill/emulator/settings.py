@@ -57,7 +57,8 @@ class EmulatorSettings:
     `own` (X-RateLimit-*), the provider's (`upstream`, Retry-After), or that of LiteLLM's proxy.
     `limit_headers`: what good replies say of the minute's limits, nothing as OpenRouter's, or what
     `openai` or `litellm` does (that one without resets). `dialect`: whose words and fields its replies
-    have, OpenRouter's or a server's at home (`dialects`).
+    have, OpenRouter's or a server's at home (`dialects`). `refused_words`: words of JSON Schema that
+    are refused in a request's schema (`schema_words`).
     `misbehaviour` holds probabilities by kind.
 
     Raises `UsageError` for values that make no sense, and for a host outside this machine
@@ -99,6 +100,7 @@ class EmulatorSettings:
     stall_seconds: float = 120.0
     drip_seconds: float = 2.0
     dialect: Literal["openrouter", "ollama", "lmstudio"] = "openrouter"
+    refused_words: frozenset[str] = frozenset()
     misbehaviour: Mapping[Misbehaviour, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
