@@ -17,13 +17,11 @@ that is set back opens no day again: see `days.py`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Literal
 
 from parquill.days import DaySums
 from parquill.job import BudgetSettings, zone
-
-PICO = 10**12
+from parquill.money import to_pico, usd
 
 
 class Budget:
@@ -85,7 +83,7 @@ class Budget:
     ) -> Budget:
         """Make the budget of a job; fractions of a pico-dollar in the cap are cut off."""
         return cls(
-            cap_pico=None if settings.usd is None else int(settings.usd * PICO),
+            cap_pico=None if settings.usd is None else to_pico(settings.usd),
             cap_tokens=settings.tokens,
             spent_pico=spent_pico,
             spent_tokens=spent_tokens,
@@ -157,7 +155,7 @@ class Budget:
         if self.alarm is None:
             if self.cap_pico is not None and cost_pico > pico:
                 self.alarm = (
-                    f"a request cost {usd(cost_pico)} though at most {usd(pico)} was expected: "
+                    f"a request cost ${usd(cost_pico)} though at most ${usd(pico)} was expected: "
                     "check the price and the model's limits before going on"
                 )
             elif self.cap_tokens is not None and used_tokens > tokens:
@@ -171,8 +169,8 @@ class Budget:
         parts = []
         if self.cap_pico is not None:
             parts.append(
-                f"cap {usd(self.cap_pico)}, spent {usd(self.spent_pico)}, reserved {usd(self.reserved_pico)}, "
-                f"the next row's worst case {usd(pico)}"
+                f"cap ${usd(self.cap_pico)}, spent ${usd(self.spent_pico)}, reserved ${usd(self.reserved_pico)}, "
+                f"the next row's worst case ${usd(pico)}"
             )
         if self.cap_tokens is not None:
             parts.append(
@@ -200,8 +198,3 @@ class Budget:
                 self.spent_tokens += before[1]
         assert days.day is not None
         return days.day.end
-
-
-def usd(pico: int) -> str:
-    """Write pico-USD as dollars, every digit: 1_500_000 -> '$0.0000015'."""
-    return f"${Decimal(pico).scaleb(-12).normalize():f}"

@@ -16,9 +16,7 @@ from typing import Any, Literal
 import orjson
 
 from parquill.finish_reasons import Ending, read_ending
-
-PICO = 10**12
-"""Money inside the engine: integers of 10**-12 USD, the output's decimal128(18, 12)."""
+from parquill.money import PICO
 
 _MOST_TOKENS = 10**9
 _MOST_USD = 1000

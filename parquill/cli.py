@@ -187,7 +187,7 @@ def verify(job: JobPath, overrides: Overrides = [], as_json: AsJson = False) -> 
 @app.command(short_help="write the HTML report, and say where it is")
 def report(job: JobPath, overrides: Overrides = []) -> None:  # noqa: B006 - typer copies it
     """Write the HTML report on a job's output; prints where it is."""
-    from parquill.report.write import write_report
+    from parquill.report import write_report
 
     with _faults():
         place = run_alone(write_report(_load(job, overrides)))

@@ -25,30 +25,15 @@ from typing import Any, Protocol
 
 import pydantic
 
-from parquill.cost_quantiles import CostRange, Quantiles
+from parquill.cost_range import CostRange
 from parquill.errors import EXIT_STATUS, Stop
+from parquill.histogram import Histogram
+from parquill.money import usd
 from parquill.redacted_settings import without_secrets
 from parquill.timeline import TimelineSample
 
-PICO = 10**12
 EXIT_DONE, EXIT_ROWS_FAILED = 0, 3
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
-
-
-def usd(pico: int) -> str:
-    """Return the exact amount as a decimal string for programs: no exponent, no idle zeros."""
-    text = format(Decimal(pico).scaleb(-12), "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def dollars(pico: int) -> str:
-    """Return an amount for people: cents from a dollar up, below it as many figures as count."""
-    sign, amount = "-" if pico < 0 else "", Decimal(abs(pico)).scaleb(-12)
-    if amount == 0 or amount >= 1:
-        return f"{sign}${amount:,.2f}"
-    places = 4 if amount >= Decimal("0.01") else 1 - amount.adjusted()
-    whole, _, part = f"{amount:.{places}f}".partition(".")
-    return f"{sign}${whole}.{part.rstrip('0').ljust(2, '0')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +124,7 @@ class Tally:
         self._statuses = {"ok": kept_ok, "failed": self._before, "not_attempted": 0}
         self._errors: dict[str, int] = {str(kind): count for kind, count in kept_errors.items()}
         self._messages: dict[str, str] = {}
-        self.costs = Quantiles()
+        self.costs = Histogram()
         """How the rows that were sent are spread by what each cost, in pico-USD."""
         self._attempts = self._prompt = self._completion = self._cost = self._unpriced = self._reused = 0
 
@@ -196,7 +181,7 @@ class RunSummary:
     """Of the failures that may pass: those that failed alike in `retry.max_runs` runs; only `--retry` asks them."""
     estimate: CostRange | None = None
     rows_pico: tuple[int, ...] = ()
-    """What a row that was sent cost at most, at each of `costs.SHARES`."""
+    """What a row that was sent cost at most, at each of `cost_range.SHARES`."""
     notices: tuple[str, ...] = ()
     replaced: Mapping[str, Any] = field(default_factory=dict)  # `Replaced` as JSON values; empty where nothing was
     sample: tuple[Mapping[str, Any], ...] = ()

@@ -19,10 +19,10 @@ from parquill.endpoint import EMULATOR
 from parquill.errors import OutputError
 from parquill.job import Job, state_home
 from parquill.ledger import Books, EvidenceCount, Ledger, Spend
+from parquill.money import usd
 from parquill.planning import Planner, Prepared, part_faults, prepare
 from parquill.results import PartInfo, read_manifest, read_part
 from parquill.storage import Storage
-from parquill.summary import usd
 from parquill.workspace import Workspace
 
 if TYPE_CHECKING:

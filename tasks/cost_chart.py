@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
-from parquill.summary import dollars
+from parquill.money import dollars
 from parquill.text import count, duration
 from parquill.timeline import TimelineSample
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from parquill.summary import RunSummary, dollars, usd
+from parquill.money import dollars, usd
+from parquill.summary import RunSummary
 from parquill.text import count, counted, duration
 
 if TYPE_CHECKING:

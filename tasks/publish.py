@@ -62,7 +62,7 @@ def _told(what: str) -> Iterator[None]:
 
 async def _report(job: Job, summary: RunSummary) -> Path:
     """Write the report anew, unless nothing happened since the last one."""
-    from parquill.report.write import write_report  # noqa: PLC0415 - the engine is loaded where it works
+    from parquill.report import write_report  # noqa: PLC0415 - the engine is loaded where it works
     from parquill.workspace import Workspace  # noqa: PLC0415 - as above
 
     last = Workspace.of(job.output.path, state_home(), shared=job.output.shared).report
@@ -73,7 +73,7 @@ async def _report(job: Job, summary: RunSummary) -> Path:
 
 def _timeline(job: Job, summary: RunSummary) -> tuple[TimelineSample, ...]:
     """What the run's own record has of its course; nothing for a run that had nothing to do."""
-    from parquill.report.runs import read_nights  # noqa: PLC0415 - as above
+    from parquill.report import read_nights  # noqa: PLC0415 - as above
     from parquill.workspace import Workspace  # noqa: PLC0415 - as above
 
     if not summary.run_id:

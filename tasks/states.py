@@ -23,8 +23,9 @@ from prefect.states import Cancelled, Completed, Failed
 
 from parquill import hints
 from parquill.errors import ParquillError, Stop
+from parquill.money import dollars
 from parquill.replaced_answers import Replaced
-from parquill.summary import RunSummary, dollars
+from parquill.summary import RunSummary
 from parquill.text import count, printable
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
 from parquill.errors import Stop
 from parquill.results import (
     CostSource,

@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(names.split())
     for names in (
         "threads",
-        "bootstrap clock cost_quantiles days errors finish_reasons gc_tuning open_files"
+        "bootstrap clock cost_range days errors finish_reasons gc_tuning histogram money open_files"
         " signal_exit store_calls timeline",
         "job",
         "hints chat identity event_loop nightly_schedule storage templates text",

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parquill.chat import (
-    PICO,
     ChatRequest,
     ImageFigures,
     ImagePart,
@@ -23,6 +22,7 @@ from parquill.chat import (
     read_usage,
     turn_content,
 )
+from parquill.money import PICO
 
 CAT = ImagePart("https://a.example/cat.jpg")
 CAT_PART = {"type": "image_url", "image_url": {"url": CAT.url}}

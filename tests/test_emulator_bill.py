@@ -11,8 +11,8 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from parquill.chat import PICO
 from parquill.emulator import iter_log, read_log
+from parquill.money import PICO
 from tests.emulator_calls import Caller, calling
 
 HOST = """

@@ -12,10 +12,11 @@ import jsonschema_rs
 import pytest
 from PIL import Image
 
-from parquill.chat import PICO, read_completion
+from parquill.chat import read_completion
 from parquill.emulator import GEMMA_PARAMETERS, TOOL_PARAMETERS, EmulatorSettings
 from parquill.emulator.tokens import count_prompt, count_text, cut
 from parquill.errors import UsageError
+from parquill.money import PICO
 from tests.emulator_calls import MODEL, SCHEMA, TYPED, calling
 
 TOOL = {"type": "function", "function": {"name": "save", "parameters": SCHEMA}}

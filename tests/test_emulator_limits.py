@@ -7,9 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from parquill.chat import PICO
 from parquill.emulator import Misbehaviour, Spread
 from parquill.emulator.account import Account
+from parquill.money import PICO
 from tests.clock import ManualClock
 from tests.emulator_calls import MODEL, Caller, calling
 

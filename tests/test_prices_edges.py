@@ -26,7 +26,7 @@ from parquill.prices import (
     read_table,
     table_price,
 )
-from parquill.prices.money import Tier, parse_rate
+from parquill.prices.rates import Tier, parse_rate
 from parquill.prices.ratio import change_told, differs
 
 MICRO = 10**12
@@ -160,12 +160,12 @@ def test_a_drift_says_how_many_answers_were_billed_otherwise_and_at_what() -> No
     assert not drift.add(1_000_000, 1_000_000)
     assert drift.add(3_000_000, 2_000_000)
     one = str(drift.told())
-    assert "1 answer was billed at $0.00000300 together" in one
-    assert "gives $0.00000200, 50 % more" in one
+    assert "1 answer was billed at $0.000003 together" in one
+    assert "gives $0.000002, 50 % more" in one
     other = Drift()
     assert other.add(0, 1_000_000)
     drift.merge(other)
-    assert "2 answers were billed at $0.00000300 together" in str(drift.told())
+    assert "2 answers were billed at $0.000003 together" in str(drift.told())
     assert "billed at $0 together" in str(other.told())
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from parquill.clock import SystemClock
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
 from parquill.images import ImageLoader
 from parquill.images.picture_cells import BytesPicture, PathPicture, WebPicture
 from parquill.job import DocumentSettings, ImageSettings

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from parquill.chat import ImageFigures
 from parquill.errors import OutputError
+from parquill.histogram import Histogram, round_step
 from parquill.report.collect import collect
 from parquill.report.details import facts
 from parquill.report.fields import AnswerFigures
 from parquill.report.figures import Pictures
 from parquill.report.full_cells import whole_cells
-from parquill.report.histogram import Histogram, round_step
 from parquill.report.row_choice import cut
 from parquill.report.runs import Nights
 from parquill.report.shown_rows import MOST_CARDS, MOST_TABLE_ROWS
@@ -35,7 +35,7 @@ NUMBERS = st.floats(-1e15, 1e15).filter(lambda x: x == 0 or abs(x) > 1e-4)
 @settings(max_examples=examples(100))
 def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: float) -> None:
     spread = Histogram()
-    spread.add(np.array(values))
+    spread.add_array(np.array(values))
     exact = sorted(values)[max(1, math.ceil(share * len(values))) - 1]
     assert spread.quantile(share) == pytest.approx(exact, rel=0.0051, abs=1e-6)
 
@@ -44,7 +44,7 @@ def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: floa
 @settings(max_examples=examples(50))
 def test_every_number_stands_in_one_bin(values: list[int]) -> None:
     spread = Histogram()
-    spread.add(np.array(values))
+    spread.add_array(np.array(values))
     bins = spread.bins()
     assert sum(bin_.count for bin_ in bins) == len(values)
     assert len(bins) <= 25
@@ -54,13 +54,13 @@ def test_every_number_stands_in_one_bin(values: list[int]) -> None:
 
 def test_small_whole_numbers_are_counted_exactly() -> None:
     spread = Histogram()
-    spread.add(np.repeat(np.arange(8), [5, 0, 3, 1, 1, 0, 0, 2]))
+    spread.add_array(np.repeat(np.arange(8), [5, 0, 3, 1, 1, 0, 0, 2]))
     assert [bin_.count for bin_ in spread.bins()] == [5, 0, 3, 1, 1, 0, 0, 2]
 
 
 def test_an_empty_spread_says_nothing_and_breaks_nothing() -> None:
     spread = Histogram()
-    spread.add(np.array([math.nan, math.inf]))
+    spread.add_array(np.array([math.nan, math.inf]))
     assert (spread.count, spread.bins(), spread.quantile(0.5), spread.mean) == (0, [], 0.0, 0.0)
 
 

@@ -13,17 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parquill.errors import ErrorKind, Stop
+from parquill.money import dollars, usd
 from parquill.redacted_settings import without_secrets
-from parquill.summary import (
-    CostRange,
-    RowCounts,
-    RunRecord,
-    RunSummary,
-    Tally,
-    TokenCounts,
-    dollars,
-    usd,
-)
+from parquill.summary import CostRange, RowCounts, RunRecord, RunSummary, Tally, TokenCounts
 from parquill.timeline import Timeline, TimelineSample
 from tests.lanes import examples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
 from parquill.workspace import Workspace
 
 _NAME = "estimate.json"

@@ -19,8 +19,9 @@ from parquill.doctor.refused_pictures import refused_pictures
 from parquill.doctor.trial import Trial
 from parquill.endpoint import PATIENCE_SECONDS, EndpointFacts, look_up
 from parquill.errors import ErrorKind, Stop
-from parquill.images.picture_cells import WebPicture
+from parquill.images import WebPicture
 from parquill.job import Job, Secret, read_access, read_api_key
+from parquill.money import usd_per_million
 from parquill.planning import Prepared, prepare
 from parquill.prices import Price
 from parquill.replies import Verdict
@@ -305,12 +306,6 @@ def _priced(price: Price) -> str:
     rates = price.rates
     where = f"{price.source.value}{f' of {price.as_of}' if price.as_of else ''}"
     return (
-        f"${_per_million(rates.prompt)} per million prompt tokens, ${_per_million(rates.completion)} per million of "
-        f"the answer, from the {where}"
+        f"${usd_per_million(rates.prompt)} per million prompt tokens, ${usd_per_million(rates.completion)} "
+        f"per million of the answer, from the {where}"
     )
-
-
-def _per_million(atto: int) -> str:
-    """10**-18 USD a token as USD per million tokens: whole numbers of 10**-12."""
-    whole, rest = divmod(atto, 10**12)
-    return f"{whole}.{rest:012d}".rstrip("0").rstrip(".")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from parquill.doctor.diagnosis import REFUSED_PICTURES, Diagnosis, Health
-from parquill.summary import dollars
+from parquill.money import dollars
 from parquill.text import printable
 
 _STYLES = {Health.WORKS: "green", Health.MIND: "yellow", Health.FAILS: "bold red", Health.UNKNOWN: "dim"}

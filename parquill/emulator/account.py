@@ -12,11 +12,11 @@ import os
 from collections.abc import Callable
 from decimal import Decimal
 
-from parquill.chat import PICO
 from parquill.clock import Clock
 from parquill.emulator import error_replies
 from parquill.emulator.settings import EmulatorSettings, pico
 from parquill.emulator.wire import Charge
+from parquill.money import PICO
 
 
 class Account:

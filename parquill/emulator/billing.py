@@ -16,12 +16,9 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import orjson
-
-from parquill.chat import PICO
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,6 @@ class LogTotals:
     by_kind: Mapping[str, int]
     by_body: Mapping[str, int]
     torn_lines: int
-
-
-def usd(amount_pico: int) -> str:
-    """Return pico-USD as a plain decimal string in USD."""
-    return f"{Decimal(amount_pico) / PICO:f}"
 
 
 class BillLog:

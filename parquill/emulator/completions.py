@@ -16,7 +16,7 @@ from aiohttp import web
 
 from parquill.emulator import delivery, dialects, misbehaving_replies, wire
 from parquill.emulator.answers import Answer, sample, write_answer
-from parquill.emulator.billing import LogEntry, usd
+from parquill.emulator.billing import LogEntry
 from parquill.emulator.catalogue import prices, route
 from parquill.emulator.error_replies import ErrorReply, classic
 from parquill.emulator.misbehaviour import BILLED, FAIR, OF_PROVIDER, Fate, Misbehaviour
@@ -26,6 +26,7 @@ from parquill.emulator.schema_words import check_schema_words
 from parquill.emulator.server_state import ServerState
 from parquill.emulator.settings import EmulatorSettings, pico
 from parquill.emulator.wire import Charge
+from parquill.money import usd
 
 MAX_BODY = 30 * 10**6
 """Bytes of a request body that OpenRouter takes."""

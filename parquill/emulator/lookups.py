@@ -10,7 +10,6 @@ import datetime as dt
 from typing import Any
 from urllib.parse import unquote
 
-from parquill.chat import PICO
 from parquill.emulator import dialects
 from parquill.emulator.account import midnight
 from parquill.emulator.catalogue import endpoints_entry, model_entry
@@ -18,6 +17,7 @@ from parquill.emulator.error_replies import classic
 from parquill.emulator.server_state import Generation, ServerState
 from parquill.emulator.settings import EmulatorSettings
 from parquill.emulator.wire import PROVIDER
+from parquill.money import PICO
 
 
 def look_up(world: ServerState, path: str, authorization: str | None, generation_id: str) -> Any:

@@ -9,9 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from parquill.chat import PICO
 from parquill.emulator.misbehaviour import OF_BODY, Misbehaviour
 from parquill.errors import UsageError
+from parquill.money import PICO
 
 GEMMA_PARAMETERS = (
     "max_tokens",

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from parquill.chat import PICO
 from parquill.emulator.answers import Answer
+from parquill.money import PICO
 
 PROVIDER = "emulator"
 """The name of the provider, wherever one is named."""

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from parquill.client import Transport
 from parquill.clock import Clock
 from parquill.endpoint.lookups import PATIENCE_SECONDS, Lookups, answering_below, lists_models
+from parquill.endpoint.realm import is_emulated
 from parquill.job import Job
 from parquill.prices import (
     EndpointOffer,
@@ -30,9 +31,6 @@ from parquill.prices import (
     table_price,
     with_fallbacks,
 )
-
-EMULATOR = "emulator"
-"""The provider's name in every reply of the emulator."""
 
 PRICE_TABLE = Path(__file__).resolve().parents[2] / "data" / "prices.json"
 
@@ -123,7 +121,7 @@ async def look_up(client: Transport, base_url: str, job: Job, clock: Clock) -> E
         base_url=base_url,
         price=price,
         parameters=_parameters(body, listed, model.name, model.provider),
-        emulated=any(offer.provider == EMULATOR for offer in offers),
+        emulated=any(is_emulated(offer.provider) for offer in offers),
         reachable=status != 0,
         openrouter=openrouter or bool(offers),
         notices=(old,) if old else (),
@@ -192,8 +190,3 @@ def _parameters(endpoints: Any, models: Any, name: str, provider: Mapping[str, A
         if isinstance(one, dict) and isinstance(one.get("supported_parameters"), list)
     ]
     return frozenset(str(item) for one in sets for item in one) if sets else None
-
-
-def realm_of(*, emulated: bool) -> str:
-    """Return the realm whose answers a run takes over."""
-    return EMULATOR if emulated else ""

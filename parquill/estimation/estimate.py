@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
 from parquill.errors import ErrorKind
+from parquill.money import usd
 from parquill.prices import CostRow, ratio
 from parquill.replaced_answers import Replaced
-from parquill.summary import TokenCounts, usd
+from parquill.summary import TokenCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Rows:
 class Cost:
     """Expected cost, its 95 % interval, and the most it can be when every row is sent once.
 
-    `rows_pico` are what single rows cost at most, at each of `costs.SHARES`.
+    `rows_pico` are what single rows cost at most, at each of `cost_range.SHARES`.
     """
 
     expected_pico: int

@@ -12,8 +12,8 @@ from decimal import Decimal
 import pyarrow.compute as pc
 
 from parquill.calibration import CalibrationData, SavedEstimate
-from parquill.chat import PICO
 from parquill.clock import Clock, SystemClock
+from parquill.cost_range import SHARES
 from parquill.endpoint import PRICE_TABLE, EndpointFacts, Keys, connected, facts_of, key_of, realm_of
 from parquill.errors import EndpointRefusedError, EstimateAboveError, JobError, Stop
 from parquill.estimation.attachments import PartsOf
@@ -25,6 +25,7 @@ from parquill.estimation.pass_over_rows import PassOverRows
 from parquill.estimation.sample_size import rows_wanted
 from parquill.job import Job, Secret, state_home
 from parquill.ledger import ReadOnlyLedger
+from parquill.money import dollars, to_pico, usd_per_million
 from parquill.planning import (
     EQUAL,
     FAILING,
@@ -49,7 +50,6 @@ from parquill.prices import ATTO_PER_PICO, CostRow, Price, PriceSource, compare,
 from parquill.results import PartInfo, Status, read_part
 from parquill.running import endpoint_of, price_snapshot, run_job
 from parquill.storage import Storage
-from parquill.summary import dollars
 from parquill.threads import in_thread, wait_in
 from parquill.tokens import LengthEstimate
 from parquill.workspace import Workspace
@@ -96,7 +96,7 @@ def refuse_above(estimate: Estimate, usd: Decimal, *, setting: str = "--max-usd"
             f"{setting} {usd:f}: no price is known for {estimate.model}, so the cost cannot be estimated: name "
             "model.price {prompt, completion} in USD per token"
         )
-    if estimate.cost.high_pico > int(usd * PICO):
+    if estimate.cost.high_pico > to_pico(usd):
         raise EstimateAboveError(
             f"{setting} {usd:f}: this may cost up to {dollars(estimate.cost.high_pico)} (95 %; expected "
             f"{dollars(estimate.cost.expected_pico)}). Nothing was sent. Allow more, ask fewer rows with --limit, or "
@@ -110,7 +110,7 @@ def _refuse_calibration(estimate: Estimate, rows: int, usd: Decimal) -> None:
         refuse_above(estimate, usd)
         return
     most = -(-estimate.cost.worst_pico * rows // estimate.rows.todo)
-    if most > int(usd * PICO):
+    if most > to_pico(usd):
         raise EstimateAboveError(
             f"--max-usd {usd}: the {rows} rows of --calibrate may cost up to {dollars(most)}. Nothing was sent"
         )
@@ -275,7 +275,7 @@ def _cost(totals: Totals, row_pass: PassOverRows, length: LengthEstimate) -> Cos
     if cost is None or totals.price is None:
         return None
     scatter = length.spread * totals.price.rates.completion / ATTO_PER_PICO
-    return dataclasses.replace(cost, rows_pico=row_pass.costs.at_shares(scatter))
+    return dataclasses.replace(cost, rows_pico=row_pass.costs.quantiles(SHARES, scatter))
 
 
 def _groups(totals: Totals, sums: Mapping[str, GroupSums]) -> tuple[Group, ...]:
@@ -293,7 +293,7 @@ def _price_line(price: Price | None) -> str:
     if price is None:
         return "unknown"
     rates = price.rates
-    told = f"${rates.prompt / PICO:g} in, ${rates.completion / PICO:g} out, a million tokens"
+    told = f"${usd_per_million(rates.prompt)} in, ${usd_per_million(rates.completion)} out, a million tokens"
     match price.source:
         case PriceSource.JOB:
             return f"{told}, by the job's model.price"
@@ -319,7 +319,7 @@ def _notices(job: Job, facts: EndpointFacts, estimate: Estimate) -> list[str]:
             "Name model.price {prompt, completion} in USD per token"
         )
     cost, cap = estimate.cost, job.budget.usd
-    if cost is not None and cap is not None and cost.high_pico > int(cap * PICO):
+    if cost is not None and cap is not None and cost.high_pico > to_pico(cap):
         said.append(
             f"budget.usd {cap} is below the upper end of the interval, {dollars(cost.high_pico)}: "
             "the run may stop early"

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from parquill.calibration import CalibrationData
-from parquill.cost_quantiles import Quantiles
 from parquill.endpoint import EndpointFacts
 from parquill.errors import RowError
 from parquill.estimation.attachments import Parts, PartsOf
@@ -14,6 +13,7 @@ from parquill.estimation.counting import Counted, Counting
 from parquill.estimation.interval import GroupSums, Sums
 from parquill.estimation.parquet_writer import Figures, LineWriter
 from parquill.estimation.pricing import RowPrices
+from parquill.histogram import Histogram
 from parquill.manifest import Chunk
 from parquill.planning import FAILING, Prepared, PreparedRows, RowSorter, SortedChunk, shown_columns
 from parquill.storage import ByteSink
@@ -48,7 +48,7 @@ class PassOverRows:
         self.states: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.sums = Sums()
-        self.costs = Quantiles()
+        self.costs = Histogram()
         self.groups: dict[str, GroupSums] = {}
         self.pictureless = 0
         """Rows to send that have no picture, where columns are named for pictures or documents."""

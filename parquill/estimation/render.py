@@ -15,8 +15,8 @@ from rich.text import Text
 from parquill import hints
 from parquill.estimation.estimate import Estimate
 from parquill.estimation.sample_size import NARROW
+from parquill.money import dollars
 from parquill.progress import figures_grid
-from parquill.summary import dollars
 from parquill.text import count, counted, duration, percent, printable
 
 _MOST_GROUPS = 20

@@ -13,10 +13,13 @@ Invariants: planning opens nothing; what is sent has no metadata; a broken or ho
 """
 
 from parquill.images.loader import ImageLoader
-from parquill.images.picture_cells import PictureValue, identity
+from parquill.images.picture_cells import PathPicture, PictureValue, StoredPicture, WebPicture, identity
 
 __all__ = [
     "ImageLoader",
+    "PathPicture",
     "PictureValue",
+    "StoredPicture",
+    "WebPicture",
     "identity",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from parquill.endpoint import EMULATOR
+from parquill.endpoint import is_emulated, realm_of
 from parquill.ledger import ArchiveEntry, FailureRecord, Ledger, SliceRecord
 from parquill.results import ItemResult, Status
 
@@ -78,7 +78,7 @@ def archive_entry(result: ItemResult) -> ArchiveEntry:
     ok = result.status is Status.OK
     return ArchiveEntry(
         fingerprint=result.fingerprint or b"",
-        realm=EMULATOR if result.provider == EMULATOR else "",
+        realm=realm_of(emulated=is_emulated(result.provider)),
         ok=ok,
         cost_pico=result.cost_pico or 0,
         payload=result.encode() if ok else None,

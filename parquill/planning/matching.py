@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from parquill.endpoint import EMULATOR
+from parquill.endpoint import is_emulated, realm_of
 from parquill.manifest import Manifest, Slice
 from parquill.planning.archive_access import ArchiveAccess, archive_entry
 from parquill.planning.failed_rows import Counts, RetryChoice, counts_of
@@ -66,7 +66,7 @@ class Matcher:
 
     def is_ours(self, part: PartInfo) -> bool:
         """Whether a part is of this run's realm: also its failures and attempts are then this run's own."""
-        return part.meta.get("realm") == (EMULATOR if self.emulated else "")
+        return part.meta.get("realm") == realm_of(emulated=self.emulated)
 
     def match_all(self, slices: Sequence[OpenSlice]) -> Iterator[OpenSlice]:
         """Find for each open slice what its old part holds for it; the rest of that part is lifted."""
@@ -181,7 +181,7 @@ class Matcher:
 
     def _keeps(self, result: ItemResult, counts: Counts) -> bool:
         if result.status is Status.OK:
-            return (result.provider == EMULATOR) == self.emulated
+            return is_emulated(result.provider) == self.emulated
         failed = result.status is Status.FAILED
         return failed and not self.retry.asks(result.error_kind, result.fingerprint, counts)
 

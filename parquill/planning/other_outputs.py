@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from parquill.endpoint import EMULATOR
+from parquill.endpoint import is_emulated
 from parquill.errors import OutputError
 from parquill.job import Job, state_home
 from parquill.planning.fingerprint_index import FingerprintIndex
@@ -38,7 +38,7 @@ class OtherOutputs:
         for number, (storage, info) in enumerate(parts):
             table = read_part(storage, info.name, ["fingerprint", "status", "provider"])
             for row, (text, status, provider) in enumerate(zip(*table.to_pydict().values(), strict=True)):
-                ours = status == Status.OK.value and (provider == EMULATOR) == emulated
+                ours = status == Status.OK.value and is_emulated(provider) == emulated
                 if ours and text is not None:
                     index.claim(bytes.fromhex(text), number, row)
         return cls(index, parts)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from parquill.clock import Clock
-from parquill.endpoint import EMULATOR
+from parquill.endpoint import realm_of
 from parquill.errors import ErrorKind
 from parquill.job import Job, state_home
 from parquill.ledger import ReadOnlyLedger
@@ -52,7 +52,7 @@ def preview_run(job: Job, clock: Clock, *, retry: frozenset[ErrorKind] = frozens
     with ReadOnlyLedger.at(workspace.ledger) as recorded:
         left = planner.unfinished(
             planner.standing(),
-            lambda marks: recorded.failures(marks, EMULATOR if emulated else "") if recorded else {},
+            lambda marks: recorded.failures(marks, realm_of(emulated=emulated)) if recorded else {},
             emulated=emulated,
             retry=RetryChoice(retry, job.retry.max_runs),
         )

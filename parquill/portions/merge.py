@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from parquill.clock import Clock
-from parquill.endpoint import EMULATOR
+from parquill.endpoint import realm_of
 from parquill.errors import OutputError
 from parquill.job import Job
 from parquill.ledger import Ledger, TakenPart, TakenRow
@@ -128,7 +128,7 @@ class Portions:
             self.learned.append(report.learned)
         now = self._clock.wall()
         left = await asyncio.to_thread(spent_by, order, mailbox, report, now)
-        realm = EMULATOR if order.emulated else ""
+        realm = realm_of(emulated=order.emulated)
         # In one order whenever this is done again: so each part is dated as it was the first time.
         for name in sorted(entry.name for entry in await asyncio.to_thread(output.files)):
             if not name.endswith(".parquet"):

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from parquill.job import BudgetSettings, LimitSettings
-from parquill.summary import PICO
+from parquill.money import to_pico
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Quota:
     @property
     def pico(self) -> int:
         """The money in it; 0 without a cap."""
-        return 0 if self.budget.usd is None else int(self.budget.usd * PICO)
+        return 0 if self.budget.usd is None else to_pico(self.budget.usd)
 
 
 def most_quotas(free: Available, wanted: int) -> int:

@@ -11,10 +11,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from parquill.ledger import QUARTER_US, SPEND_SUMS, DatedSpend, Spend, TakenRow
+from parquill.money import to_pico
 from parquill.portions.mailbox import LEASE, Mailbox, PortionReport
 from parquill.portions.work_order import WorkOrder
 from parquill.storage import is_remote
-from parquill.summary import PICO
 
 _NOTHING = Spend(0, 0, 0, 0, 0, 0, 0)
 
@@ -33,8 +33,8 @@ def spent_by(order: WorkOrder, mailbox: Mailbox, report: PortionReport | None, n
         return []  # its ledger would be here: it never began
     else:
         budget, most = order.budget, sum(one.requests_per_day or 0 for one in order.limits)
-        pico = 0 if budget.usd is None else int(budget.usd * PICO)
-        spent = Spend(most, pico, budget.tokens or 0, 0, 0, 1, pico)
+        cap = 0 if budget.usd is None else to_pico(budget.usd)
+        spent = Spend(most, cap, budget.tokens or 0, 0, 0, 1, cap)
     shown = mailbox.shown()
     last = now if shown is None else min(now, shown.at + LEASE)
     return [DatedSpend(quarter_of(last), spent)]

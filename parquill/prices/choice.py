@@ -14,9 +14,10 @@ from functools import reduce
 from typing import Any
 
 from parquill.job import PriceSettings
-from parquill.prices.money import ATTO, Rates, Tier, mean_rates, to_atto
+from parquill.money import usd_per_million
 from parquill.prices.offers import EndpointOffer, allowed_offers
 from parquill.prices.price import Price, PriceSource
+from parquill.prices.rates import Rates, Tier, mean_rates, to_atto
 
 
 def choose_price(
@@ -74,12 +75,7 @@ def of_several(prices: Sequence[Price], weights: Sequence[float]) -> Price:
 
 def max_price(price: Price) -> dict[str, str]:
     """The ceiling as OpenRouter's `provider.max_price`: decimal strings, USD per million tokens."""
-    return {"prompt": _usd_per_million(price.ceiling.prompt), "completion": _usd_per_million(price.ceiling.completion)}
-
-
-def _usd_per_million(atto: int) -> str:
-    whole, rest = divmod(atto * 1_000_000, ATTO)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
+    return {"prompt": usd_per_million(price.ceiling.prompt), "completion": usd_per_million(price.ceiling.completion)}
 
 
 def _from_offers(offers: Sequence[EndpointOffer], provider: Mapping[str, Any]) -> Price:

@@ -7,8 +7,8 @@ that changed while the run went on, a dearer provider, a discount, a job's own p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
+from parquill.money import short_dollars
 from parquill.prices.ratio import change_told, differs
 
 NOTICED = 0.01
@@ -42,12 +42,9 @@ class Drift:
             return None
         change = change_told(self.billed_pico, self.listed_pico)
         answers = "1 answer was" if self.answers == 1 else f"{self.answers:,} answers were"
+        billed, listed = short_dollars(self.billed_pico), short_dollars(self.listed_pico)
         return (
-            f"THE PRICE DIFFERS: {answers} billed at {_usd(self.billed_pico)} together, where the price of the start "
-            f"gives {_usd(self.listed_pico)}{f', {change}' if change else ''}. Each row's cost_usd is its bill; "
+            f"THE PRICE DIFFERS: {answers} billed at {billed} together, where the price of the start gives "
+            f"{listed}{f', {change}' if change else ''}. Each row's cost_usd is its bill; "
             "those rows are listed beside the output, in the folder drift"
         )
-
-
-def _usd(pico: int) -> str:
-    return f"${Decimal(pico).scaleb(-12):.3g}" if pico else "$0"

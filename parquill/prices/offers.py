@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from parquill.prices.money import Rates, Tier, parse_rate, parse_rates, to_atto
+from parquill.prices.rates import Rates, Tier, parse_rate, parse_rates, to_atto
 
 
 @dataclass(frozen=True, slots=True)

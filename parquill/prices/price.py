@@ -6,8 +6,8 @@ import datetime as dt
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from parquill.prices.money import ATTO_PER_PICO, Rates, Tier
 from parquill.prices.offers import EndpointOffer
+from parquill.prices.rates import ATTO_PER_PICO, Rates, Tier
 
 
 class PriceSource(StrEnum):

@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 from parquill.errors import UsageError
-from parquill.prices.money import parse_rates
 from parquill.prices.price import Price, PriceSource
+from parquill.prices.rates import parse_rates
 
 STALE_DAYS = 90
 

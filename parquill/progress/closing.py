@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from parquill import hints
-from parquill.summary import RunSummary, dollars
+from parquill.money import dollars
+from parquill.summary import RunSummary
 from parquill.text import count, duration, printable
 
 

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from parquill.money import dollars, usd
 from parquill.run_state import LimitUse, RunState
-from parquill.summary import dollars, usd
 from parquill.text import count, duration, percent, printable, rate, stopwatch
 
 NARROW, WIDE = 60, 132

@@ -19,6 +19,8 @@ Trade-off: quantiles and charts are right to half a per cent, not to the last ro
 """
 
 from parquill.report.build import MOST_BYTES, Asked, build_report
+from parquill.report.runs import read_nights
 from parquill.report.thumbnails import thumbnail_settings
+from parquill.report.write import write_report
 
-__all__ = ["MOST_BYTES", "Asked", "build_report", "thumbnail_settings"]
+__all__ = ["MOST_BYTES", "Asked", "build_report", "read_nights", "thumbnail_settings", "write_report"]

@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from parquill.histogram import Bin
+from parquill.money import dollars, short_dollars
 from parquill.report.charts import Chart, histogram, lines
 from parquill.report.fields import FieldFigures
 from parquill.report.figures import OutputFigures
-from parquill.report.format import axis_count, axis_dollars, axis_seconds, dollars_per_thousand
-from parquill.report.histogram import Bin
+from parquill.report.format import axis_count, axis_seconds, dollars_per_thousand
 from parquill.report.runs import Nights
-from parquill.summary import dollars
 from parquill.text import count, counted, percent
 from parquill.timeline import TimelineSample
 
@@ -81,7 +81,7 @@ def _timeline_charts(samples: Sequence[TimelineSample]) -> list[Chart | None]:
         series.append(("allowed", [(sample.t, sample.limit or 0) for sample in samples]))
     largest = max(sample.in_flight for sample in samples)
     return [
-        lines("Cost", f"{dollars(last.cost_pico)} at the end", [("cost so far", cost)], axis_dollars),
+        lines("Cost", f"{dollars(last.cost_pico)} at the end", [("cost so far", cost)], short_dollars),
         _token_speed([(sample.t, sample.tokens) for sample in samples], wall=False),
         lines("Requests in flight", f"at most {count(largest)} at a time", series, axis_count),
     ]
@@ -95,7 +95,7 @@ def _rhythm_charts(figures: OutputFigures) -> list[Chart | None]:
         cost.append((float(start), float(spent)))
         tokens.append((float(start), float(used)))
     return [
-        lines("Cost", f"{dollars(spent)} in all", [("cost so far", _thinned(cost))], axis_dollars, wall=True),
+        lines("Cost", f"{dollars(spent)} in all", [("cost so far", _thinned(cost))], short_dollars, wall=True),
         _token_speed(tokens, wall=True),
     ]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import leather
 from markupsafe import Markup
 
-from parquill.report.histogram import Bin, Histogram, round_step
+from parquill.histogram import Bin, Histogram, round_step
 from parquill.text import count, counted, duration
 
 WIDTH, HEIGHT = 480, 210

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parquill.money import dollars
 from parquill.report.chart_data import Bar, bars
 from parquill.report.figures import OutputFigures, Pictures
 from parquill.report.format import cut_text, millions, plain
 from parquill.report.runs import Nights
-from parquill.summary import dollars
 from parquill.text import count, percent
 
 _MOST_SETTINGS, _SETTING = 300, 600

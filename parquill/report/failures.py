@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from parquill import hints
+from parquill.money import dollars
 from parquill.report.figures import Collected, Sums
 from parquill.report.format import cut_text, plain
 from parquill.report.row_choice import SampledRow
-from parquill.summary import dollars
 from parquill.text import counted, percent
 
 _MESSAGE = 400

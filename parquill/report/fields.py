@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from parquill.report.histogram import Histogram
+from parquill.histogram import Histogram
 from parquill.text import script_of
 
 MOST_FIELDS = 40
@@ -55,7 +55,7 @@ class FieldFigures:
     def add_texts(self, column: pa.Array) -> None:
         """Count a column of texts."""
         self._count_values(column)
-        self.lengths.add(pc.utf8_length(column.drop_null()).to_numpy(zero_copy_only=False))
+        self.lengths.add_array(pc.utf8_length(column.drop_null()).to_numpy(zero_copy_only=False))
         for text in column.drop_null()[:_SCRIPT_SAMPLE].to_pylist():
             self.scripts[script_of(text)] += 1
 
@@ -66,7 +66,7 @@ class FieldFigures:
     def add_numbers(self, column: pa.Array) -> None:
         """Count a column of numbers."""
         self._count_values(column)
-        self.numbers.add(column.drop_null().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+        self.numbers.add_array(column.drop_null().cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 class AnswerFigures:
@@ -109,7 +109,7 @@ def _count(figures: FieldFigures, column: pa.Array) -> None:
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         figures.add_numbers(column)
     elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        figures.items.add(pc.list_value_length(column.drop_null()).to_numpy(zero_copy_only=False))
+        figures.items.add_array(pc.list_value_length(column.drop_null()).to_numpy(zero_copy_only=False))
     elif pa.types.is_temporal(kind):
         figures.add_texts(column.cast(pa.string()))
 

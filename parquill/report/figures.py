@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from parquill.histogram import Histogram
 from parquill.report.fields import AnswerFigures
-from parquill.report.histogram import Histogram
 from parquill.report.time_buckets import RunTimeline
 from parquill.results import pico_values
 
@@ -107,10 +107,10 @@ class OutputFigures:
 
     def _add_spreads(self, numbers: Numbers) -> None:
         sent = numbers.sent
-        self.latency.add(numbers.latency[sent & (numbers.latency > 0)])
-        self.prompt.add(numbers.prompt[sent])
-        self.completion.add(numbers.completion[sent])
-        self.cost.add(numbers.cost[sent & numbers.priced])
+        self.latency.add_array(numbers.latency[sent & (numbers.latency > 0)])
+        self.prompt.add_array(numbers.prompt[sent])
+        self.completion.add_array(numbers.completion[sent])
+        self.cost.add_array(numbers.cost[sent & numbers.priced])
         timed = sent & (numbers.finished > 0)
         if timed.any():
             tokens = (numbers.prompt + numbers.completion)[timed]

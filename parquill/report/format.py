@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from parquill.summary import PICO, dollars
+from parquill.money import dollars, short_dollars, to_pico
 from parquill.text import count, percent
 
 _LINK = re.compile(r"https?://[^\s<>\"'\\\x00-\x20\x7f-\xa0\u2028\u2029]{1,2000}", re.IGNORECASE)
@@ -78,7 +78,7 @@ def link_of(text: str) -> str | None:
 
 def pico_of(cost: Decimal | None) -> int:
     """Return a cell of a money column in pico-USD; null is 0."""
-    return 0 if cost is None else int(cost * PICO)
+    return 0 if cost is None else to_pico(cost)
 
 
 def seconds_words(milliseconds: float) -> str:
@@ -104,15 +104,9 @@ def axis_seconds(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.3g} s"
 
 
-def axis_dollars(pico: float) -> str:
-    """Return an amount short enough for an axis: $0, $0.05, $12."""
-    amount = Decimal(f"{pico / PICO:.3g}")
-    return f"${amount.normalize():,f}" if amount else "$0"
-
-
 def dollars_per_thousand(pico: float) -> str:
     """Return what a thousand rows at this price cost."""
-    return axis_dollars(1_000 * pico)
+    return short_dollars(1_000 * pico)
 
 
 def change(now: float, then: float) -> str:

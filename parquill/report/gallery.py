@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parquill.money import dollars
 from parquill.report.figures import Collected
 from parquill.report.format import Shown, cut_text, pico_of, plain, seconds_words, shown, shown_answer
 from parquill.report.shown_rows import ODDITIES, Card
 from parquill.report.thumbnails import Thumbnail
-from parquill.summary import dollars
 from parquill.text import count
 
 PromptFor = Callable[[Mapping[str, Any]], str | None]

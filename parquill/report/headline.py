@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parquill import hints
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
+from parquill.money import dollars
 from parquill.prices import ratio
 from parquill.progress import rows_against_estimate
 from parquill.report.figures import OutputFigures
 from parquill.report.format import change, millions, price_per_thousand
 from parquill.report.runs import Nights
-from parquill.summary import RunSummary, dollars
+from parquill.summary import RunSummary
 from parquill.text import count, counted, duration, percent, rate
 
 

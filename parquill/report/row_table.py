@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from parquill.money import usd
 from parquill.report.figures import Collected
 from parquill.report.format import cut_text, pico_of, plain, shown
 from parquill.report.row_choice import SampledRow
-from parquill.summary import usd
 from parquill.text import count
 
 _CELL, _ANSWER_CELL = 80, 200

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parquill.errors import RowError
-from parquill.images import ImageLoader, PictureValue
-from parquill.images.picture_cells import PathPicture, StoredPicture, WebPicture
+from parquill.images import ImageLoader, PathPicture, PictureValue, StoredPicture, WebPicture
 from parquill.job import ImageSettings
 from parquill.report.format import link_of
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from parquill.budget import Budget
-from parquill.chat import PICO
 from parquill.clock import Clock
 from parquill.days import UTC_DAY, day_at
 from parquill.endpoint import Endpoint, EndpointFacts
@@ -18,6 +17,7 @@ from parquill.errors import JobError, Stop
 from parquill.job import Job
 from parquill.ledger import DatedSpend, Ledger
 from parquill.limits import Gate, Gates, RunGate
+from parquill.money import to_pico
 from parquill.open_files import most_in_flight
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Allowance:
     @property
     def cap_pico(self) -> int | None:
         """The budget in money; None without one."""
-        return None if self.job.budget.usd is None else int(self.job.budget.usd * PICO)
+        return None if self.job.budget.usd is None else to_pico(self.job.budget.usd)
 
     async def budget(self, run: int) -> Budget:
         """The budget, with what this run or day has spent already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parquill.ledger import Spend
-from parquill.summary import usd
+from parquill.money import usd
 
 
 def doubt_notices(run: Spend) -> tuple[str, ...]:

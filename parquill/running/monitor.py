@@ -6,6 +6,7 @@ import logging
 from dataclasses import replace
 
 from parquill.clock import Clock
+from parquill.cost_range import SHARES
 from parquill.limits import Binding, GateStatistics, RunGate
 from parquill.run_state import LimitUse, RunState
 from parquill.running.workers import WorkerLoop
@@ -82,8 +83,8 @@ class RunMonitor:
 
     @property
     def row_costs(self) -> tuple[int, ...]:
-        """What a row that this process sent cost at most, at each of `costs.SHARES`."""
-        return self._tally.costs.at_shares()
+        """What a row that this process sent cost at most, at each of `cost_range.SHARES`."""
+        return self._tally.costs.quantiles(SHARES)
 
     @property
     def left_out(self) -> tuple[str, ...]:

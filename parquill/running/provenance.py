@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from parquill.job import Job
+from parquill.money import usd_per_token
 from parquill.prices import Price
 from parquill.summary import RunRecord, RunSummary
 from parquill.timeline import TimelineSample
@@ -30,12 +31,6 @@ def price_snapshot(price: Price | None) -> dict[str, Any]:
         "quantization": price.quantization,
         "uptime": price.uptime,
     }
-
-
-def usd_per_token(atto: int) -> str:
-    """10**-18 USD as a plain decimal string of USD."""
-    whole, rest = divmod(atto, 10**18)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
 
 
 def versions() -> dict[str, str]:

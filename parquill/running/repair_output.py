@@ -12,11 +12,11 @@ import itertools
 from collections.abc import Iterator, Mapping
 
 from parquill.errors import OutputError
+from parquill.money import usd
 from parquill.planning import Prepared, part_faults
 from parquill.results import PartInfo, read_manifest, read_part
 from parquill.running.context import RunContext
 from parquill.storage import Storage
-from parquill.summary import usd
 from parquill.text import counted
 
 ASIDE = "set-aside"

@@ -21,8 +21,8 @@ from parquill.asking import (
 )
 from parquill.calibration import CalibrationData, SavedEstimate
 from parquill.clock import Clock
-from parquill.cost_quantiles import CostRange
-from parquill.endpoint import EMULATOR
+from parquill.cost_range import CostRange
+from parquill.endpoint import realm_of
 from parquill.errors import Stop
 from parquill.event_loop import meanwhile
 from parquill.ledger import Spend
@@ -74,7 +74,7 @@ class Session:
         self._options = options
         self._clock = clock
         self._allowance = Allowance(self._job, context.ledger, clock)
-        self._realm = EMULATOR if context.facts.emulated else ""
+        self._realm = realm_of(emulated=context.facts.emulated)
         self._saved_estimate: CostRange | None = None
         self._replaced: Replaced | None = None
         told = (*opened.shape.notices, *context.facts.notices, context.facts.address_advice)

@@ -13,8 +13,9 @@ import pytest
 from parquill.clock import SystemClock
 from parquill.emulator import Misbehaviour, Spread
 from parquill.errors import Stop
+from parquill.money import PICO
 from parquill.planning import RunOptions
-from parquill.summary import PICO, RunSummary
+from parquill.summary import RunSummary
 from tests.e2e.dying import die_when
 from tests.e2e.kit import Rehearsal, rehearsal, rows
 

@@ -20,6 +20,7 @@ from parquill.emulator import Emulator, EmulatorSettings, Spread
 from parquill.errors import Stop
 from parquill.job import Secret, state_home
 from parquill.ledger import SPEND_SUMS, DatedSpend, ReadOnlyLedger, Spend
+from parquill.money import PICO
 from parquill.observers import Stoppable, Watched
 from parquill.portions.coordinator import share_among
 from parquill.portions.mailbox import Mailbox
@@ -27,7 +28,7 @@ from parquill.portions.spend import divide
 from parquill.portions.work_order import Handover
 from parquill.portions.worker import ask_portion
 from parquill.running import run_job
-from parquill.summary import PICO, RunSummary
+from parquill.summary import RunSummary
 from parquill.workspace import Workspace
 from tests.orchestration.small_jobs import small_job, verified
 

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
 from parquill.estimation.estimate import Cost
 from parquill.prices import Drift, Surplus, allowed_offers, choose_price, differs, max_price, parse_endpoints, ratio
 from parquill.report.headline import against_estimate

@@ -14,7 +14,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from parquill.clock import SystemClock
-from parquill.cost_quantiles import CostRange
+from parquill.cost_range import CostRange
 from parquill.errors import Stop
 from parquill.progress import Style, render_summary, show
 from parquill.run_state import LimitUse, RunState, Stages
