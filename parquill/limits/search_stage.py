@@ -1,13 +1,12 @@
 """Finds a limit that the endpoint does not name, by a bracket between a clean and a refused value.
 
-Multiplying and dividing (AIMD) meets the limit again and again: measured on servers with 40 and
-200 slots it drew 2.5 to 4.6 % of 429s, a bracket search 0.2 %. A bracket is narrowed to 2 %, the
-clean end is kept, and the next value is tried rarely; so a limit once found costs next to
+AIMD meets the limit again and again; ADR 15 has the figures of both. A bracket is narrowed to 2 %,
+the clean end is kept, and the next value is tried rarely; so a limit once found costs next to
 nothing. When the limit has changed, the clean end is refused (cuts grow from 3 % to a half) or
 the refused end is clean (steps grow likewise).
 
-`rates.RateSearch` looks for requests per minute and needs 65 s at a value to call it clean: a whole
-window of the server's. `slots.SlotSearch` looks for requests in flight and needs two turnovers;
+`rate_search.RateSearch` looks for requests per minute and needs 65 s at a value to call it clean: a whole
+window of the server's. `concurrency_search.ConcurrencySearch` looks for requests in flight and needs two turnovers;
 where nothing is ever refused it grows only while more in flight gets more answers a second.
 """
 
