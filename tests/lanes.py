@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 T = TypeVar("T")
 
 FAST, THOROUGH = "fast", "thorough"
-FEWEST = 10
-_FAST_EXAMPLES = 25
+FEWEST = 20
+_FAST_EXAMPLES = 35
 
 
 def register_lanes() -> None:
@@ -30,8 +30,8 @@ def is_thorough() -> bool:
 
 
 def examples(count: int) -> int:
-    """Return how many examples are tried of a property that deserves `count`: in the fast lane a fifth, at least 10."""
-    return count if is_thorough() else min(count, max(FEWEST, count // 5))
+    """Return how many examples are tried of a property that deserves `count`: in the fast lane a third, at least 20."""
+    return count if is_thorough() else min(count, max(FEWEST, count // 3))
 
 
 def some(values: Sequence[T], few: int = 1) -> Sequence[T]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parquill.chat import ImageFigures
@@ -32,6 +32,7 @@ NUMBERS = st.floats(-1e15, 1e15).filter(lambda x: x == 0 or abs(x) > 1e-4)
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=200), st.floats(0.01, 1.0))
+@example([1.0] * 9 + [5.0], 0.5)
 @settings(max_examples=examples(100))
 def test_a_quantile_is_right_to_half_a_per_cent(values: list[float], share: float) -> None:
     spread = Histogram()
