@@ -190,26 +190,25 @@ def test_whatever_an_expression_does_its_text_holds_no_object(expression: str) -
     assert not re.search(r" at 0x[0-9a-f]+|<built-in|<generator|<bound", text), (expression, text)
 
 
+def sample_texts() -> list[str]:
+    """What templates make of objects of every kind, or why they are refused."""
+
+    def text(template: str) -> str:
+        try:
+            return text_of(template)
+        except (RowError, JobError) as error:
+            return str(error)
+
+    return [text(way.replace("#", thing)) for way in WAYS for thing in OBJECTS[::5]]
+
+
 def test_another_process_makes_the_same_texts() -> None:
     """The address of a method differs in each process: so did the text, and every row was asked anew."""
-    ask = """
-import json, sys
-from tests.test_templates import OBJECTS, ROW, WAYS, text_of
-from parquill.errors import JobError, RowError
-def text(template):
-    try:
-        return text_of(template)
-    except (RowError, JobError) as error:
-        return str(error)
-print(json.dumps([text(way.replace("#", thing)) for way in WAYS for thing in OBJECTS[::5]]))
-"""
-    texts = [
-        json.loads(subprocess.run(
-            [sys.executable, "-c", ask], capture_output=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
-        ).stdout)
-        for seed in ("1", "2")
-    ]  # fmt: skip
-    assert texts[0] == texts[1]
+    ask = "import json; from tests.test_templates import sample_texts; print(json.dumps(sample_texts()))"
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True, env=environment)
+    assert json.loads(done.stdout) == sample_texts()
 
 
 def test_names_are_those_of_the_row() -> None:

@@ -237,7 +237,8 @@ async def test_a_changed_setting_asks_the_rows_concerned_and_no_other(
         assert (summary.requests, run.asked) == (len(expected - refused),) * 2
         assert (told.rows.todo, told.rows.failing) == (len(expected - refused), len(refused))
         assert (told.rows.kept, summary.rows.ok) == (len(ROWS - expected), len(ROWS - refused))
-        assert (await run_job(job)).requests == 0
+        if expected:  # else the run before sent nothing either
+            assert (await run_job(job)).requests == 0
         await asyncio.to_thread(must_hold, job)
 
 

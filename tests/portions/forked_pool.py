@@ -44,7 +44,9 @@ class ForkedPool:
         await process.ended()
 
 
-async def run_shared(job: Job | Mapping[str, object], options: RunOptions | None = None) -> RunSummary:
+async def run_shared(
+    job: Job | Mapping[str, object], options: RunOptions | None = None, pool: ForkedPool | None = None
+) -> RunSummary:
     """Run a job for several processes, which are forked."""
     loaded = job if isinstance(job, Job) else load_job(job)
-    return await run_job(loaded, options, spread=share_among(loaded, ForkedPool()))
+    return await run_job(loaded, options, spread=share_among(loaded, pool or ForkedPool()))

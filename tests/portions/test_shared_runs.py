@@ -31,6 +31,7 @@ from parquill.summary import RunSummary
 from parquill.verification import verify_job
 from tests.hostile_files import PNG
 from tests.orchestration.small_jobs import output_of, paid_twice_is_owned_up_to, small_job, verified, write_manifest
+from tests.portions.forked_pool import ForkedPool
 from tests.portions.forked_pool import run_shared as run
 
 IN_FLIGHT = 4
@@ -75,11 +76,6 @@ def command(folder: Path, job: dict[str, Any]) -> Iterator[subprocess.Popen[byte
             yield process
         finally:
             process.kill()
-
-
-def processes() -> list[psutil.Process]:
-    """The processes that were started for portions by this one."""
-    return [one for one in psutil.Process().children() if "parquill.portions" in one.cmdline()]
 
 
 def bill(folder: Path) -> Counter[str]:
@@ -173,9 +169,10 @@ async def test_a_process_that_dies_leaves_its_portion_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with shared(tmp_path, monkeypatch, latency=0.1) as (job, emulator):
-        running = asyncio.create_task(run_here(job))
+        pool = ForkedPool()
+        running = asyncio.create_task(run(job, pool=pool))
         await until(lambda: emulator.stats().requests >= 20, "the first rows")
-        processes()[0].kill()
+        pool.processes[0].kill()
         summary = await running
 
     assert summary.rows.ok == 120
