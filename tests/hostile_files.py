@@ -171,6 +171,21 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], ErrorKind]] = {
     "a TIFF whose strips are beyond its end": (lambda: tiff(64, 64, data=bytes(16), t273=10**9), INVALID),
     "a TIFF of 2**31 samples": (lambda: tiff(64, 64, data=bytes(16), t277=2**31 - 1), INVALID),
     "a TIFF of an unknown compression": (lambda: tiff(64, 64, compression=60_000, data=bytes(64)), INVALID),
+    "a JPEG of 100,000 empty segments": (lambda: b"\xff\xd8" + b"\xff\xe1\0\2" * 100_000 + b"\xff\xd9", INVALID),
+    "a JPEG whose colour profile says it is larger": (
+        lambda: b"\xff\xd8\xff\xe2\xff\xffICC_PROFILE\0\1\xff" + JPEG[2:300],
+        INVALID,
+    ),
+    "a PNG with a profile that unpacks to a gigabyte": (
+        lambda: png(8, 8, extra=chunk(b"iCCP", b"a\0\0" + _zeros(10**7) * 3)),
+        INVALID,
+    ),
+    "a PNG of 65,000 chunks": (lambda: png(8, 8, extra=chunk(b"teXt", b"") * 65_000), INVALID),
+    "a PNG whose chunk is longer than the file": (lambda: PNG[:8] + b"\x7f\xff\xff\xffIHDR" + PNG[16:], INVALID),
+    "a GIF whose blocks never end": (lambda: GIF[:200] + b"\xff" * 255 * 40, INVALID),
+    "an AVIF of boxes within boxes": (lambda: AVIF[:32] + b"\0\0\0\x10meta\0\0\0\0" * 5_000, INVALID),
+    "a WebP whose length is 4 GB": (lambda: WEBP[:4] + b"\xff\xff\xff\xff" + WEBP[8:30], INVALID),
+    "a TIFF whose directory lies within itself": (lambda: b"II*\0\x08\0\0\0" + b"\xff\xff" + bytes(100), INVALID),
     "a JPEG header and a script": (lambda: b"\xff\xd8\xff<script>alert(1)</script>", INVALID),
     "a GIF header and a script": (lambda: b"GIF89a/*" + b"\xff" * 20 + b"*/=alert(1);", INVALID),
 }
