@@ -60,6 +60,12 @@ MaxUsd = Annotated[
 ]
 
 
+Verbose = Annotated[
+    int,
+    typer.Option("--verbose", "-v", count=True, show_default=False, help="log decisions to standard error; -vv: all"),
+]
+
+
 def _say_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -101,14 +107,16 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option(help="show no progress and no summary")] = False,
     progress: Annotated[str, typer.Option(metavar="auto|json", help="how to show progress")] = "auto",
+    verbose: Verbose = 0,
 ) -> None:
     """Run a job, resume it, or add what is new: the same command each time."""
     load_beside("aiohttp")
     from parquill.job import parse_retry
     from parquill.planning import RunOptions
     from parquill.running import run_job
-    from parquill.terminal import attended
+    from parquill.terminal import attended, log_to_stderr, print_summary
 
+    log_to_stderr(verbose)
     if progress not in ("auto", "json"):
         _fail(f"--progress {progress}: it is auto or json", 2)
     console = None if quiet else _console()
@@ -134,9 +142,7 @@ def run(  # noqa: PLR0917 - typer makes options of parameters
     if as_json:
         _print_json(summary.to_json())
     if console is not None and not as_json:
-        from parquill.progress import render_summary
-
-        render_summary(summary, console)
+        print_summary(summary)
     raise typer.Exit(summary.exit_status)
 
 

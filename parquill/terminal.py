@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -61,6 +62,20 @@ def attended(console: Console | None, *, json_lines: bool, stuck_seconds: float 
                 yield
 
     return attach
+
+
+def log_to_stderr(verbose: int) -> None:
+    """Write the program's log records to standard error.
+
+    Args:
+        verbose: 0 writes none, 1 those at INFO, more those at DEBUG as well.
+    """
+    if verbose:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        log = logging.getLogger("parquill")
+        log.addHandler(handler)
+        log.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 
 
 @contextlib.contextmanager

@@ -48,7 +48,7 @@ def test_an_array_is_counted_as_its_numbers_are_one_by_one(numbers: list[float])
         alone.add(float(number))
     assert (array.count, array.smallest, array.largest) == (alone.count, alone.smallest, alone.largest)
     for share in (0.0, 0.1, 0.5, 0.9, 1.0):
-        assert array.quantile(share) == pytest.approx(alone.quantile(share), rel=0.006, abs=1e-6)
+        assert array.quantile(share) == pytest.approx(alone.quantile(share), rel=0.011, abs=1e-6)
 
 
 def test_numbers_counted_together_weigh_as_much_as_one_by_one() -> None:

@@ -9,6 +9,7 @@ keeps its worst case booked. See ADR 0001.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Sequence
 
@@ -26,6 +27,8 @@ from parquill.limits import Gate, Need, Reply, RunGate, Ticket
 from parquill.replies import Exchange, Verdict, classify
 from parquill.results import CostSource, ItemResult, Status
 from parquill.retry import THROTTLES_PER_ATTEMPT, RetryPolicy, again
+
+_log = logging.getLogger(__name__)
 
 LONGEST_ATTEMPT = 120.0
 """Seconds one attempt may take, of a row that has longer."""
@@ -191,6 +194,14 @@ class Attempts:
                 self._evidence.add(self._evidence_of(asked, verdict, booking))
             if verdict.completion is None:
                 self.settle(asked, error_kind=verdict.kind)
+        _log.debug(
+            "row %d of %s: %s after %d ms, %d tokens booked",
+            asked.ref.row,
+            asked.ref.part,
+            "answered" if verdict.completion is not None else verdict.kind,
+            exchange.latency_ms,
+            booking.tokens,
+        )
         asked.limited += verdict.most_tries is not None
         if verdict.retry:
             self._before_next(asked, verdict, exchange, reply)

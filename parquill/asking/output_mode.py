@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from parquill.answers import OutputMode, refused_words, refuses_mode
+
+_log = logging.getLogger(__name__)
 
 
 class OutputModeChoice:
@@ -59,6 +62,8 @@ class OutputModeChoice:
 
     def confirm(self) -> None:
         """The output mode in force gave a typed answer."""
+        if not self._settled:
+            _log.info("output mode %s works", self.output_mode.value)
         self._settled = True
 
     def answered(self, left_out: frozenset[str]) -> None:
@@ -85,6 +90,7 @@ class OutputModeChoice:
         if output_mode is self.output_mode and left_out == self.left_out:
             self.left_out |= words
             self._settled, self._words_settled = True, False
+            _log.info("%d words of the schema are refused and left out", len(words))
             self._notice(
                 f"the endpoint does not take {', '.join(sorted(words))} in a schema ({why}); it is sent without, and "
                 "every answer is checked for it here"
@@ -103,5 +109,6 @@ class OutputModeChoice:
             return False
         self._at += 1
         self._settled = self._settled or self._at + 1 == len(self._modes)
+        _log.info("output mode %s is refused; going on with %s", refused.value, self.output_mode.value)
         self._notice(f"the endpoint does not take {refused.value} ({why}); going on with {self.output_mode.value}")
         return True

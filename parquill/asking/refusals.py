@@ -17,6 +17,7 @@ The decision is docs/adr/0011. Depends on the clock only.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 from collections import Counter
@@ -25,6 +26,8 @@ from dataclasses import dataclass
 
 from parquill.clock import Clock
 from parquill.errors import ErrorKind
+
+_log = logging.getLogger(__name__)
 
 FIRST = 10
 """Rows refused alike, with no answer in between, after which the run is refused."""
@@ -150,6 +153,7 @@ class Refusals:
             self._refuse(refusal, len(alike))
             return False
         self._confirmed[likeness] += 1
+        _log.info("status %d was given twice to one row: it is taken for the row's fault", refusal.status)
         if alike.pop(row, None) is not None and not alike:
             del self._recent[likeness]
         return True
@@ -227,6 +231,7 @@ class Refusals:
         self._refuse(refused[-1], len(rows))
 
     def _refuse(self, refusal: Refusal, rows: int) -> None:
+        _log.info("status %d to %d rows is taken for the run's fault: the run stops", refusal.status, rows)
         alike = f"{rows} rows in a row were refused alike" if rows > 1 else "its only row was refused"
         self._stop(
             f"{refusal.of_run} (by {self._address}: {alike}, and no row is marked as failed for it){self._advice}"

@@ -6,6 +6,7 @@ equal too, where Parquill has read the content. A duplicate takes the outcome of
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from parquill.feeding import Feed
 from parquill.planning import FingerprintIndex, OtherOutputs, PreparedRow, RunPlan
 from parquill.publishing import SliceResults
 from parquill.results import ItemResult
+
+_log = logging.getLogger(__name__)
 
 _MOST_CONTENTS = 1_000_000
 """Pictures' contents that are remembered in one run: 24 MB, however long the manifest is."""
@@ -51,6 +54,12 @@ class DuplicateFinder:
         assert index is not None
         place = index.claim(fingerprint, work.plan.number, prepared.row)
         if place is not None and place != (work.plan.number, prepared.row):
+            _log.debug(
+                "row %d of slice %d is a duplicate of row %d of slice %d",
+                prepared.row,
+                work.plan.number,
+                *reversed(place),
+            )
             return await self._take_over(work, prepared.row, fingerprint, place)
         result = await self._other_outputs.find(fingerprint) if self._other_outputs is not None else None
         if result is not None:

@@ -26,6 +26,7 @@ from parquill.limits.events import (
     Settle,
     Tick,
 )
+from parquill.limits.gate_log import GateLog
 from parquill.limits.gate_policy import step
 from parquill.limits.state import State, crowd, new_state
 from parquill.limits.tickets import (
@@ -117,6 +118,7 @@ class Gate:
         """Called after each step, where the run has other endpoints."""
         self._look = look
         self._looks = Tasks[None](self._not_looked)
+        self._told = GateLog(name, self._state)
         if crowded:
             crowd(self._state, clock.monotonic())
         self._tokens_per_minute = limits.tokens_per_minute
@@ -283,6 +285,7 @@ class Gate:
             self._looks.start(self._looked(self._look))
         if decisions.wake_at != NEVER:
             self._wake_by(now, decisions.wake_at)
+        self._told.compare(self._state)
         if self.after is not None:
             self.after()
 

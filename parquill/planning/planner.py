@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -33,6 +34,8 @@ from parquill.planning.scan import scan
 from parquill.results import PartInfo, Status, read_part, read_part_info
 from parquill.storage import Storage
 from parquill.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 2
 """Of digests: raised when the same manifest would give other parts. 2: they hold every deciding setting."""
@@ -102,6 +105,9 @@ class Planner:
             if info is not None and is_last and not archive.lifted_rows(info.part_id):
                 complete[number] = info
             else:
+                _log.debug(
+                    "slice %d is open: %s", number, "no part stands" if info is None else "its part does not fit"
+                )
                 open_slices.append(OpenSlice(one, number, digests[one.part], old=info))
         wanted = {one.part for one in self._manifest.slices}
         orphans = tuple(info for name, info in parts.items() if name not in wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
@@ -32,6 +33,8 @@ from parquill.portions.work_order import (
 from parquill.storage import beside
 from parquill.threads import in_thread
 from parquill.timeline_sampling import sampling
+
+_log = logging.getLogger(__name__)
 
 ROUNDS = 2
 """How often a portion is started: when its process dies, another one gets it."""
@@ -145,6 +148,7 @@ def _leave(work: RunToShare, orders: Sequence[WorkOrder]) -> list[Mailbox]:
     """Write the orders before any process starts: after a crash the next run finds them."""
     folder = work.workspace.storage(work.workspace.portions.name)
     folder.make_ready()
+    _log.info("rows are shared among %d processes", len(orders))
     mailboxes = []
     for order in orders:
         folder.write_bytes(f"{order.id}.json", order.dump())

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ from parquill.results import ItemResult, Status, read_part, read_part_info, resu
 from parquill.run_dependencies import MACHINE, RunDependencies
 from parquill.storage import Storage, is_remote
 from parquill.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 ROUNDS = 2
 """How often unfinished rows are divided again; after that the run asks them itself."""
@@ -163,6 +166,7 @@ class Portions:
                 file.rename(ours / _moved(order, file.name))
         for entry in output.files():
             output.remove(entry.name)
+        _log.info("portion %s is merged into the run", order.id)
         Mailbox(order.place).remove()
         shutil.rmtree(workspace.folder, ignore_errors=True)
         if not is_remote(order.place) and Path(order.place).resolve().parent == self._folder.resolve():

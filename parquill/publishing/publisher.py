@@ -10,6 +10,7 @@ A reader of the ledger in between sees by the part's own id whether the part is 
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -33,6 +34,8 @@ from parquill.results import (
     write_part,
 )
 from parquill.storage import Storage
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -70,6 +73,7 @@ class Publisher:
         await self._ledger.begin_publish(slice_id, part_id, plan.old.part_id if plan.old else None)
         info = await asyncio.to_thread(write_part, self._output, plan.slice.part, table, metadata)
         await self._ledger.finish_publish(slice_id, failed, metadata["realm"])
+        _log.info("part %s written: %d rows, %d answered, %d failed", info.name, info.rows, info.ok, info.failed)
         return info
 
     def _table(self, work: SliceResults) -> pa.Table:

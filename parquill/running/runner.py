@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import logging
 
 from parquill.clock import Clock, SystemClock
 from parquill.endpoint import Keys, connected, facts_of, keys_of
@@ -25,6 +26,8 @@ from parquill.storage import Disk, Storage
 from parquill.summary import RunSummary
 from parquill.threads import in_thread
 from parquill.workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 
 async def run_job(
@@ -97,6 +100,8 @@ async def _run(
             log = workspace.emulator_log
             async with connected(job, secrets, dependencies.connect, log, where=where, clock=clock) as endpoints:
                 facts = facts_of(endpoints)
+                source = "unknown" if facts.price is None else facts.price.source.value
+                _log.info("job %s: endpoint %s, price from: %s", job.name, facts.base_url, source)
                 if portion is not None:
                     facts = dataclasses.replace(facts, emulated=portion.emulated)
                 portions = Portions(job, workspace, ledger, clock, spread, run_job=run_job, dependencies=dependencies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from parquill.running.context import RunContext
 from parquill.running.repair_output import set_aside, square
 from parquill.storage import Storage
 from parquill.threads import in_thread, wait_in
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,15 @@ async def plan_run(opened: Prepared, context: RunContext, options: RunOptions, c
         said += await square(context, parts)
     loop = asyncio.get_running_loop()
     planned = await in_thread(_planned, planner, parts, opened, context, options, loop)
+    plan = planned.plan
+    _log.info(
+        "plan: %d rows in %d slices, %d complete, %d open; %d rows are not answered yet",
+        plan.manifest.rows,
+        len(plan.complete) + len(plan.open),
+        len(plan.complete),
+        len(plan.open),
+        plan.todo,
+    )
     return dataclasses.replace(planned, notices=(*said, *planned.notices))
 
 
@@ -69,6 +81,7 @@ async def _recover(context: RunContext, parts: Mapping[str, PartInfo], clock: Cl
     if parts and not await context.ledger.runs():
         await context.ledger.open_books(await in_thread(_spent_on, parts, context.output, clock.wall()))
     await context.ledger.recover({name: info.part_id for name, info in parts.items()})
+    _log.debug("ledger recovered; %d parts stand in the output", len(parts))
 
 
 def _spent_on(parts: Mapping[str, PartInfo], output: Storage, now: float) -> list[DatedSpend]:

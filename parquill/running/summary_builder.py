@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from parquill.planning import RunPlan
 from parquill.results import PartInfo
 from parquill.summary import RowCounts, RunSummary
+
+_log = logging.getLogger(__name__)
 
 
 def summary_of(
@@ -36,4 +39,5 @@ def summary_of(
         reused=counted.reused,
         failed_before=counted.failed_before,
     )
+    _log.info("run ends: %d rows answered, %d failed, %d not attempted", ok, failed, rows.not_attempted)
     return RunSummary(run_id=run_id, rows=rows, errors_by_kind=dict(errors), **figures)
