@@ -99,6 +99,7 @@ lock: $(BIN)/uv  ## compile requirements/*.lock anew from pyproject.toml
 	printf 'litellm\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-litellm.lock
 	printf 'async-batch-llm\nopenai\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-async-batch-llm.lock
 	printf 'flexllm\npyarrow\norjson\nuvloop\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-flexllm.lock
+	printf 'json-repair[schema]\ninstructor\nbaml-py\njsonschema\n' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/rival-answers.lock
 	echo 'uv==0.13.9' | $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --no-header - -o requirements/bootstrap.lock
 
 clean:  ## remove the environment and what runs left behind

@@ -37,11 +37,11 @@ RIVALS = {
 
 def command(rival: Rival, manifest: Path, base_url: str, folder: Path) -> list[str]:
     """What is to be run so that a rival asks for every row of a manifest."""
-    python = _python(rival.environment)
+    python = rival_python(rival.environment)
     return [str(python), str(SCRIPTS / rival.script), str(manifest), base_url, str(folder), *rival.told]
 
 
-def _python(name: str) -> Path:
+def rival_python(name: str) -> Path:
     """The Python of an environment, made if it is not there."""
     lock = REQUIREMENTS / f"rival-{name}.lock"
     folder = HOME / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
