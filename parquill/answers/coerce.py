@@ -20,9 +20,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from parquill.answers.dates import iso_datetime, read_date, read_datetime
+from parquill.answers.exact_numbers import read_number
 from parquill.answers.inner_json import inner_json
 from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
 from parquill.answers.strict_json import same
@@ -150,12 +152,12 @@ def _is_one(item: Node, text: str) -> bool:
     return item.kind not in JSON_TEXT
 
 
-def _to_number(node: Node, text: str) -> tuple[str, float] | None:
+def _to_number(node: Node, text: str) -> tuple[str, float | Decimal] | None:
     number = plain_number(text) or plain_number(bare(text))
     if number is None:
         return None
     whole = re.fullmatch(r"-?\d+", number)
-    return "number", int(number) if whole else float(number)
+    return "number", int(number) if whole else read_number(number)
 
 
 def _to_boolean(node: Node, text: str) -> tuple[str, bool] | None:

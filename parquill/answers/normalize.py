@@ -1,21 +1,25 @@
 """Brings a valid answer into its normal form, and refuses the last values that a validator lets pass.
 
 JSON Schema calls 3.0 an integer and has no opinion about how many digits survive; columns
-have. So 3.0 becomes 3, dates become ISO, and a number that a column cannot hold exactly
-(an integer literal beyond 2**53 that was read as a float) is refused, never rounded.
+have. So 3.0 and 3e0 become 3, dates become ISO, and a number that a column cannot hold exactly
+is refused, never rounded. What no double carries arrives here as a `Decimal` (`exact_numbers.py`) and
+leaves as an int or a float.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from parquill.answers.dates import iso_datetime, read_date, read_datetime
+from parquill.answers.exact_numbers import to_double, to_integer
 from parquill.answers.optional_nulls import null_remover
-from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
+from parquill.answers.schema_tree import INT64_MIN, JSON_TEXT, Kind, Node
 
-EXACT = 2**53
-"""Up to here a double tells neighbouring integers apart (IEEE 754)."""
+UINT64_MAX = 2**64 - 1
+"""The ledger, which keeps answers as JSON, reads larger integers back as doubles."""
+_SHOWN_CHARS = 40
 
 Step = Callable[[Any], Any]
 
@@ -62,18 +66,26 @@ def _text_step(without_nulls: Step | None) -> Step:
     return lambda value: _exact_tree(without_nulls(value))
 
 
-def _integer(value: float) -> int:
-    if isinstance(value, int):
+def _integer(value: float | Decimal) -> int:
+    whole = value if isinstance(value, int) else to_integer(value)
+    if whole is None:
+        raise UnfitError(f"{shortened(value)} is no whole number of 64 bits")
+    return whole
+
+
+def _number(value: float | Decimal) -> float:
+    if isinstance(value, float):
         return value
-    if abs(value) >= EXACT:
-        raise UnfitError(f"{value!r} has more digits than were read exactly")
-    return int(value)
+    double = to_double(value)
+    if double is None:
+        raise UnfitError(f"{shortened(value)} has more digits than a double holds: give at most 15")
+    return value if isinstance(value, int) and INT64_MIN <= value <= UINT64_MAX else double
 
 
-def _number(value: float) -> float:
-    if isinstance(value, int) and abs(value) > EXACT and int(float(value)) != value:
-        raise UnfitError(f"{value} cannot be held exactly by a double")
-    return value
+def shortened(value: Any) -> str:
+    """Return a value for a message, at most 40 characters of it."""
+    text = str(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 1]}…"
 
 
 def _date(value: str) -> str:
@@ -91,11 +103,15 @@ def _datetime(value: str) -> str:
 
 
 def _exact_tree(value: Any) -> Any:
-    """JSON text is made from the value: an integer that was read as a float would change in it."""
-    if isinstance(value, float) and value.is_integer() and abs(value) >= EXACT:
-        raise UnfitError(f"{value!r} has more digits than were read exactly")
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _exact_tree(item)
+    """Bring the numbers of a value that becomes JSON text to such as JSON readers hold exactly."""
+    if isinstance(value, dict):
+        return {key: _exact_tree(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_exact_tree(item) for item in value]
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, int) and not INT64_MIN <= value <= UINT64_MAX:
+        raise UnfitError(f"{shortened(value)} has more than 64 bits")
     return value
 
 

@@ -19,6 +19,8 @@ MAX_CHARS = 40_000
 _ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\"'\\nrtbfu])")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.S)
 _DOUBTFUL = re.compile(r"\0\s*\0|\w\0|[#\\]")
+_ROUNDED = re.compile(r"[\d._]*\.[\d._]*(?<=[\d._]{16})|\d[\d._]*[eE]")
+"""Fractions of which Python's parser could lose digits, and numbers with an exponent."""
 _WORDS = {"true": True, "false": False, "null": None, "undefined": None}
 
 
@@ -26,8 +28,11 @@ def parse_expression(source: str) -> ast.expr:
     """Return the syntax tree of one expression; raises `ValueError` for any other text."""
     if len(source) > MAX_CHARS or _ODD_ESCAPE.search(source):
         raise ValueError("too long, or with an escape that JSON does not know")
-    if _DOUBTFUL.search(_STRING.sub("\0", source)):
+    bare = _STRING.sub("\0", source)
+    if _DOUBTFUL.search(bare):
         raise ValueError("strings side by side or with a prefix, or a comment, which may be text")
+    if _ROUNDED.search(bare):
+        raise ValueError("a number that would be rounded")
     try:
         return ast.parse(source, mode="eval").body
     except (SyntaxError, RecursionError, MemoryError) as error:

@@ -23,8 +23,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
-import orjson
-
 from parquill.answers.json_slips import without_slips
 from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.strict_json import RELAXED, STRICT, RepeatedKeyError, written
@@ -69,9 +67,9 @@ def read_objects(text: str, *, ended: bool) -> Reading:
         bare = _unwrap_string(bare, notes)
     try:
         reading = _read(bare, notes, ended=ended)
-        orjson.dumps(reading.objects)
-    except orjson.JSONEncodeError as error:
-        return Reading(problem=f"holds what cannot be kept: {error}")
+        written(reading.objects, ascii_only=False).encode()
+    except UnicodeEncodeError:
+        return Reading(problem="holds what cannot be kept: half a surrogate pair is no character")
     except RepeatedKeyError as error:
         return Reading(problem=str(error))
     except RecursionError:

@@ -1,17 +1,21 @@
 """Strict JSON parser: refuses what orjson accepts silently.
 
 A key that stands twice with different values is a contradiction (orjson keeps the last one),
-`NaN` and numbers too large for a double are no JSON numbers. orjson is ten times as fast, so
-`load_fast` uses it and looks for repeated keys by counting quotation marks.
+`NaN` and numbers too large for a double are no JSON numbers, and a number that a double would round is read as a
+`Decimal` (`exact_numbers.py`). orjson is ten times as fast, so `load_fast` uses it, looks for repeated keys by counting
+quotation marks, and for rounded numbers by the floats it finds.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import orjson
+
+from parquill.answers.exact_numbers import may_be_rounded, read_number
 
 
 class RepeatedKeyError(ValueError):
@@ -19,12 +23,15 @@ class RepeatedKeyError(ValueError):
 
 
 def load_strictly(text: str) -> Any:
-    """Read a whole JSON text; raises `ValueError` (`RepeatedKeyError`, `JSONDecodeError`) or `RecursionError`."""
-    return STRICT.decode(text)
+    """Read a whole JSON text, its numbers as doubles.
+
+    Raises `ValueError` (`RepeatedKeyError`, `JSONDecodeError`) or `RecursionError`.
+    """
+    return _DOUBLES.decode(text)
 
 
 def load_fast(text: str) -> Any:
-    """Read a whole JSON text as `load_strictly` does, mostly at orjson's speed; raises `ValueError`.
+    """Read a whole JSON text as `STRICT` does, mostly at orjson's speed; raises `ValueError`.
 
     A dropped member takes its quotation marks along, so equal counts before and after prove that
     no key occurs twice. An escape like `\\u0022` would spoil the count: those texts are read slowly.
@@ -34,8 +41,8 @@ def load_fast(text: str) -> Any:
         written = orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         raise ValueError(f"cannot be kept: {error}") from None
-    if "\\u" in text or text.count('"') != written.count(b'"'):
-        load_strictly(text)
+    if "\\u" in text or text.count('"') != written.count(b'"') or may_be_rounded(value, text):
+        return STRICT.decode(text)
     return value
 
 
@@ -44,9 +51,14 @@ def same(one: Any, other: Any) -> bool:
     return written(one) == written(other)
 
 
-def written(value: Any) -> str:
+def written(value: Any, *, ascii_only: bool = True) -> str:
     """Return a text that two JSON values share only where they are the same, whatever their keys' order."""
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value, sort_keys=True, default=_digits, ensure_ascii=ascii_only)
+
+
+def _digits(number: Decimal) -> dict[str, str]:
+    """Write a number that no double carries, as nothing else is written."""
+    return {"decimal": str(number.normalize())}
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,6 +81,10 @@ def _no_constant(literal: str) -> float:
     raise ValueError(f"{literal} is not a JSON number")
 
 
-STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_float=_finite, parse_constant=_no_constant)
-RELAXED = json.JSONDecoder(object_pairs_hook=_members, parse_float=_finite, parse_constant=_no_constant, strict=False)
-"""Takes raw line breaks inside strings."""
+_DOUBLES = json.JSONDecoder(object_pairs_hook=_members, parse_float=_finite, parse_constant=_no_constant)
+STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_float=read_number, parse_constant=_no_constant)
+"""Reads an answer: no number is rounded, what no double carries is a `Decimal`."""
+RELAXED = json.JSONDecoder(
+    object_pairs_hook=_members, parse_float=read_number, parse_constant=_no_constant, strict=False
+)
+"""Takes raw line breaks inside strings as well."""

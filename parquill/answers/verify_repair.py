@@ -15,7 +15,10 @@ file and nowhere else:
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
+
+from parquill.answers.exact_numbers import read_number, to_double
 
 _PAIRS = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’"}
 _CLOSING = frozenset(_PAIRS.values())
@@ -79,6 +82,12 @@ def _are_quotes(value: str, marks: list[int]) -> bool:
         else:
             return False
     return opened < 0
+
+
+def _is_written(literal: str, value: float) -> bool:
+    """Tell whether a number's text is exactly that value."""
+    number: float | Decimal = int(literal) if literal.lstrip("+-").isdigit() else read_number(literal)
+    return (to_double(number) if isinstance(number, Decimal) else number) == value
 
 
 class _Speller:
@@ -185,7 +194,7 @@ class _Speller:
         if found.re is _BARE:
             right = _WORDS.get(found[0].lower(), 0) is value
         else:
-            right = float(found[0]) == value and found.end() < len(self.text)
+            right = value is not None and _is_written(found[0], value) and found.end() < len(self.text)
         if not right:
             raise ValueError
         return found.end()
