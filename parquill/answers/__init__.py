@@ -9,7 +9,7 @@
     functions.py       several functions, one of which is called
     answer_schema.py   AnswerSchema: all of it for one job
     output_modes.py    the ways to ask, in their fallback order; probe.py: what shows that one works
-    parse.py           completion -> Answer; strict_json.py (to the letter), repair.py, json_slips.py,
+    parse.py           completion -> Answer; strict_json.py (to the letter), exact_numbers.py, repair.py, json_slips.py,
                     python_literals.py and verify_repair.py (damaged text), unwrap.py (names around the answer),
                     coerce.py with inner_json.py, words_around.py, written_numbers.py and dates.py (values),
                     normalize.py (normal form),
