@@ -85,7 +85,7 @@ def may_be_rounded(value: Any, text: str) -> bool:
 def _largest_float(value: Any) -> float:
     """Return the largest size of a float in a JSON value; -1 where there is none."""
     kind = type(value)
-    if kind is float:
+    if isinstance(value, float):
         return abs(value)
     largest: float = -1.0
     if kind is dict or kind is list:

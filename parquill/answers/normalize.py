@@ -73,7 +73,7 @@ def _integer(value: float | Decimal) -> int:
     return whole
 
 
-def _number(value: float | Decimal) -> float:
+def _number(value: int | float | Decimal) -> float:
     if isinstance(value, float):
         return value
     double = to_double(value)
