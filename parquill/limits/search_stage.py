@@ -1,6 +1,6 @@
 """Finds a limit that the endpoint does not name, by a bracket between a clean and a refused value.
 
-AIMD meets the limit again and again; ADR 15 has the figures of both. A bracket is narrowed to 2 %,
+AIMD meets the limit again and again; ADR 16 has the figures of both. A bracket is narrowed to 2 %,
 the clean end is kept, and the next value is tried rarely; so a limit once found costs next to
 nothing. When the limit has changed, the clean end is refused (cuts grow from 3 % to a half) or
 the refused end is clean (steps grow likewise).
