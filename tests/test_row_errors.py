@@ -10,7 +10,7 @@ import pytest
 
 from parquill.errors import ErrorKind, RowError, StorageFaultError, row_errors
 from parquill.fetch import UrlRules
-from parquill.images.picture_cells import DataPicture, decode_data_url, identity, read_cell
+from parquill.images.picture_cells import _SCHEME, DataPicture, decode_data_url, identity, read_cell
 from parquill.job import Job
 from parquill.prompts import UserText
 from tests.jobs import load
@@ -108,3 +108,8 @@ def test_a_text_longer_than_a_path_names_no_file(text: str) -> None:
         read_cell(text, UrlRules())
     assert caught.value.kind in (ErrorKind.IMAGE_REFUSED, ErrorKind.IMAGE_UNREACHABLE)
     assert len(caught.value.message) < 300
+
+
+def test_a_long_text_without_a_colon_is_not_searched_for_a_scheme() -> None:
+    assert _SCHEME.match("A" * 1_000 + ":") is None
+    assert _SCHEME.match("https:")

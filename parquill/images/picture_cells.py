@@ -63,7 +63,8 @@ class StoredPicture:
 
 PictureValue = WebPicture | DataPicture | BytesPicture | PathPicture | StoredPicture
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,63}+):")
+"""Bounded: a text of 300 MB without a colon would be looked through twice."""
 _STORED = re.compile(r"(s3://|gs://|az://[a-z0-9]{3,24}@)[A-Za-z0-9][A-Za-z0-9._-]{1,254}/[^?#\\\x00-\x1f]+")
 _LEAST_BASE64 = 56
 """Letters of the smallest file that any of our decoders takes for a picture."""
