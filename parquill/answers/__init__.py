@@ -1,10 +1,13 @@
 """Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns.
 
     schema_source.py   where a schema comes from: a file, the job, a pydantic model
-    schema.py          document -> tree of nodes; what is refused, with its location
-                       (schema_cursor.py; keywords.py: the words)
-    schema_tree.py     the tree, and the JSON Schemas made from it: one that is sent, one that validates
+    schema_document.py a checked document of a known draft; patterns.py: its regular expressions;
+                       schema_references.py: `$ref`; schema_words.py and keywords.py: its words
+    schema.py          document -> tree of nodes; what is refused, with its place (schema_objects.py: structs;
+                       schema_merge.py: `$ref` and `allOf` in one; schema_cursor.py)
+    schema_tree.py     the tree, and the JSON Schemas made from it: what the fingerprint holds, what a column can hold
     sent_schema.py     tree -> the JSON Schema that is sent, in an endpoint's dialect (schema_dialects.py)
+    validator.py       checks an answer by the whole document; optional_nulls.py: nulls that mean "left out"
     arrow.py           tree -> Arrow type; plain JSON values -> Arrow array
     functions.py       several functions, one of which is called
     answer_schema.py   AnswerSchema: all of it for one job
@@ -21,8 +24,9 @@ What always holds: an answer that is ok fits the schema and is what the model sa
 damaged text can be read in two ways it is a fault. An answer is a plain JSON value until a part
 is written. Nothing here waits, opens a connection or raises for what a model wrote.
 
-Trade-offs: optional properties and nulls are one and the same; numbers are doubles; unions
-other than with null are JSON text; a fault costs a request where a bold guess would be free.
+Trade-offs: optional properties and nulls are one and the same; numbers are doubles; what has no exact type is
+JSON text (unions, objects with any keys, lists of several types); a fault costs a request where a bold guess would
+be free.
 """
 
 from parquill.answers.answer_schema import AnswerSchema, load_answer_schema, parse_apart

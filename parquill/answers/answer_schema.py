@@ -30,12 +30,11 @@ from parquill.answers.functions import (
 from parquill.answers.output_modes import Kind, OutputMode
 from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json, parse_undamaged
 from parquill.answers.plain import parse_text
-from parquill.answers.schema import read_root
-from parquill.answers.schema_cursor import SchemaCursor
+from parquill.answers.schema import read_document
 from parquill.answers.schema_dialects import ANY, STRICT, SchemaDialect
 from parquill.answers.schema_document import make_document
-from parquill.answers.schema_references import LocalReferences
 from parquill.answers.schema_source import read_schema
+from parquill.answers.schema_tree import Kind as NodeKind
 from parquill.answers.schema_tree import Node, digest_schema, wrapped
 from parquill.answers.sent_schema import is_closed, request_schema, words_in
 from parquill.answers.validator import compile_validator
@@ -79,6 +78,11 @@ class AnswerSchema:
         if self.kind == "functions":
             return {"anyOf": [one.definition["parameters"] for one in self.functions]}
         return request_schema(self._asked) if self.kind == "schema" else None
+
+    @property
+    def hidden_text(self) -> str:
+        """The text that an endpoint may add to a prompt for what is asked for: its tokens are paid."""
+        return orjson.dumps(self.json_schema).decode() if self.kind == "schema" else self.digest_source.decode()
 
     @property
     def json_text(self) -> tuple[tuple[str, ...], ...]:
@@ -242,18 +246,13 @@ def load_answer_schema(output: OutputSettings) -> AnswerSchema:
 def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> AnswerSchema:
     _no_max_chars(output)
     document = make_document(*read_schema(source))
-    cursor = SchemaCursor(document, LocalReferences(document))
-    node = read_root(cursor)
-    check = make_check(node, compile_validator(document))
-    digest = orjson.dumps(digest_schema(node))
-    return AnswerSchema(
-        "schema",
-        arrow_type(node),
-        (*document.notices, *cursor.notices),
-        digest,
-        check=check,
-        _lower=lowering(node),
-    )
+    node, cursor = read_document(document)
+    asked_wrapped = node.kind not in (NodeKind.OBJECT, NodeKind.MAP) or node.nullable
+    check = make_check(node, compile_validator(document), wrapped=asked_wrapped)
+    digest = orjson.dumps(digest_schema(wrapped(node) if asked_wrapped else node))
+    if cursor.more_than_sent:
+        digest += orjson.dumps(document.root, option=orjson.OPT_SORT_KEYS)
+    return AnswerSchema("schema", arrow_type(node), tuple(cursor.notices), digest, check=check, _lower=lowering(node))
 
 
 def _functions_shape(output: OutputSettings) -> AnswerSchema:

@@ -42,7 +42,8 @@ _SCALARS: dict[Kind, pa.DataType] = {
 def arrow_type(node: Node) -> pa.DataType:
     """Return the column type of a node."""
     if node.kind is Kind.OBJECT:
-        return pa.struct([pa.field(child.name, arrow_type(child.node)) for child in node.fields])
+        fields = [pa.field(child.name, arrow_type(child.node)) for child in node.fields]
+        return pa.struct([*fields, *([pa.field(node.extras, pa.string())] if node.extras else [])])
     if node.kind is Kind.ARRAY and node.item is not None:
         return pa.list_(arrow_type(node.item))
     return pa.string() if node.kind in JSON_TEXT else _SCALARS[node.kind]
@@ -58,9 +59,15 @@ def lowering(node: Node) -> Lowering | None:
         return dt.datetime.fromisoformat
     if node.kind is Kind.OBJECT:
         inner = {child.name: step for child in node.fields if (step := lowering(child.node)) is not None}
+        if node.extras:
+            return _lower_open_object(node, inner)
         return _lower_object(inner) if inner else None
     step = lowering(node.item) if node.item is not None else None
     return _lower_array(step) if step else None
+
+
+JSON_MEMBERS = "\n{}"
+"""The last step of a path to a JSON object whose members belong to the object around it, as `results` reads it."""
 
 
 def json_text_paths(node: Node) -> tuple[tuple[str, ...], ...]:
@@ -68,7 +75,8 @@ def json_text_paths(node: Node) -> tuple[tuple[str, ...], ...]:
     if node.kind in JSON_TEXT:
         return ((),)
     steps = [(child.name, child.node) for child in node.fields] + ([("[]", node.item)] if node.item else [])
-    return tuple((name, *path) for name, inner in steps for path in json_text_paths(inner))
+    extras = ((node.extras, JSON_MEMBERS),) if node.extras else ()
+    return (*((name, *path) for name, inner in steps for path in json_text_paths(inner)), *extras)
 
 
 def sound(array: pa.Array, absent: pa.Array | None = None) -> pa.Array:
@@ -102,6 +110,18 @@ def _lower_object(inner: dict[str, Lowering]) -> Lowering:
     def lower(value: dict[str, Any]) -> dict[str, Any]:
         changed = {name: step(value[name]) for name, step in inner.items() if value.get(name) is not None}
         return value | changed
+
+    return lower
+
+
+def _lower_open_object(node: Node, inner: dict[str, Lowering]) -> Lowering:
+    names = frozenset(child.name for child in node.fields)
+    named = _lower_object(inner)
+
+    def lower(value: dict[str, Any]) -> dict[str, Any]:
+        others = {key: item for key, item in value.items() if key not in names}
+        known: dict[str, Any] = named({key: item for key, item in value.items() if key in names})
+        return known | {node.extras: orjson.dumps(others).decode() if others else None}
 
     return lower
 

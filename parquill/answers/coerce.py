@@ -65,7 +65,7 @@ def _other_count(node: Node, value: Any, where: str, notes: list[str]) -> Any:
 
 
 def _mend_object(node: Node, value: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
-    named = _mend_keys([child.name for child in node.fields], value, where, notes)
+    named = _mend_keys([child.name for child in node.fields], value, where, notes, keep=bool(node.extras))
     by_name = {child.name: child.node for child in node.fields}
     return {
         key: coerce(by_name[key], item, _inside(where, key), notes) if key in by_name else item
@@ -73,11 +73,11 @@ def _mend_object(node: Node, value: dict[str, Any], where: str, notes: list[str]
     }
 
 
-def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[str], *, keep: bool) -> dict[str, Any]:
     """Rename keys that are a missing property but for their form; drop unknown ones only if none is missing.
 
     An unknown key beside a missing property may be that property under another name: dropping it
-    would turn a value into a null.
+    would turn a value into a null. `keep`: the object takes other keys.
     """
     missing = [name for name in names if name not in value]
     known = frozenset(names)

@@ -62,7 +62,8 @@ def _answer_text(answer: str | dict[str, Any] | list[Any], shape: AnswerSchema, 
 def _with_nulls(node: Node, value: Any) -> Any:
     """Write optional properties that an example leaves out as null: models are asked for every key."""
     if node.kind is Kind.OBJECT and isinstance(value, dict):
-        return {child.name: _with_nulls(child.node, value.get(child.name)) for child in node.fields}
+        named = {child.name: _with_nulls(child.node, value.get(child.name)) for child in node.fields}
+        return named | {key: item for key, item in value.items() if key not in named}
     if node.kind is Kind.ARRAY and node.item is not None and isinstance(value, list):
         return [_with_nulls(node.item, item) for item in value]
     return value

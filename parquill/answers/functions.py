@@ -24,11 +24,9 @@ import orjson
 
 from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.repair import read_objects
-from parquill.answers.schema import read_node
-from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
+from parquill.answers.schema import read_document
 from parquill.answers.schema_dialects import ANY, SchemaDialect
 from parquill.answers.schema_document import make_document
-from parquill.answers.schema_references import LocalReferences
 from parquill.answers.schema_tree import Field, Kind, Node, digest_schema
 from parquill.answers.sent_schema import is_closed, request_schema
 from parquill.answers.validator import Validator, compile_validator
@@ -76,8 +74,7 @@ def read_functions(settings: Sequence[FunctionSettings]) -> tuple[tuple[Function
         if item.name.casefold() in functions:
             raise SchemaError(f"output.functions[{i}].name: {item.name!r} stands twice (case does not count)")
         document = make_document(where, _closed(item.parameters))
-        cursor = SchemaCursor(document, LocalReferences(document))
-        node = read_node(cursor, document.root, SchemaLocation(answer=f"answer.arguments.{item.name}"))
+        node, cursor = read_document(document, f"answer.arguments.{item.name}")
         if node.kind not in (Kind.OBJECT, Kind.MAP) or node.nullable:
             raise SchemaError(f"{where}: #: a function's parameters are an object with properties")
         functions[item.name.casefold()] = Function(item.name, item.description, node, compile_validator(document))

@@ -1,9 +1,10 @@
-"""Reads a JSON Schema document into a tree of nodes: follows references, checks everything else.
+"""Reads a JSON Schema document into a tree of nodes: the type of the answer's column, and what is sent.
 
-What is refused, with its place in the schema: words that are not known or not supported, words
-that do nothing for their type, references to elsewhere, cycles, more than `MAX_DEPTH` levels or
-`MAX_NODES` values after references are followed, property names that readers of Parquet cannot
-tell apart, and a top level that is not an object.
+Guarantees: a document that some value fits loads. What has no exact Arrow type becomes JSON text, with one notice.
+Refused, with the place in the schema: words that are nearly real ones, references to nothing or to elsewhere, and
+schemas that no value fits. At most `MAX_DEPTH` levels and `MAX_NODES` values have columns of their own, and a
+definition inside itself `RECURSIONS` times; below that stands JSON text. The tree decides no answer: `validator.py`
+does.
 """
 
 from __future__ import annotations
@@ -12,206 +13,213 @@ from dataclasses import replace
 from typing import Any
 
 from parquill.answers import keywords
-from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
-from parquill.answers.schema_references import LostReferenceError
-from parquill.answers.schema_tree import Field, Kind, Node
+from parquill.answers.arrow import arrow_type
+from parquill.answers.schema_cursor import MAX_DEPTH, RECURSIONS, SchemaCursor, SchemaLocation, TooManyNodesError
+from parquill.answers.schema_document import SchemaDocument, pointer
+from parquill.answers.schema_merge import RecursionCutError, UntypedError, flatten, merge
+from parquill.answers.schema_objects import is_object, read_object
+from parquill.answers.schema_references import LocalReferences
+from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
+from parquill.answers.schema_words import read_words
 
-MAX_DEPTH = 24
-MAX_NODES = 2_000
-"""Ten definitions that each refer ten times to the next make 10**10 values without a cycle."""
-
-RESERVED = frozenset(
-    {
-        "answer", "answer_text", "status", "error_kind", "error_message", "attempts", "model", "provider",
-        "generation_id", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd",
-        "cost_source", "estimated_cost_usd", "latency_ms", "answer_repairs", "finished_at", "fingerprint",
-        "images", "upstream_cost_usd",
-    }
-)  # fmt: skip
-"""The output's own columns: `SELECT *, answer.*` and Polars' `unnest` put the top level beside them."""
-
-_ONLY_NULL = "a value that can only be null has nothing to say; leave it out"
 _SCALAR = {"string": Kind.STRING, "integer": Kind.INTEGER, "number": Kind.NUMBER, "boolean": Kind.BOOLEAN}
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "integer": (int,),
     "number": (int, float),
     "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
 }
+_SMALLER = ((MAX_DEPTH, RECURSIONS), (MAX_DEPTH, 1), *((depth, 0) for depth in (16, 12, 8, 6, 5, 4, 3, 2, 1, 0)))
+"""Depths and recursions to try, until the values are few enough."""
+_NAMED_TEXTS = 10
+"""Values kept as JSON text that have a notice of their own."""
 
 
-def read_root(cursor: SchemaCursor, place: SchemaLocation | None = None) -> Node:
-    """Return the document's tree; raises `SchemaError`."""
-    place = place or SchemaLocation()
-    node = read_node(cursor, cursor.document.root, place)
-    if node.kind is not Kind.OBJECT or node.nullable:
-        raise cursor.fault(place.schema, "the top level must be an object with properties: they become the columns")
-    for child in node.fields:
-        if child.name.lower() in RESERVED:
-            raise cursor.fault(
-                (*place.schema, "properties", child.name),
-                f"{child.name!r} is a column of the output itself; rename the property, say to {child.name + '_'!r}",
-            )
-    return node
+def read_document(document: SchemaDocument, answer: str = "answer") -> tuple[Node, SchemaCursor]:
+    """Return the document's tree and what was noted on the way.
+
+    Args:
+        document: The schema.
+        answer: What the answer is called in notices.
+
+    Raises:
+        SchemaError: No value fits, or a word or a reference is wrong.
+    """
+    references = LocalReferences(document)
+    words = read_words(document, references)
+    for depth, recursions in _SMALLER:
+        cursor = SchemaCursor(document, references, depth, recursions, more_than_sent=words.check_only)
+        try:
+            node = read_node(cursor, document.root, SchemaLocation(answer=answer))
+        except TooManyNodesError:
+            continue
+        break
+    more = len(cursor.notices) - _NAMED_TEXTS
+    if more > 1:
+        cursor.notices[_NAMED_TEXTS:] = [f"{more} more values inside {answer} are kept as JSON text"]
+    cursor.notices[:0] = [*document.notices, *words.notices()]
+    return node, cursor
 
 
 def read_node(cursor: SchemaCursor, schema: Any, place: SchemaLocation) -> Node:
-    """Return the tree of one schema; raises `SchemaError`."""
-    cursor.nodes += 1
-    if place.depth > MAX_DEPTH:
-        raise cursor.fault(place.schema, f"nested deeper than {MAX_DEPTH} levels")
-    if cursor.nodes > MAX_NODES:
-        raise cursor.fault(place.schema, f"more than {MAX_NODES} values once all references are followed")
-    if schema is True:
-        schema = {}
-    if not isinstance(schema, dict):
+    """Return the tree of one schema; raises `SchemaError` or `TooManyNodesError`."""
+    cursor.count()
+    if schema is False:
         raise cursor.fault(place.schema, "no value fits `false`; leave the property out")
-    _check_words(cursor, schema, place)
-    if "$ref" in schema:
-        return _follow(cursor, schema, place)
-    if "allOf" in schema:
-        return _single_all_of(cursor, schema, place)
-    node = _read_shape(cursor, schema, place)
-    description = schema.get("description", "")
-    return replace(node, description=description or node.description, nullable=node.nullable or _says_null(schema))
-
-
-def _check_words(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> None:
-    for word in schema:
-        if word in keywords.UNSUPPORTED:
-            raise cursor.fault((*place.schema, word), f"{word!r} is not supported: it cannot become a column")
-        if word not in keywords.KNOWN:
-            near = keywords.nearest(word, keywords.KNOWN)
-            raise cursor.fault((*place.schema, word), f"{word!r} is not a word of JSON Schema{near}")
-
-
-def _says_null(schema: dict[str, Any]) -> bool:
-    kinds = schema.get("type")
-    return schema.get("nullable") is True or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
-
-
-def _follow(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
-    ref = schema["$ref"]
-    at = (*place.schema, "$ref")
-    if ref in place.through or ref == "#":
-        chain = " -> ".join([*place.through, ref])
-        raise cursor.fault(at, f"a cycle ({chain}): an answer that holds itself has no column type")
+    if not isinstance(schema, dict):
+        schema = {}
+    if place.depth > cursor.max_depth:
+        return _text(cursor, place, f"nested deeper than {cursor.max_depth} levels")
+    at = pointer([*cursor.references.place_of(schema, place.schema)])
     try:
-        target = cursor.references.find(ref, cursor.references.base_of(schema, ""))
-    except LostReferenceError as error:
-        raise cursor.fault(at, f"{ref!r} {error}") from None
-    there = replace(place, schema=target.place, through=(*place.through, ref), depth=place.depth + 1)
-    return read_node(cursor, _beside(cursor, schema, "$ref", target.schema, place), there)
-
-
-def _single_all_of(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
-    parts = schema["allOf"]
-    if len(parts) != 1:
-        raise cursor.fault(
-            (*place.schema, "allOf"), "only one schema inside allOf is supported; write it as one object"
+        flat, there = flatten(cursor, schema, place)
+    except RecursionCutError:
+        return replace(
+            _text(cursor, place, f"a definition inside itself more than {cursor.recursions} times"), pointer=at
         )
-    return read_node(cursor, _beside(cursor, schema, "allOf", parts[0], place), place.down("allOf", 0))
+    except UntypedError:
+        return replace(_text(cursor, place, "a schema of schemas"), pointer=at)
+    node = _read_shape(cursor, flat, there)
+    said = flat.get("description", "")
+    return replace(
+        node,
+        description=(said if isinstance(said, str) else "") or node.description,
+        nullable=node.nullable or "null" in _listed(flat.get("type")),
+        pointer=at,
+    )
 
 
-def _beside(cursor: SchemaCursor, schema: dict[str, Any], word: str, target: Any, place: SchemaLocation) -> Any:
-    """Merge what stands beside a reference into what it points to; annotations beside it win."""
-    extra = {key: value for key, value in schema.items() if key != word}
-    if not extra or not isinstance(target, dict):
-        return target
-    for key in extra.keys() & target.keys() - keywords.ANNOTATIONS:
-        if extra[key] != target[key]:
-            raise cursor.fault((*place.schema, key), f"{key!r} contradicts the schema that {word} points to")
-    return target | extra
+def _text(cursor: SchemaCursor, place: SchemaLocation, why: str) -> Node:
+    cursor.more_than_sent = True
+    cursor.say(place, why)
+    return Node(Kind.ANY)
 
 
 def _read_shape(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
-    if "anyOf" in schema or "oneOf" in schema:
+    alternatives = schema.keys() & {"anyOf", "oneOf"}
+    if alternatives:
+        beside = schema.keys() & keywords.RESTRICTING - {"anyOf", "oneOf"}
+        if beside or len(alternatives) == 2 or place.depth == 0:
+            return _read_composed(cursor, schema, place)
         return _read_union(cursor, schema, place)
-    name = _one_type(cursor, schema, place)
+    names = _types(schema)
     if "const" in schema or "enum" in schema:
-        return _read_values(cursor, schema, name, place)
-    if isinstance(name, list):
-        parts = [({**_picked(schema, *keywords.FOR_TYPE[kind]), "type": kind}, place) for kind in name]
-        return _join(cursor, _quietly(cursor, parts), False, place)
-    if name == "object":
-        return _read_object(cursor, schema, place)
-    if name == "array":
-        return _read_array(cursor, schema, place)
-    if name is None:
-        cursor.say(place, "no type is given")
-        return Node(Kind.ANY)
-    return _read_scalar(cursor, schema, name, place)
-
-
-def _one_type(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> str | list[str] | None:
-    """Return the type less null, guessed from the words where none is given, and check the words against it."""
-    given = schema.get("type")
-    names = [given] if isinstance(given, str) else list(given or ())
+        return _read_values(cursor, schema, names, place)
+    if schema.get("type") is not None and not names:
+        return _only_null(cursor, place)
     if not names:
-        names = [kind for kind in ("object", "array") if keywords.FOR_TYPE[kind] & schema.keys()]
-    names = [name for name in names if name != "null"]
+        cursor.say(place, "no type is given")
+        return Node(Kind.ANY, constraints=_picked(schema, "minimum", "maximum", "minLength", "maxLength", "pattern"))
+    if len(names) > 1:
+        parts = [({**_picked(schema, *keywords.words_for(kind)), "type": kind}, place) for kind in names]
+        return _join(cursor, _quietly(cursor, parts), False, place)
+    if names == ["object"]:
+        return read_object(cursor, schema, place, read_node)
+    if names == ["array"]:
+        return _read_array(cursor, schema, place)
+    return _read_scalar(cursor, schema, names[0], place)
+
+
+def _only_null(cursor: SchemaCursor, place: SchemaLocation) -> Node:
+    cursor.say(place, "a value that can only be null")
+    return Node(Kind.ANY, nullable=True, constraints={"type": "null"})
+
+
+def _types(schema: dict[str, Any]) -> list[str]:
+    """Return the types less null, guessed from the words where none is given."""
+    names = _listed(schema.get("type"))
+    if not names:
+        words = {"object": keywords.OBJECT_WORDS, "array": keywords.ARRAY_WORDS}
+        names = [kind for kind in ("object", "array") if words[kind] & schema.keys()]
+    names = [name for name in dict.fromkeys(names) if name not in ("null", "any")]
     if "integer" in names and "number" in names:
         names.remove("integer")
-    fitting = frozenset().union(*(keywords.FOR_TYPE[name] for name in names))
-    for word in schema.keys() - keywords.ANNOTATIONS - keywords.SHAPE - fitting:
-        kinds = " or ".join(kind for kind, words in keywords.FOR_TYPE.items() if word in words)
-        what = f"for {' or '.join(names)}" if names else "without a `type`"
-        raise cursor.fault((*place.schema, word), f"{word!r} does nothing {what}; it is a word for {kinds}")
-    if given is not None and not names:
-        raise cursor.fault((*place.schema, "type"), _ONLY_NULL)
-    if not names:
-        return None
-    return names[0] if len(names) == 1 else names
+    return names
+
+
+def _listed(kinds: Any) -> list[str]:
+    return [kinds] if isinstance(kinds, str) else list(kinds or ())
 
 
 def _picked(schema: dict[str, Any], *words: str) -> dict[str, Any]:
     return {key: value for key, value in schema.items() if key in words}
 
 
-def _read_values(
-    cursor: SchemaCursor, schema: dict[str, Any], name: str | list[str] | None, place: SchemaLocation
-) -> Node:
+def _read_values(cursor: SchemaCursor, schema: dict[str, Any], names: list[str], place: SchemaLocation) -> Node:
     values = [schema["const"]] if "const" in schema else schema["enum"]
-    nullable = None in values
-    kept = tuple(value for value in values if value is not None)
-    at = (*place.schema, "const" if "const" in schema else "enum")
+    given = schema.get("type")
+    nullable = None in values and (given is None or "null" in _listed(given))
+    kept = tuple(
+        value for value in values if value is not None and (given is None or any(_is_of(value, name) for name in names))
+    )
+    if not kept and nullable:
+        return _only_null(cursor, place)
     if not kept:
-        raise cursor.fault(at, _ONLY_NULL)
-    if isinstance(name, str) and name in _PYTHON:
-        for value in kept:
-            if not _is_of(value, name):
-                raise cursor.fault(at, f"{value!r} is not of type {name!r}")
+        at = (*place.schema, "const" if "const" in schema else "enum")
+        raise cursor.fault(at, f"{values[0]!r} is not of type {given!r}: no value fits")
     kinds = {kind for kind in ("string", "boolean", "integer", "number") if all(_is_of(v, kind) for v in kept)}
     if "string" in kinds:
         return Node(Kind.ENUM, nullable=nullable, values=kept)
     for kind in ("boolean", "integer", "number"):
-        if kind in kinds and name in (None, kind):
+        if kind in kinds and (given is None or names == [kind]):
             return Node(_SCALAR[kind], nullable=nullable, values=kept)
+    if names == ["array"] and all(isinstance(value, list) for value in kept):
+        node = _read_array(cursor, schema, place)
+        return replace(node, nullable=nullable, constraints={**node.constraints, "enum": list(kept)})
     cursor.say(place, "its values are of several types")
     return Node(Kind.ANY, nullable=nullable, values=kept)
 
 
 def _is_of(value: Any, name: str) -> bool:
-    return isinstance(value, _PYTHON[name]) and (name == "boolean" or not isinstance(value, bool))
+    whole = name == "integer" and isinstance(value, float) and value.is_integer()
+    return whole or (isinstance(value, _PYTHON[name]) and (name == "boolean" or not isinstance(value, bool)))
+
+
+def _read_composed(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
+    """Read `anyOf` and `oneOf` beside other words: those give the type where they can."""
+    base = {word: held for word, held in schema.items() if word not in ("anyOf", "oneOf")}
+    branches = [
+        (part, place.down(word, i)) for word in ("anyOf", "oneOf") for i, part in enumerate(schema.get(word, ()))
+    ]
+    names = _types(base)
+    flats = [flatten(cursor, part, at)[0] for part, at in branches if isinstance(part, dict) and not _is_null(part)]
+    if names == ["object"] or (not names and flats and all(map(is_object, flats))):
+        nullable = not names and len(flats) < len(branches)
+        cursor.more_than_sent = True
+        return replace(read_object(cursor, base, place, read_node, flats), nullable=nullable)
+    if names or "enum" in base or "const" in base:
+        cursor.more_than_sent = True
+        return _read_shape(cursor, base, place)
+    if len(schema.keys() & {"anyOf", "oneOf"}) == 2:
+        return _text(cursor, place, "both anyOf and oneOf")
+    beside = {word: held for word, held in base.items() if word in keywords.RESTRICTING}
+    word = "anyOf" if "anyOf" in schema else "oneOf"
+    if beside:
+        cursor.more_than_sent = True
+        schema = {**schema, word: [merge(beside, part) if isinstance(part, dict) else part for part in schema[word]]}
+    return _read_union(cursor, schema, place)
+
+
+def _is_null(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "null"
 
 
 def _read_union(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     word = "anyOf" if "anyOf" in schema else "oneOf"
-    for key in schema.keys() - keywords.ANNOTATIONS - {word, "nullable"}:
-        raise cursor.fault((*place.schema, key), f"{key!r} beside {word} is not supported; write it into each branch")
-    parts = [
-        (part, place.down(word, i))
-        for i, part in enumerate(schema[word])
-        if not (isinstance(part, dict) and part.get("type") == "null")
-    ]
+    possible = [(part, place.down(word, i)) for i, part in enumerate(schema[word]) if part is not False]
+    parts = [(part, at) for part, at in possible if not _is_null(part)]
+    if not possible:
+        raise cursor.fault((*place.schema, word), "no value fits: every branch is `false`")
     if not parts:
-        raise cursor.fault((*place.schema, word), _ONLY_NULL)
+        return _only_null(cursor, place)
     node = (
         read_node(cursor, *parts[0])
         if len(parts) == 1
         else _join(cursor, _quietly(cursor, parts), word == "oneOf", place)
     )
-    return replace(node, nullable=node.nullable or len(parts) < len(schema[word]))
+    return replace(node, nullable=node.nullable or len(parts) < len(possible))
 
 
 def _quietly(cursor: SchemaCursor, parts: list[tuple[Any, SchemaLocation]]) -> list[Node]:
@@ -236,81 +244,54 @@ def _join(cursor: SchemaCursor, nodes: list[Node], exclusive: bool, place: Schem
     return Node(Kind.UNION, nullable=nullable, branches=tuple(nodes), exclusive=exclusive)
 
 
-def _read_object(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
-    properties = schema.get("properties", {})
-    others = schema.get("additionalProperties", True)
-    limits = _picked(schema, "minProperties", "maxProperties")
-    required = schema.get("required", [])
-    for name in required:
-        if name not in properties:
-            near = keywords.nearest(name, tuple(properties))
-            raise cursor.fault((*place.schema, "required"), f"{name!r} is required, but no property{near}")
-    if not properties:
-        cursor.say(place, "an object without named properties")
-        if others is False or ("properties" in schema and "additionalProperties" not in schema):
-            return Node(Kind.MAP, constraints={"maxProperties": 0}, item=Node(Kind.ANY))
-        item = _quietly(cursor, [(others, place.down("additionalProperties"))])[0]
-        return Node(Kind.MAP, constraints=limits, item=item)
-    if isinstance(others, dict) and others:
-        raise cursor.fault(
-            (*place.schema, "additionalProperties"), "beside named properties it has no column; name them"
-        )
-    for key in limits:
-        raise cursor.fault((*place.schema, key), f"{key!r} is not supported beside named properties; use `required`")
-    _check_names(cursor, properties, place)
-    fields = []
-    for name, inner in properties.items():
-        node = read_node(cursor, inner, place.down("properties", name, answer=f".{name}"))
-        mandatory = name in required
-        left_out = not mandatory and not node.nullable and node.kind is not Kind.ANY
-        fields.append(Field(name, node if mandatory else replace(node, nullable=True), mandatory, left_out))
-    return Node(Kind.OBJECT, fields=tuple(fields))
-
-
-def _check_names(cursor: SchemaCursor, properties: dict[str, Any], place: SchemaLocation) -> None:
-    seen: dict[str, str] = {}
-    for name in properties:
-        at = (*place.schema, "properties", name)
-        if not name.strip() or any(ord(char) < 32 or 0xD800 <= ord(char) < 0xE000 for char in name):
-            raise cursor.fault(at, f"{name!r} cannot be a column's name")
-        if name.casefold() in seen:
-            other = seen[name.casefold()]
-            raise cursor.fault(at, f"{name!r} and {other!r} differ only in case: DuckDB cannot tell them apart")
-        seen[name.casefold()] = name
-
-
 def _read_array(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:
     constraints = _picked(schema, "minItems", "maxItems", "uniqueItems")
-    item = read_node(cursor, schema.get("items", True), place.down("items", answer="[]"))
+    items = schema.get("items", True)
+    if "prefixItems" in schema or isinstance(items, list):
+        return _read_tuple(cursor, schema, constraints, place)
+    if items is False:
+        return Node(Kind.ARRAY, constraints={**constraints, "maxItems": 0}, item=Node(Kind.ANY))
+    item = read_node(cursor, items, place.down("items", answer="[]"))
     return Node(Kind.ARRAY, constraints=constraints, item=item)
+
+
+def _read_tuple(
+    cursor: SchemaCursor, schema: dict[str, Any], constraints: dict[str, Any], place: SchemaLocation
+) -> Node:
+    """Read a list whose places have schemas of their own: a list where all are of one type, else JSON text."""
+    cursor.more_than_sent = True
+    word = "prefixItems" if "prefixItems" in schema else "items"
+    rest = schema.get("items" if word == "prefixItems" else "additionalItems", True)
+    parts = [(part, place.down(word, i, answer="[]")) for i, part in enumerate(schema[word]) if part is not False]
+    if rest is not False and schema.get("maxItems", len(parts) + 1) > len(parts):
+        parts.append((rest, place.down("items", answer="[]")))
+    nodes = _quietly(cursor, parts)
+    if nodes and all(node.kind not in JSON_TEXT for node in nodes):
+        first = nodes[0]
+        if all(node.kind is first.kind and arrow_type(node) == arrow_type(first) for node in nodes):
+            plain = Node(first.kind, fields=first.fields, item=first.item, extras=first.extras)
+            values = dict.fromkeys(value for node in nodes for value in node.values)
+            held = first.kind is Kind.ENUM or all(node.values for node in nodes)
+            item = replace(plain, nullable=any(node.nullable for node in nodes), values=tuple(values) if held else ())
+            return Node(Kind.ARRAY, constraints=constraints, item=item)
+    cursor.say(place, "a list whose places have different types")
+    return Node(Kind.ANY, constraints={"type": "array", **constraints})
 
 
 def _read_scalar(cursor: SchemaCursor, schema: dict[str, Any], name: str, place: SchemaLocation) -> Node:
     constraints = _picked(schema, *keywords.FOR_TYPE[name])
-    kind = _SCALAR[name]
-    form = constraints.get("format")
-    if form is not None and form not in keywords.TYPED_FORMATS:
-        if form not in keywords.UNCHECKED_FORMATS:
-            near = keywords.nearest(form, keywords.TYPED_FORMATS | keywords.UNCHECKED_FORMATS)
-            raise cursor.fault((*place.schema, "format"), f"{form!r} is not a known format{near}")
-        del constraints["format"]
-        if kind is Kind.STRING:
-            cursor.notices.append(f"{place.answer}: the format {form} is not checked")
-    elif form in ("date", "date-time"):
-        kind = Kind(form)
-    if "pattern" in constraints:
-        _check_pattern(cursor, constraints["pattern"], place)
-    return Node(kind, constraints=constraints)
-
-
-def _check_pattern(cursor: SchemaCursor, pattern: str, place: SchemaLocation) -> None:
-    import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
-
-    try:
-        jsonschema_rs.validator_for({"pattern": pattern}, pattern_options=jsonschema_rs.RegexOptions())
-    except (ValueError, jsonschema_rs.ValidationError):
-        raise cursor.fault(
-            (*place.schema, "pattern"),
-            f"{pattern!r} cannot be used: only patterns that are matched in linear time "
-            "are taken (no look-around, no back-references)",
-        ) from None
+    kind, form = _SCALAR[name], ""
+    said = constraints.pop("format", None)
+    if name == "string" and said in keywords.TYPED_FORMATS:
+        constraints = _picked(schema, *keywords.FOR_TYPE[name])
+        kind = Kind(said) if said in ("date", "date-time") else kind
+    elif name == "string" and said in keywords.CHECKED_FORMATS:
+        form = said
+    elif said is not None and name == "string" and said in keywords.UNCHECKED_FORMATS:
+        cursor.notices.append(f"{place.answer}: the format {said} is not checked")
+    for bound, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(constraints.get(bound), bool):  # draft 4 says whether the limit itself is excluded
+            excluded = constraints.pop(bound)
+            if excluded and limit in constraints:
+                constraints[bound] = constraints.pop(limit)
+    return Node(kind, constraints=constraints, format=form)

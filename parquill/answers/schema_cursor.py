@@ -8,6 +8,16 @@ from parquill.answers.schema_document import SchemaDocument
 from parquill.answers.schema_references import LocalReferences
 from parquill.errors import SchemaError
 
+MAX_DEPTH = 24
+MAX_NODES = 2_000
+"""Ten definitions that each refer ten times to the next make 10**10 values without a cycle."""
+RECURSIONS = 3
+"""How often a definition may stand inside itself and still have columns."""
+
+
+class TooManyNodesError(Exception):
+    """More values than a column may hold, at this depth."""
+
 
 @dataclass(slots=True)
 class SchemaCursor:
@@ -15,8 +25,12 @@ class SchemaCursor:
 
     document: SchemaDocument
     references: LocalReferences
+    max_depth: int = MAX_DEPTH
+    recursions: int = RECURSIONS
     notices: list[str] = field(default_factory=list)
     nodes: int = 0
+    more_than_sent: bool = False
+    """The schema restricts answers by more than what is sent."""
 
     def fault(self, place: tuple[str | int, ...], message: str) -> SchemaError:
         """Make the error for one place."""
@@ -28,6 +42,12 @@ class SchemaCursor:
         if text not in self.notices:
             self.notices.append(text)
 
+    def count(self) -> None:
+        """Count one more value; raises `TooManyNodesError`."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise TooManyNodesError
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaLocation:
@@ -35,8 +55,8 @@ class SchemaLocation:
 
     schema: tuple[str | int, ...] = ()
     answer: str = "answer"
-    through: tuple[str, ...] = ()
-    """The references followed from the top to here."""
+    through: tuple[tuple[str | int, ...], ...] = ()
+    """The places of the definitions that were entered by a reference on the way."""
     depth: int = 0
 
     def down(self, *steps: str | int, answer: str = "") -> SchemaLocation:

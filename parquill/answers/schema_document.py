@@ -8,13 +8,16 @@ document (`#/properties/tags`).
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
+from parquill.answers.patterns import ecma_pattern
 from parquill.errors import SchemaError
 
 MAX_SCHEMA_BYTES = 4_000_000
@@ -193,6 +196,10 @@ def _every(schema: Any) -> Iterator[dict[str, Any]]:
             left += [inner for _, inner in subschemas(one)]
 
 
+_NO_ADDRESS = re.compile(r"[^\x21\x23-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]")
+"""Characters that an address holds percent-encoded; generators of TypeScript's types write `Spec<Unit>`."""
+
+
 def _normalised(schema: Any) -> Any:
     """Return a deep copy in which `nullable: true` is a null type and `$schema` of a foreign draft is gone.
 
@@ -206,8 +213,13 @@ def _normalised(schema: Any) -> Any:
     for word, held in schema.items():
         if word in VALUES:
             out[word] = orjson.loads(orjson.dumps(held))
+        elif word == "pattern" and isinstance(held, str):
+            out[word] = ecma_pattern(held)
+        elif word == "$ref" and isinstance(held, str):
+            out[word] = _NO_ADDRESS.sub(lambda char: quote(char[0]), held)
         elif word in HOLD_NAMED and isinstance(held, dict):
-            out[word] = {name: _normalised(item) for name, item in held.items()}
+            named = ecma_pattern if word == "patternProperties" else str
+            out[word] = {named(name): _normalised(item) for name, item in held.items()}
         elif word != "$schema" or _draft_named(held) is not None:
             out[word] = _normalised(held)
     return _with_null(out) if out.get("nullable") is True else out
@@ -237,7 +249,10 @@ def _check_meta(document: SchemaDocument) -> None:
     try:
         jsonschema_rs.meta.validate(document.root, registry=nothing_is_fetched())
     except jsonschema_rs.ValidationError as error:
-        raise document.fault(tuple(error.instance_path), error.message[:300]) from None
+        said = error.message[:300]
+        if said.endswith('is not a "regex"'):
+            said = f"{said[:-17]} cannot be used: it is no regular expression of ECMA 262, which JSON Schema takes"
+        raise document.fault(tuple(error.instance_path), said) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise document.fault(("$schema",), f"cannot be checked as draft {document.draft}: {error}") from None
 

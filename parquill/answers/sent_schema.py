@@ -25,6 +25,8 @@ def request_schema(node: Node, dialect: SchemaDialect = ANY) -> dict[str, Any]:
     if node.values:
         out["enum"] = [*node.values, None] if node.nullable else list(node.values)
     out |= dialect.sent(node.constraints | ({"format": node.format} if node.format else {}))
+    if _is_empty(node):
+        return {"type": out["type"], "properties": {}, "required": [], "additionalProperties": False}
     if node.kind is Kind.OBJECT:
         out["properties"] = {child.name: request_schema(child.node, dialect) for child in node.fields}
         out["required"] = [child.name for child in node.fields]
@@ -42,7 +44,14 @@ def words_in(node: Node, dialect: SchemaDialect) -> frozenset[str]:
 
 def is_closed(node: Node) -> bool:
     """Tell whether every object of the schema has named properties alone, as OpenAI's `strict` mode asks."""
+    if _is_empty(node) or node.constraints.get("type") == "null":
+        return True
     return node.kind not in (Kind.MAP, Kind.ANY) and not node.extras and all(map(is_closed, _inside(node)))
+
+
+def _is_empty(node: Node) -> bool:
+    """Tell whether an object takes no key at all."""
+    return node.kind is Kind.MAP and node.constraints.get("maxProperties") == 0
 
 
 def _inside(node: Node) -> Iterator[Node]:

@@ -1,14 +1,15 @@
 """Checks an answer against the whole schema, by the schema's own draft.
 
-The library jsonschema-rs compiles the document once; patterns are matched in linear time, formats are
-asserted, and nothing is fetched.
+The library jsonschema-rs compiles the document once; patterns are matched in linear time, those with look-around
+with a bound on their steps; formats are asserted, and nothing is fetched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from parquill.answers.patterns import BACKTRACKS
 from parquill.answers.schema_document import Draft, SchemaDocument, refuse_to_fetch
 
 _SHOWN_FAULTS = 5
@@ -47,19 +48,23 @@ def compile_validator(document: SchemaDocument, at: str = "#") -> Validator:
         Draft.DRAFT202012: jsonschema_rs.Draft202012Validator,
     }
     schema: dict[str, Any] = document.root if at == "#" else {**document.root, "$ref": at}
+    linear, backtracking = jsonschema_rs.RegexOptions(), jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS)
     try:
-        compiled = compilers[document.draft](
-            schema,
-            validate_formats=True,
-            mask="the value",
-            pattern_options=jsonschema_rs.RegexOptions(),
-            retriever=refuse_to_fetch,
-        )
-    except jsonschema_rs.ValidationError as error:
-        raise document.fault(tuple(error.instance_path), error.message[:300]) from None
+        compiled = _compiled(compilers[document.draft], schema, linear)
+    except jsonschema_rs.ValidationError:  # look-around in a pattern, most of the time
+        try:
+            compiled = _compiled(compilers[document.draft], schema, backtracking)
+        except jsonschema_rs.ValidationError as error:
+            raise document.fault(tuple(error.instance_path), error.message[:300]) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise document.fault((), f"cannot be compiled: {error}"[:300]) from None
     return Validator(compiled)
+
+
+def _compiled(compiler: Callable[..., Any], schema: dict[str, Any], patterns: Any) -> Any:
+    return compiler(
+        schema, validate_formats=True, mask="the value", pattern_options=patterns, retriever=refuse_to_fetch
+    )
 
 
 def describe(path: Sequence[str | int], message: str) -> str:

@@ -42,7 +42,7 @@ class CalibrationData:
         known = cls.kept(workspace)
         ours = (known.get("settings"), known.get("realm")) == (settings, realm)
         usage_records, surplus = _loaded(known if ours else {}, length)
-        counter = TokenCounter(job.model, hidden_text=opened.shape.digest_source.decode(), usage_records=usage_records)
+        counter = TokenCounter(job.model, hidden_text=opened.shape.hidden_text, usage_records=usage_records)
         return cls(counter, length, surplus, settings, realm)
 
     @staticmethod

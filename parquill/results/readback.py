@@ -28,6 +28,10 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+JSON_MEMBERS = "\n{}"
+"""The last step of a path to a JSON object whose members belong to the object around it; no property is named so."""
+
+
 def results_of(table: pa.Table, from_arrow: FromArrow | None = None) -> list[ItemResult]:
     """Read a part's rows back; `from_arrow` reads the answers, by default `plain_values`.
 
@@ -69,6 +73,9 @@ def _parsed(value: Any, path: Sequence[str]) -> Any:
         return None
     if not path:
         return orjson.loads(value)
+    if len(path) == 2 and path[1] == JSON_MEMBERS:
+        named = {key: item for key, item in value.items() if key != path[0]}
+        return named | (orjson.loads(value[path[0]]) if value[path[0]] is not None else {})
     if path[0] == "[]":
         return [_parsed(item, path[1:]) for item in value]
     return {**value, path[0]: _parsed(value[path[0]], path[1:])}
