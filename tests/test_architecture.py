@@ -274,6 +274,62 @@ def test_the_engine_imports_nothing_that_is_built_on_it(engine: Sources) -> None
     _none([f"{m}: {n}" for m, source in engine.items() for n in _imports(source) if n.split(".")[0] in above])
 
 
+def past_facades(sources: Sources) -> list[str]:
+    """Return imports of a module of another package, where the package's facade is what others import."""
+    faults = []
+    for module, source in sources.items():
+        for node in ast.walk(_tree(source)):
+            if isinstance(node, ast.ImportFrom) and re.match(r"parquill\.\w+\.", node.module or ""):
+                owner = ".".join(str(node.module).split(".")[:2])
+                if module != owner and not module.startswith(f"{owner}."):
+                    faults.append(f"{module} imports {node.module}")
+    return faults
+
+
+def _needs(sources: Sources) -> dict[str, set[str]]:
+    """Module -> modules of ours that it imports when it is loaded; a facade needs what it lists."""
+    needs: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        found: set[str] = set()
+        for node in _tree(source).body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    found.add(inner if inner in sources else node.module)
+            elif isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+        needs[module] = found & sources.keys() - {module}
+    return needs
+
+
+def circles(sources: Sources) -> list[str]:
+    """Return modules that lie on a circle of imports."""
+    needs = _needs(sources)
+    while leaves := {module for module, found in needs.items() if not found & needs.keys()}:
+        needs = {module: found for module, found in needs.items() if module not in leaves}
+    while free := needs.keys() - set().union(*needs.values()):
+        needs = {module: found for module, found in needs.items() if module not in free}
+    return sorted(needs)
+
+
+def test_a_package_is_imported_by_its_facade(program: Sources) -> None:
+    _none(past_facades(program))
+
+
+def test_an_import_past_a_facade_is_found() -> None:
+    assert past_facades({"parquill.report.m": "from parquill.images.loader import ImageLoader"})
+    assert not past_facades({"parquill.images.m": "from parquill.images.loader import ImageLoader"})
+
+
+def test_no_modules_import_each_other_in_a_circle(program: Sources) -> None:
+    _none(circles(program))
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    found = circles({"a.b": "from a.c import x", "a.c": "from a.d import y", "a.d": "from a.b import z", "a.e": ""})
+    assert found == ["a.b", "a.c", "a.d"]
+
+
 def test_tasks_do_not_import_flows() -> None:
     _none([f"{m}: {n}" for m, s in _sources("tasks").items() for n in _imports(s) if n.split(".")[0] == "flows"])
 
