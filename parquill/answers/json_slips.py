@@ -5,6 +5,8 @@
 | `undefined` | `null` |
 | `{price": 1}`, a key without its opening quotation mark | `{"price": 1}` |
 | `"price": 12,000.50` | `"price": 12000.50` |
+| `"price" 1`, a key without its colon | `"price": 1` |
+| `"price"：1，`, colons and commas of Chinese and Japanese | `"price": 1,` |
 | `"in\\_stock"`, a backslash before a mark that JSON does not escape | the mark after `DOUBT` |
 
 What the last one means is not known here: an enum's value has no backslash, free text may have one. A value in which
@@ -21,7 +23,8 @@ from parquill.answers.written_numbers import GROUPED, plain_number
 _STRING = r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)'
 _SLIP = re.compile(
     r'(?P<lead>[{,]\s*)(?P<key>[A-Za-z_]\w*)"(?=\s*:)'
-    rf"|(?P<string>{_STRING})"
+    r'|(?P<before>[{,]\s*)(?P<name>"[A-Za-z_]\w*")(?=[ \t]*(?:["\d\[{-]|true\b|false\b|null\b))'
+    rf"|(?P<string>{_STRING})|(?P<wide>[：，])"
     r"|(?<=[\s:,\[])(?P<undefined>undefined)(?=\s*[,}\]])"
     rf"|(?P<colon>:\s*)(?P<number>{GROUPED})(?=\s*[,}}])",
     re.S,
@@ -40,6 +43,10 @@ def _set_right(found: re.Match[str]) -> str:
         return _ESCAPE.sub(_marked, found[0]) if "\\" in found[0] else found[0]
     if found["key"] is not None:
         return f'{found["lead"]}"{found["key"]}"'
+    if found["name"] is not None:
+        return f"{found['before']}{found['name']}:"
+    if found["wide"] is not None:
+        return ":" if found["wide"] == "：" else ","
     if found["undefined"] is not None:
         return "null"
     return f"{found['colon']}{plain_number(found['number']) or found['number']}"

@@ -36,6 +36,8 @@ _MOST_STEPS, _STEPS_A_CHARACTER = 1_000, 8
 _MAX_OBJECTS = 50
 
 _INVISIBLE = "\ufeff\u200b\u2060"
+_STRING_ALONE = re.compile(r'(?:```\w*\s*)?("[^`]*"|\{\s*\\"[^`]*\})\s*(?:```)?\Z')
+"""A JSON string that is the whole text, in a fence or not; its own quotation marks may be missing."""
 _OBJECT_START = re.compile(r"\{(?=\s*(?:[\"'“”‘’}]|//|/\*|[A-Za-z_]\w*[\"'”’]?\s*:))")
 _KEY = re.compile(r"[\"'“”‘’]\s*:")
 _GOES_ON = re.compile(r"[,:\]}\[{\"'\d]")
@@ -63,8 +65,8 @@ def read_objects(text: str, *, ended: bool) -> Reading:
     bare = text.strip().strip(_INVISIBLE).strip()
     if "\ufeff" in text:
         notes.append("bom")
-    if bare.startswith('"'):
-        bare = _unwrap_string(bare, notes)
+    if (found := _STRING_ALONE.match(bare)) is not None:
+        bare = _unwrap_string(found[1], bare, notes)
     try:
         reading = _read(bare, notes, ended=ended)
         written(reading.objects, ascii_only=False).encode()
@@ -77,12 +79,13 @@ def read_objects(text: str, *, ended: bool) -> Reading:
     return reading
 
 
-def _unwrap_string(text: str, notes: list[str]) -> str:
+def _unwrap_string(written: str, text: str, notes: list[str]) -> str:
+    """Return what a JSON string says; the whole text where there is none."""
     try:
-        inner = STRICT.decode(text)
+        inner = STRICT.decode(written if written.startswith('"') else f'"{written}"')
     except ValueError:
         return text
-    notes.append("string")
+    notes += ["fence", "string"] if text.startswith("```") else ["string"]
     return inner.strip() if isinstance(inner, str) else text
 
 
@@ -192,8 +195,13 @@ def _next(text: str, mark: str, start: int) -> int:
     return len(text) if found < 0 else found
 
 
+_STRAIGHT = str.maketrans("‘’", '""')
+"""Single quotation marks of books, where they stand for JSON's: an apostrophe among them ends no reading."""
+
+
 def _read_relaxed(text: str) -> Any:
-    for candidate in (text, without_slips(text)):
+    curly = text.translate(_STRAIGHT) if '"' not in text and "‘" in text else text
+    for candidate in (text, without_slips(curly)):
         try:
             return RELAXED.decode(_without_comments(candidate))
         except RepeatedKeyError:

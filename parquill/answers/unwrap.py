@@ -24,6 +24,11 @@ _NO_ANSWER = frozenset(
     }
 )  # fmt: skip
 """Names of what is not the answer, though it may have its form."""
+_ANSWERS = frozenset({"answer", "finalanswer", "result", "output", "response", "json"})
+_THOUGHTS = frozenset(
+    {"reasoning", "thought", "thoughts", "thinking", "analysis", "explanation", "rationale", "chainofthought"}
+)
+"""Names of what may stand beside the answer's own name: a text about it."""
 _SCHEMA_WORDS = frozenset(
     {"type", "properties", "required", "additionalProperties", "title", "description", "$schema", "$id", "$defs"}
 )
@@ -90,9 +95,14 @@ def _is_schema(value: dict[str, Any]) -> bool:
     return bool(value.keys() & _OF_SCHEMAS) or isinstance(kind, list) or kind in _TYPES
 
 
+def _is_thought(name: str, inner: Any) -> bool:
+    return isinstance(inner, str) and plain(name) in _THOUGHTS
+
+
 def _only_member(names: set[str], found: dict[str, Any]) -> tuple[Any, str] | None:
     """Return the only member, if its name is none of the schema's and none of what is not an answer."""
-    if len(found) != 1:
+    members = [(name, inner) for name, inner in found.items() if not _is_thought(name, inner)]
+    if len(members) != 1 or (len(found) > 1 and plain(members[0][0]) not in _ANSWERS):
         return None
-    ((name, inner),) = found.items()
+    ((name, inner),) = members
     return None if plain(name) in names or plain(name) in _NO_ANSWER else (inner, "wrapper")
