@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from parquill.answers.coerce import coerce
 from parquill.answers.inner_json import inner_json
 from parquill.answers.json_slips import without_slips
+from parquill.answers.parse import make_check, parse_json
+from parquill.answers.schema_document import make_document
 from parquill.answers.schema_tree import Field, Kind, Node
 from parquill.answers.unwrap import readings
+from parquill.answers.validator import compile_validator
 from parquill.answers.words_around import DOUBT, one_value
 from parquill.answers.written_numbers import plain_number
+from parquill.finish_reasons import Ending
 
 STOCK = ("in_stock", "out_of_stock", "preorder")
 MOOD = ("positive", "negative", "neutral")
@@ -216,3 +220,29 @@ def test_one_item_and_a_list_of_one_stand_for_each_other(
     said: list[str] = []
     assert coerce(node, value, "a", said) == repaired
     assert said == notes
+
+
+_LIST = make_document("list", {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "integer"}}}})
+_ITEM = Node(Kind.OBJECT, fields=(Field("a", Node(Kind.INTEGER, nullable=True), False),))
+LIST = make_check(Node(Kind.ARRAY, item=_ITEM), compile_validator(_LIST), wrapped=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "repairs"),
+    [
+        ('{"answer": [{"a": 1}]}', [{"a": 1}], ()),
+        ('[{"a": 1}, {"a": 1}]', [{"a": 1}, {"a": 1}], ()),
+        ('```json\n[{"a": 1}, {"a": 1}]\n```', [{"a": 1}, {"a": 1}], ("fence",)),
+        ('Here: [{"a": "1"}, {"a": 2}]', [{"a": 1}, {"a": 2}], ("prose", "number:[0].a")),
+        ('```json\n{"answer": [{"a": 1}]}\n```', [{"a": 1}], ("fence",)),
+        ('{"a": 1}', [{"a": 1}], ("list:",)),
+        ('[{"a": 1}] [{"a": 2}]', None, ()),
+        ('{"a": 1} {"a": 2}', None, ()),
+        ('{"a": 1} {"a": 1}', None, ()),
+    ],
+)
+def test_a_list_that_is_asked_for_inside_an_object_is_read_with_or_without_it(
+    text: str, value: Any, repairs: tuple[str, ...]
+) -> None:
+    answer = parse_json(LIST, text, Ending.COMPLETE)
+    assert (answer.value, answer.repairs) == (value, repairs)

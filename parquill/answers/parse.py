@@ -17,7 +17,7 @@ from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
 from parquill.answers.normalize import Step, UnfitError, normaliser
 from parquill.answers.optional_nulls import null_remover
-from parquill.answers.repair import read_objects
+from parquill.answers.repair import list_alone, read_objects
 from parquill.answers.repetition import repetition_in, repetition_in_strings
 from parquill.answers.schema_document import refuse_to_fetch
 from parquill.answers.schema_tree import WRAPPER, Kind, Node, column_schema, wrapped
@@ -136,12 +136,19 @@ def parse_undamaged(check: Check, text: str) -> Answer | None:
 def _parse_slowly(check: Check, text: str, ending: Ending) -> Answer:
     bare, notes = without_control(text, plain=False)
     ended = ending in ENDED and not repetition_in(bare, cut_off=False)
+    if check.wrapped and (alone := list_alone(bare)) is not None:
+        value, around = alone
+        return choose(check, [value], text, (*notes, *around), ending)
     reading = read_objects(bare, ended=ended)
     breaks_off = reading.unclosed or (bool(reading.problem) and bare.count("{") > bare.count("}"))
     if breaks_off and ending in OPEN_ENDINGS:
         return failed(text, Ending.CUT)
     if reading.problem:
         return failed(text, ending, reading.problem)
+    if check.node.kind is Kind.ARRAY and "repeated" in reading.notes:
+        return failed(
+            text, ending, "the same object stands more than once outside a list, which may be one item or two"
+        )
     if reading.unclosed and not _is_whole(wrapped(check.node) if check.wrapped else check.node, reading.objects[0]):
         return failed(text, ending, "the end is missing: the last brackets, and maybe more")
     return choose(check, reading.objects, text, (*notes, *reading.notes), ending)

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
+from parquill.answers.inner_json import inner_json
 from parquill.answers.json_slips import without_slips
 from parquill.answers.python_literals import literal, parse_expression
 from parquill.answers.strict_json import RELAXED, STRICT, RepeatedKeyError, written
@@ -129,6 +130,15 @@ def _around_notes(outside: str) -> Iterator[str]:
         yield "prose"
     elif "[" in outside:
         yield "list"
+
+
+def list_alone(text: str) -> tuple[list[Any], tuple[str, ...]] | None:
+    """Return a list that stands before any object, and what was left out around it; None where there is none whole."""
+    start, end = text.find("["), text.rfind("]") + 1
+    if not 0 <= start < end or "{" in text[:start] or not (_is_prose(text[:start]) and _is_prose(text[end:])):
+        return None
+    value = inner_json(text[start:end]) if end - start <= MAX_DAMAGED else None
+    return (value, tuple(_around_notes(text[:start] + text[end:]))) if isinstance(value, list) else None
 
 
 def _distinct(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -39,11 +39,14 @@ _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input", "kwargs"
 _BESIDE_CALLS = frozenset({"type", "id", "call_id", "index"})
 
 
-def readings(node: Node, found: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield what an object may give as the answer, each with the note of how it was reached: first itself.
+def readings(node: Node, found: Any) -> Iterator[tuple[Any, str]]:
+    """Yield what a value, an object mostly, may give as the answer, itself first, each with the note of its way.
 
     A call in words is not itself the answer, though its `name` may be a property's too.
     """
+    if not isinstance(found, dict):
+        yield found, ""
+        return
     names = {plain(child.name) for child in node.fields}
     note = ""
     for _ in range(_MOST_LAYERS):
