@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -204,13 +205,17 @@ async def test_processes_of_a_run_take_the_model_of_its_own_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "shapes_of_this_test.py").write_text(
-        "import pydantic\nclass Shape(pydantic.BaseModel):\n    name: str\n    count: int\n"
+        "import pydantic\nfrom typing import Annotated\n"
+        "class Shape(pydantic.BaseModel):\n"
+        "    name: Annotated[str, pydantic.AfterValidator(lambda name: f'<{name}>')]\n    count: int\n"
     )
     monkeypatch.chdir(tmp_path)
     job = load_job(job_in(tmp_path, schema="shapes_of_this_test:Shape"), {"run.workers": 2})
     summary = await run_job(job, spread=share_here(job))
     assert summary.rows.ok == 4
     assert verify_job(job).holds
+    names = ds.dataset(job.output.path, format="parquet").to_table(columns=["answer"])["answer"].to_pylist()
+    assert all(one["name"].startswith("<") and not one["name"].startswith("<<") for one in names)
     plain = load_job(job, {"run.workers": 1})
     assert (await run_job(plain)).requests == 0
 

@@ -1,6 +1,7 @@
 """Typed answers: from a JSON Schema to request settings, and from a model's words to Arrow columns.
 
     schema_source.py   where a schema comes from: a file, the job, a pydantic model
+    model_check.py     such a model: its schema, and its validators, which run after all other checks
     schema_document.py a checked document of a known draft; patterns.py: its regular expressions;
                        schema_references.py: `$ref`; schema_words.py and keywords.py: its words
     schema.py          document -> tree of nodes; what is refused, with its place (schema_objects.py: structs;

@@ -27,6 +27,7 @@ from parquill.answers.functions import (
     read_tool_calls,
     request_node,
 )
+from parquill.answers.model_check import find_model
 from parquill.answers.output_modes import Kind, OutputMode
 from parquill.answers.parse import ENDED, Answer, Check, choose, failed, make_check, parse_json, parse_undamaged
 from parquill.answers.plain import parse_text
@@ -88,6 +89,10 @@ class AnswerSchema:
     def json_text(self) -> tuple[tuple[str, ...], ...]:
         """Where in an answer's column values stand as JSON text; a part's footer says so, for who reads it back."""
         return () if self.kind == "text" else json_text_paths(self._node)
+
+    def without_model(self) -> AnswerSchema:
+        """Return the same without the user's model: what an answer is before validators change it."""
+        return self if self.check is None else replace(self, check=replace(self.check, model=None))
 
     def to_arrow(self, answers: list[Any]) -> pa.Array:
         """Return values of `Answer.value` (None = null) as an array of `arrow_type`."""
@@ -248,11 +253,13 @@ def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> Answe
     document = make_document(*read_schema(source))
     node, cursor = read_document(document)
     asked_wrapped = node.kind not in (NodeKind.OBJECT, NodeKind.MAP) or node.nullable
-    check = make_check(node, compile_validator(document), wrapped=asked_wrapped)
+    model = find_model(source)
+    check = make_check(node, compile_validator(document), wrapped=asked_wrapped, model=model)
     digest = orjson.dumps(digest_schema(wrapped(node) if asked_wrapped else node))
     if cursor.more_than_sent:
         digest += orjson.dumps(document.root, option=orjson.OPT_SORT_KEYS)
-    return AnswerSchema("schema", arrow_type(node), tuple(cursor.notices), digest, check=check, _lower=lowering(node))
+    notices = (*cursor.notices, *(model.notices if model else ()))
+    return AnswerSchema("schema", arrow_type(node), notices, digest, check=check, _lower=lowering(node))
 
 
 def _functions_shape(output: OutputSettings) -> AnswerSchema:

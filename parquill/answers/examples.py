@@ -51,6 +51,7 @@ def _answer_text(answer: str | dict[str, Any] | list[Any], shape: AnswerSchema, 
         raise SchemaError(f"prompt.examples[{i}].answer: does not fit output.{shape.kind}: {'; '.join(parsed.errors)}")
     if shape.kind == "schema":
         assert shape.check is not None
+        parsed = shape.without_model().parse(completion, OutputMode.PROMPT)
         return json.dumps(_with_nulls(shape.check.node, parsed.value), ensure_ascii=False)
     name = parsed.value["name"]
     arguments = parsed.value["arguments"][name]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from parquill.answers.coerce import coerce
 from parquill.answers.control import without_control
+from parquill.answers.model_check import ModelCheck
 from parquill.answers.normalize import Step, UnfitError, normaliser
 from parquill.answers.optional_nulls import null_remover
 from parquill.answers.repair import list_alone, read_objects
@@ -81,6 +82,8 @@ class Check:
     normal: Step | None
     wrapped: bool = False
     """The answer is asked for inside an object, `{"answer": …}`, since endpoints want an object on top."""
+    model: ModelCheck | None = None
+    """The user's own model, which has the last word on an answer."""
 
     def fit(self, value: Any) -> Any:
         """Return a valid value's normal form; raises `UnfitError` for any other."""
@@ -89,7 +92,18 @@ class Check:
         bare = value if self.without_nulls is None else self.without_nulls(value)
         if not self.validator.is_valid(bare):
             raise UnfitError("; ".join(self.validator.faults(bare)))
-        return value if self.normal is None else self.normal(value)
+        fitting = value if self.normal is None else self.normal(value)
+        return fitting if self.model is None else self._by_model(self.model, fitting)
+
+    def _by_model(self, model: ModelCheck, value: Any) -> Any:
+        """Return what the user's model makes of an answer, in its normal form."""
+        made = model.validated(value if self.without_nulls is None else self.without_nulls(value))
+        if errors := list(self.column.iter_errors(made)):
+            said = (describe(error.instance_path, error.message) for error in errors[:_SHOWN_ERRORS])
+            raise UnfitError(
+                *(f"the model makes a value of it that its schema does not describe: {one}" for one in said)
+            )
+        return made if self.normal is None else self.normal(made)
 
     def faults(self, value: Any) -> tuple[str, ...]:
         """Say what does not fit, at most five things, each with its place in the answer."""
@@ -110,12 +124,12 @@ class Check:
         return value
 
 
-def make_check(node: Node, validator: Validating, *, wrapped: bool = False) -> Check:
+def make_check(node: Node, validator: Validating, *, wrapped: bool = False, model: ModelCheck | None = None) -> Check:
     """Compile a tree once."""
     import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
 
     column = jsonschema_rs.Draft202012Validator(column_schema(node), mask="the value", retriever=refuse_to_fetch)
-    return Check(node, column, validator, null_remover(node), normaliser(node), wrapped)
+    return Check(node, column, validator, null_remover(node), normaliser(node), wrapped, model)
 
 
 def parse_json(check: Check, text: str, ending: Ending) -> Answer:
@@ -194,7 +208,7 @@ def _repaired(check: Check, found: Any, text: str, repairs: list[str]) -> Any:
     try:
         value = check.fit(candidate)
     except UnfitError as error:
-        raise UnfitError(*(check.faults(candidate) or (str(error),))) from None
+        raise UnfitError(*(check.faults(candidate) or error.args)) from None
     if DOUBT not in text and DOUBT in json.dumps(value, ensure_ascii=False):
         raise UnfitError("a backslash before a mark that JSON does not escape")
     return value

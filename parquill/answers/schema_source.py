@@ -5,18 +5,14 @@ What leaves here is a dict without repeated keys, as the user has it; `schema_do
 
 from __future__ import annotations
 
-import importlib
 import json
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
+from parquill.answers.model_check import find_model
 from parquill.answers.schema_document import MAX_SCHEMA_BYTES
 from parquill.answers.strict_json import load_strictly
 from parquill.errors import SchemaError
-
-_MODEL = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 
 
 def read_schema(source: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -27,8 +23,8 @@ def read_schema(source: str | dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """
     if isinstance(source, dict):
         name, document = "output.schema", source
-    elif (model := _MODEL.fullmatch(source)) and not Path(source).exists():
-        name, document = source, _from_model(source, model[1], model[2])
+    elif (model := find_model(source)) is not None:
+        name, document = source, model.document
     else:
         name, document = source, _from_file(Path(source))
     return name, document
@@ -48,20 +44,3 @@ def _from_file(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise SchemaError(f"{path}: #: a schema is a JSON object")
     return document
-
-
-def _from_model(source: str, module: str, name: str) -> dict[str, Any]:
-    import pydantic  # noqa: PLC0415 - only jobs that name a model need it here
-
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-    try:
-        model = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # the user's own module may raise anything
-        raise SchemaError(f"output.schema: {source}: {module} cannot be imported: {error!r}") from error
-    if not (isinstance(model, type) and issubclass(model, pydantic.BaseModel)):
-        raise SchemaError(f"output.schema: {source}: {module} has no pydantic model {name!r}")
-    try:
-        return model.model_json_schema()
-    except pydantic.errors.PydanticUserError as error:
-        raise SchemaError(f"output.schema: {source}: no JSON Schema: {error}") from error
