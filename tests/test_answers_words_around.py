@@ -132,7 +132,11 @@ def test_slips_are_set_right_outside_strings_alone(text: str, right: str | None)
     assert without_slips(text) == (right or text)
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), st.lists(inner))))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_sound_json_has_no_slips(value: Any) -> None:
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
         assert without_slips(text) == text

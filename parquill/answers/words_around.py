@@ -23,7 +23,7 @@ _JOINING = re.compile(r"[\s_-]+")
 _BLANKS = re.compile(r" {2,}")
 _WORD = re.compile(r"\w+(?:['’]\w+)?")
 _LABEL = re.compile(r"(?:[^\W\d_]+[ _-]){0,3}[^\W\d_]+(?: ?[:=] ?| is (?:an? |the )?)|(?:an?|the) ", re.IGNORECASE)
-_REMARK = re.compile(r"\s*[(\[]|\s+[-–—]\s|\s*[:;]\s|[.!]\s|,?\s(?=because\b|since\b)|\n")
+_REMARK = re.compile(r"(?<!\s)(?:\s*[(\[]|\s+[-–—]\s|\s*[:;]\s)|[.!]\s|,?\s(?=because\b|since\b)|\n")
 _FEWEST_WORDS = 3
 """Of a remark without brackets; fewer may be a second value: `red - dark blue`."""
 _DOUBTFUL = frozenset(
