@@ -44,7 +44,9 @@ class SystemClock:
     wall = staticmethod(time.time)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call back on the running event loop's timer after `seconds`."""
         return asyncio.get_running_loop().call_later(seconds, callback)
 
     async def sleep(self, seconds: float) -> None:
+        """Suspend the caller for `seconds`."""
         await asyncio.sleep(seconds)

@@ -49,13 +49,15 @@ class Connect(Protocol):
 
     def __call__(
         self, job: Job, key: Secret | None, log: Path | None, where: str | None = None, /
-    ) -> AbstractAsyncContextManager[tuple[Transport, str]]: ...
+    ) -> AbstractAsyncContextManager[tuple[Transport, str]]:
+        """Connect to a job's endpoint: a client, and the address as it may be shown; None as `log` keeps no bill."""
 
 
 class OpenLedger(Protocol):
     """Opens a job's ledger, as `Ledger.open` does."""
 
-    def __call__(self, path: Path, *, job: str, clock: Clock) -> Ledger: ...
+    def __call__(self, path: Path, *, job: str, clock: Clock) -> Ledger:
+        """Open the ledger at `path`, or make one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,21 +90,36 @@ class Counted(Protocol):
     """What a tally reads of a finished row."""
 
     @property
-    def status(self) -> str: ...
+    def status(self) -> str:
+        """How the row ended: ok, failed or not_attempted."""
+
     @property
-    def error_kind(self) -> str | None: ...
+    def error_kind(self) -> str | None:
+        """The kind of its error; None unless it failed."""
+
     @property
-    def error_message(self) -> str | None: ...
+    def error_message(self) -> str | None:
+        """Its error in words."""
+
     @property
-    def attempts(self) -> int: ...
+    def attempts(self) -> int:
+        """Requests sent for it."""
+
     @property
-    def prompt_tokens(self) -> int | None: ...
+    def prompt_tokens(self) -> int | None:
+        """Over all attempts; None where no usage is known."""
+
     @property
-    def completion_tokens(self) -> int | None: ...
+    def completion_tokens(self) -> int | None:
+        """Over all attempts; None where no usage is known."""
+
     @property
-    def cost_pico(self) -> int | None: ...
+    def cost_pico(self) -> int | None:
+        """Over all attempts, in pico-USD; None where it is unknown."""
+
     @property
-    def cost_source(self) -> str | None: ...
+    def cost_source(self) -> str | None:
+        """The weakest source of its costs."""
 
 
 class Tally:

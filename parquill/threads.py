@@ -142,6 +142,8 @@ class TimedThreads(concurrent.futures.ThreadPoolExecutor):
     """The threads of an event loop; `longest_call` tells for how long their calls have been running."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[T]:
+        """Run a call on one of the threads, as `Executor.submit` does."""
+
         def timed() -> T:
             call = object()
             _begun[call] = time.monotonic()

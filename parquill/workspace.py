@@ -73,6 +73,7 @@ class Workspace:
 
     @property
     def ledger(self) -> Path:
+        """The ledger's file."""
         return self.folder / "ledger.sqlite"
 
     @property
@@ -82,10 +83,12 @@ class Workspace:
 
     @property
     def emulator_log(self) -> Path:
+        """The embedded emulator's bill."""
         return self.folder / "emulator.jsonl"
 
     @property
     def report(self) -> Path:
+        """The HTML report."""
         return self.folder / "report.html"
 
     @property
@@ -115,10 +118,12 @@ class Workspace:
 
     @property
     def sample_output(self) -> Path:
+        """The output of `run --sample`."""
         return self.sample / "out"
 
     @property
     def estimate(self) -> Path:
+        """The table of the last estimate."""
         return self.folder / "estimate.parquet"
 
     def storage(self, name: str = "") -> Storage:

@@ -22,6 +22,7 @@ class RowRef:
 
     @property
     def key(self) -> Row:
+        """Number of the row's slice in the ledger, and of the row in it."""
         return self.slice_id, self.row
 
 

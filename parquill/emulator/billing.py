@@ -68,6 +68,7 @@ class BillLog:
                 raise OSError("the emulator's log could take only part of a line")
 
     def close(self) -> None:
+        """Close the log's file, if it was opened."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

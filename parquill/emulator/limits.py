@@ -41,15 +41,18 @@ class FixedWindow:
         self._count = 0
 
     def used(self, now: float) -> int:
+        """Return the weight that counts at `now` (monotonic seconds)."""
         index = math.floor((now - self._origin) / MINUTE)
         if index != self._index:
             self._index, self._count = index, 0
         return self._count
 
     def add(self, now: float, weight: int) -> None:
+        """Count a weight that passes at `now` (monotonic seconds)."""
         self._count = self.used(now) + weight
 
     def free_at_least(self, now: float, excess: int) -> float:
+        """Return when `excess` of the weight will have left, in monotonic seconds."""
         del excess
         return self._origin + (math.floor((now - self._origin) / MINUTE) + 1) * MINUTE
 
@@ -62,15 +65,18 @@ class SlidingWindow:
         self._sum = 0
 
     def used(self, now: float) -> int:
+        """Return the weight that counts at `now` (monotonic seconds)."""
         while self._entries and self._entries[0][0] <= now - MINUTE:
             self._sum -= self._entries.popleft()[1]
         return self._sum
 
     def add(self, now: float, weight: int) -> None:
+        """Count a weight that passes at `now` (monotonic seconds)."""
         self._entries.append((now, weight))
         self._sum += weight
 
     def free_at_least(self, now: float, excess: int) -> float:
+        """Return when `excess` of the weight will have left, in monotonic seconds."""
         for came, weight in self._entries:
             excess -= weight
             if excess <= 0:

@@ -32,6 +32,7 @@ class Charge(NamedTuple):
 
     @property
     def pico(self) -> int:
+        """Prompt and completion together, in pico-USD."""
         return self.prompt_pico + self.completion_pico
 
 

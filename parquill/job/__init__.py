@@ -20,6 +20,7 @@ from parquill.job.environment import (
 )
 from parquill.job.gateways import UNIX, NetworkSettings, RequestTags, unix_socket
 from parquill.job.loading import load_job, load_written, parse_kinds, parse_retry
+from parquill.job.nightly import NightlySettings, NotifySettings
 from parquill.job.settings import (
     BudgetSettings,
     DocumentSettings,
@@ -30,8 +31,6 @@ from parquill.job.settings import (
     Job,
     ManifestSettings,
     ModelSettings,
-    NightlySettings,
-    NotifySettings,
     OutputSettings,
     PriceSettings,
     PromptSettings,

@@ -31,6 +31,8 @@ EndpointAddress = Annotated[str, AfterValidator(_address)]
 
 
 class LimitSettings(Section):
+    """`limits`: what may be sent to one endpoint in a minute, a day, and at once."""
+
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
     requests_per_day: PositiveInt | None = None

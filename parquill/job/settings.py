@@ -8,16 +8,13 @@ answers (`deciding.py`); a section that decides nothing is given its role as a w
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pydantic
 from pydantic import (
-    AfterValidator,
     Field,
     PrivateAttr,
-    SecretStr,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -26,6 +23,7 @@ from pydantic import (
 from parquill.job.deciding import Role
 from parquill.job.endpoints import KEY_NAME, EndpointAddress, Endpoints, LimitSettings, with_limits
 from parquill.job.gateways import ExtraBody, ExtraHeaders, KeyHeader, NetworkSettings, RequestTags
+from parquill.job.nightly import NightlySettings
 from parquill.job.setting_types import (
     Integer,
     Money,
@@ -44,6 +42,8 @@ _PAGES = "page numbers and ranges like '1-3, 7, 9-'"
 
 
 class ManifestSettings(Section):
+    """`manifest`: the table of rows, and what its columns are for."""
+
     path: Annotated[str, Field(min_length=1), Role.NEITHER]
     id_column: Annotated[str | None, Role.SHAPES] = None
     image_columns: Annotated[tuple[str, ...], Role.ROW] = ()
@@ -60,6 +60,8 @@ class Example(Section):
 
 
 class PromptSettings(Section):
+    """`prompt`: what is sent for each row."""
+
     system: Annotated[str | None, Role.TURNS] = None
     user: Annotated[str | None, Role.ROW] = None
     user_column: Annotated[str | None, Role.ROW] = None
@@ -85,6 +87,8 @@ class FunctionSettings(Section):
 
 
 class OutputSettings(Section):
+    """`output`: where answers go, and what they look like."""
+
     path: Annotated[str, Field(min_length=1), Role.NEITHER]
     schema_: Annotated[str | dict[str, Any] | None, Role.FORM] = Field(default=None, alias="schema")
     mode: Annotated[Literal["auto", "json_schema", "tools", "json_object", "prompt"], Role.NEITHER] = "auto"
@@ -113,6 +117,8 @@ class PriceSettings(Section):
 
 
 class ModelSettings(Section):
+    """`model`: which model answers, where, and with which parameters."""
+
     name: Annotated[str, Field(min_length=1), Role.REQUEST] = "google/gemma-3-4b-it"
     endpoint: Annotated[EndpointAddress, Role.NEITHER] = "openrouter"
     endpoints: Annotated[Endpoints | None, Role.NEITHER] = None
@@ -157,6 +163,8 @@ MOST_BYTES = 512 * 10**6
 
 
 class ImageSettings(Section):
+    """`images`: how pictures are read, shrunk and sent."""
+
     required: Annotated[bool, Role.ROW] = False
     send: Annotated[Literal["url", "inline", "auto"], Role.NEITHER] = "url"
     root: Annotated[str | None, Role.ROW] = None
@@ -179,6 +187,8 @@ class ImageSettings(Section):
 
 
 class DocumentSettings(Section):
+    """`documents`: how PDFs are read and sent."""
+
     send: Annotated[Literal["pages", "text"], Role.DOCUMENTS] = "pages"
     pages: Annotated[Annotated[str, _like(rf"{_RANGE}(,{_RANGE})*", _PAGES)] | None, Role.DOCUMENTS] = None
     max_pages: Annotated[Integer, Field(ge=1, le=400), Role.DOCUMENTS] = 8
@@ -186,6 +196,8 @@ class DocumentSettings(Section):
 
 
 class BudgetSettings(Section):
+    """`budget`: caps in USD and in tokens, for a run or a day."""
+
     usd: Annotated[Money, Field(gt=0, le=10**9)] | None = None
     tokens: PositiveInt | None = None
     per: Literal["run", "day"] = "run"
@@ -193,6 +205,8 @@ class BudgetSettings(Section):
 
 
 class RetrySettings(Section):
+    """`retry`: how often and how long a row is tried."""
+
     max_attempts: Annotated[Integer, Field(ge=1, le=100)] = 6
     deadline_seconds: Annotated[Number, Field(gt=0, le=86_400)] = 300.0
     max_runs: PositiveInt = 3
@@ -200,11 +214,15 @@ class RetrySettings(Section):
 
 
 class FailureSettings(Section):
+    """`failures`: the share of failed rows at which a run stops early."""
+
     max_error_rate: Annotated[Number, Field(gt=0, le=1)] | None = None
     window: PositiveInt = 500
 
 
 class ReportSettings(Section):
+    """`report`: what the HTML report shows."""
+
     fetch: bool = False
 
 
@@ -213,25 +231,6 @@ class RunSettings(Section):
 
     workers: Annotated[Integer, Field(ge=1, le=256)] = 1
     engine: Literal["local", "dask", "ray"] = "local"
-
-
-def _web_address(value: SecretStr) -> SecretStr:
-    if not re.match(r"^https?://[^/\s]+", value.get_secret_value()):
-        raise ValueError("a web address that takes messages, like https://hooks.example/T0/B0/...")
-    return value
-
-
-class NotifySettings(Section):
-    webhook: Annotated[SecretStr, AfterValidator(_web_address)] | None = None
-    """The address is a secret: anyone who has it may post there. It is shown nowhere."""
-    style: Literal["json", "slack"] = "json"
-
-
-class NightlySettings(Section):
-    until: Annotated[str, _like(r"([01]\d|2[0-3]):[0-5]\d", "a time of day like '22:30'")] | None = None
-    timezone: TimeZone = "UTC"
-    max_usd: Annotated[Money, Field(gt=0)] | None = None
-    notify: NotifySettings = NotifySettings()
 
 
 class Job(Section):

@@ -54,10 +54,12 @@ def current_run(db: sqlite3.Connection) -> RunRecord | None:
 
 
 def runs(db: sqlite3.Connection) -> list[RunRecord]:
+    """Return all runs, the oldest first."""
     return [RunRecord(*found) for found in db.execute(f"{_RUN} ORDER BY id")]
 
 
 def totals(db: sqlite3.Connection, run: int) -> Spend:
+    """Return what a run has booked so far."""
     return Spend(*db.execute(f"{_SPEND} WHERE run_id = ?", (run,)).fetchone())
 
 

@@ -61,6 +61,7 @@ class Ledger(RequestWrites):
         self._writer.close()
 
     def statistics(self) -> LedgerStatistics:
+        """Operations so far, and the commits that they shared."""
         return LedgerStatistics(self._operations, self._writer.commits)
 
     def recover(self, standing: Mapping[str, str]) -> Pending[Recovery]:
@@ -161,6 +162,7 @@ class Ledger(RequestWrites):
         return self._call(failures.found, marks, realm, runs)
 
     def some_failed(self, realm: str, runs: int) -> Pending[bool]:
+        """Whether any request of a realm failed alike in at least `runs` runs."""
         return self._call(failures.some, realm, runs)
 
     def lift(

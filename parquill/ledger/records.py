@@ -36,6 +36,7 @@ class Spend:
     doubt_pico: int
 
     def plus(self, other: Spend) -> Spend:
+        """Return the sum of both, field by field."""
         return Spend(*(getattr(self, name) + getattr(other, name) for name in SPEND_SUMS))
 
 
@@ -194,6 +195,7 @@ class Books:
 
     @property
     def balanced(self) -> bool:
+        """Whether what the runs spent is what is held for it."""
         return self.difference_pico == 0
 
 
@@ -237,6 +239,7 @@ class TakenRow:
 
     @property
     def tokens(self) -> int:
+        """Tokens of prompt and completion together; unknown ones count as 0."""
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
 
 

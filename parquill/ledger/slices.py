@@ -30,6 +30,7 @@ def open_slice(db: sqlite3.Connection, name: str, digest: str, at: int) -> Slice
 
 
 def all_slices(db: sqlite3.Connection) -> list[SliceRecord]:
+    """Return the slices that the ledger holds rows of."""
     return [SliceRecord(*found) for found in db.execute("SELECT id, name, digest FROM slices ORDER BY name")]
 
 

@@ -50,20 +50,43 @@ class RunGate(Protocol):
 
     async def reserve(
         self, need: Need, *, retry: bool = False, avoid: int | None = None, refused: frozenset[int] = NO_ENDPOINT
-    ) -> Ticket: ...
-    async def admit(self, ticket: Ticket) -> None: ...
-    def settle(self, ticket: Ticket, *, cost_pico: int, tokens: int | None, reply: Reply) -> None: ...
-    def release(self, ticket: Ticket) -> None: ...
-    def close(self, stop: Stop, message: str) -> None: ...
-    def leave(self, at: int, stop: Stop, message: str) -> None: ...
-    def end(self) -> None: ...
-    def fits(self, need: Need) -> str | None: ...
-    def at(self, number: int) -> Gate: ...
+    ) -> Ticket:
+        """Hold the worst case of one attempt; see `Gate.reserve`."""
+
+    async def admit(self, ticket: Ticket) -> None:
+        """Wait for rates and a slot; see `Gate.admit`."""
+
+    def settle(self, ticket: Ticket, *, cost_pico: int, tokens: int | None, reply: Reply) -> None:
+        """Book what an attempt cost (pico-USD, tokens), and learn from its reply."""
+
+    def release(self, ticket: Ticket) -> None:
+        """Give back what an attempt holds that is not sent."""
+
+    def close(self, stop: Stop, message: str) -> None:
+        """Admit nothing more; the first reason stands."""
+
+    def leave(self, at: int, stop: Stop, message: str) -> None:
+        """Send nothing more to endpoint number `at`."""
+
+    def end(self) -> None:
+        """Forget timers and looks: the run is over."""
+
+    def fits(self, need: Need) -> str | None:
+        """Say why a request can never pass; None when it can."""
+
+    def at(self, number: int) -> Gate:
+        """Return the gate of one endpoint."""
+
     @property
-    def open_endpoints(self) -> tuple[int, ...]: ...
+    def open_endpoints(self) -> tuple[int, ...]:
+        """Numbers of the endpoints that take requests of this run."""
+
     @property
-    def closed(self) -> GateClosed | None: ...
-    def statistics(self) -> GateStatistics: ...
+    def closed(self) -> GateClosed | None:
+        """Why the run takes no more requests; None while it does."""
+
+    def statistics(self) -> GateStatistics:
+        """Return what is used, free and waiting now."""
 
 
 class Gate:

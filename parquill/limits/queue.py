@@ -22,6 +22,7 @@ PACED = frozenset({Binding.REQUESTS, Binding.TOKENS})
 
 
 def pump_money(state: State, now: float, decisions: Decisions) -> None:
+    """Reserve money for waiting attempts, in their order, while it is free."""
     money, budget = state.money, state.budget
     while money.count and not state.common.closed:
         line = money.retries if Line.first(money.retries) else money.new
@@ -41,6 +42,7 @@ def pump_money(state: State, now: float, decisions: Decisions) -> None:
 
 
 def take_money(state: State, ticket: Ticket, decisions: Decisions) -> bool:
+    """Reserve an attempt's worst case; False where the budget has too little left."""
     if not state.budget.reserve(ticket.need.worst_pico, ticket.need.worst_tokens):
         return False
     ticket.phase = RESERVED
@@ -49,6 +51,7 @@ def take_money(state: State, ticket: Ticket, decisions: Decisions) -> bool:
 
 
 def pump_line(state: State, now: float, decisions: Decisions) -> None:
+    """Admit waiting attempts, in their order, while rates, the day and a slot are free."""
     line = state.line
     while line.count and not state.closed and not state.held:
         queue, retries_at = _queue_whose_turn_it_is(state, now)
@@ -190,6 +193,7 @@ def _overtaker(state: State, now: float, queue: deque[Ticket]) -> Ticket | None:
 
 
 def send(state: State, now: float, ticket: Ticket, decisions: Decisions, *, late: bool) -> None:
+    """Count an attempt as sent at `now`; `late`: it waited for its turn."""
     if not state.in_flight:
         state.silence.listen(now)
     ticket.at = state.at
@@ -263,6 +267,7 @@ def close(state: State, stop: Stop, message: str, decisions: Decisions) -> None:
 
 
 def bind(state: State, now: float, binding: Binding | None) -> None:
+    """Note which limit keeps the first waiting attempt waiting, and since when."""
     if state.binding is not binding:
         state.binding = binding
         state.binding_since = now

@@ -43,15 +43,18 @@ class Line:
         self.count = 0
 
     def append(self, ticket: Ticket) -> None:
+        """Add an attempt at the end: of the retries, or of the new ones."""
         ticket.waiting = True
         self.count += 1
         (self.retries if ticket.retry else self.new).append(ticket)
 
     def leave(self, ticket: Ticket) -> None:
+        """Take an attempt out."""
         ticket.waiting = False
         self.count -= 1
 
     def drain(self) -> list[Ticket]:
+        """Take all attempts out, and return them in order."""
         waiting = [ticket for line in (self.retries, self.new) for ticket in line if ticket.waiting]
         for ticket in waiting:
             self.leave(ticket)
@@ -61,6 +64,7 @@ class Line:
 
     @staticmethod
     def first(line: deque[Ticket]) -> Ticket | None:
+        """Return the first attempt that still waits; drops those that left."""
         while line and not line[0].waiting:
             line.popleft()
         return line[0] if line else None
@@ -261,6 +265,7 @@ def shut_day(state: State, until: float) -> None:
 
 
 def day_opens_at(state: State, now: float) -> float:
+    """Return when a request of the next day may leave, in monotonic seconds."""
     if state.day_shut is not None:
         opens = min(state.day_shut.now, state.day_shut.wall - state.wall_offset)
         if now < opens:
@@ -272,6 +277,7 @@ def day_opens_at(state: State, now: float) -> float:
 
 
 def day_used_up(state: State) -> str:
+    """Say which daily limit is used up, and when it is free again."""
     if state.day_shut is not None:
         return f"the endpoint's daily limit is used up; {comes_back(state.day_shut.wall)}"
     used_up = f"limits.requests_per_day: all {state.day_limit} requests of the UTC day are sent"
@@ -279,5 +285,6 @@ def day_used_up(state: State) -> str:
 
 
 def comes_back(wall: float) -> str:
+    """Say when a limit is free again; `wall` in unix seconds."""
     when = dt.datetime.fromtimestamp(wall, dt.UTC)
     return f"it resets at {when:%Y-%m-%d %H:%M} UTC. The same command goes on then; limits.wait: true waits for it"

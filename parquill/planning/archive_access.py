@@ -49,27 +49,35 @@ class LedgerArchive:
         self._realm = realm
 
     def slices(self) -> Sequence[SliceRecord]:
+        """Return the slices that the ledger holds rows of."""
         return self._ledger.slices().result()
 
     def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        """Return the rows of a slice that have an outcome, with the fingerprints of answered ones."""
         return self._ledger.answered(slice_id).result()
 
     def retire(self, slice_id: int) -> None:
+        """Move a slice's outcomes into the archive."""
         self._ledger.retire(slice_id).result()
 
     def lifted_rows(self, part_id: str) -> Sequence[int]:
+        """Return the rows of a part that were taken out of it."""
         return self._ledger.lifted_rows(part_id).result()
 
     def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        """Take rows out of a part into the archive."""
         self._ledger.lift(part_id, entries).result()
 
     def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """Return the archived answers to these fingerprints."""
         return self._ledger.archived(fingerprints, self._realm).result()
 
     def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        """Return in how many runs these requests failed alike."""
         return self._ledger.failures(fingerprints, self._realm).result() if fingerprints else {}
 
     def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        """Give archived answers their new fingerprints, each as (old, new)."""
         self._ledger.rename_archived(names, self._realm).result()
 
 

@@ -23,20 +23,25 @@ class DryArchive:
         self._in_order = True
 
     def slices(self) -> Sequence[SliceRecord]:
+        """Return the slices that the ledger holds rows of."""
         return self._recorded.slices() if self._recorded else ()
 
     def answered(self, slice_id: int) -> Mapping[int, bytes | None]:
+        """Return the rows of a slice that have an outcome, without those that would move."""
         assert self._recorded is not None
         return self._recorded.answered(slice_id)
 
     def retire(self, slice_id: int) -> None:
+        """Note the answers that would move into the archive."""
         assert self._recorded is not None
         self._take(self._recorded.answers(slice_id, self._realm))
 
     def lifted_rows(self, part_id: str) -> Sequence[int]:
+        """Return the rows of a part that were taken out of it."""
         return self._recorded.lifted_rows(part_id) if self._recorded else ()
 
     def lift(self, part_id: str, entries: Iterable[tuple[int, ArchiveEntry]]) -> None:
+        """Note the answers that would be taken out of a part."""
         del part_id
         self._take(entry.fingerprint for _, entry in entries if entry.ok and entry.realm == self._realm)
 
@@ -49,6 +54,7 @@ class DryArchive:
         return self._archived and self._recorded is not None and self._recorded.archived(fingerprint, self._realm)
 
     def failures(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, FailureRecord]:
+        """Return in how many runs these requests failed alike."""
         return self._recorded.failures(fingerprints, self._realm) if self._recorded and fingerprints else {}
 
     def archived(self, fingerprints: Sequence[bytes]) -> Mapping[bytes, bytes]:
@@ -56,6 +62,7 @@ class DryArchive:
         return {}
 
     def rename_archived(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        """Note which archived answers would get another fingerprint."""
         self._renamed.update(old for old, _ in names)
 
     def _take(self, fingerprints: Iterable[bytes]) -> None:

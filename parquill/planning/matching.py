@@ -38,7 +38,7 @@ class Audit(Protocol):
     """Takes the answers that lose their place, part by part, before anything moves."""
 
     def take(
-        self, part: PartInfo, one: Slice | None, rows: Iterable[tuple[int, bytes | None]], other_outputs: Iterable[Any]
+        self, part: PartInfo, one: Slice | None, rows: Iterable[tuple[int, bytes | None]], elsewhere: Iterable[Any]
     ) -> None:
         """Take answers of a part.
 

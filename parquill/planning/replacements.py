@@ -57,7 +57,7 @@ class ReplacedAnswers(Audit):
         self._answers = self._back = self._left = 0
 
     def take(
-        self, part: PartInfo, one: Slice | None, rows: Iterable[tuple[int, bytes | None]], other_outputs: Iterable[Any]
+        self, part: PartInfo, one: Slice | None, rows: Iterable[tuple[int, bytes | None]], elsewhere: Iterable[Any]
     ) -> None:
         """As `Audit` says."""
         settings = dict.fromkeys(changed_settings(self._recorded, part, emulated=self._emulated))
@@ -67,7 +67,7 @@ class ReplacedAnswers(Audit):
         asked = None if one is None or self._chosen.is_all else set(self._chosen.rows(one, 0, one.rows))
         for row, fingerprint in rows:
             self._count(fingerprint, asked=asked is None or row in asked)
-        self._moved.extend(map(hash, other_outputs))
+        self._moved.extend(map(hash, elsewhere))
         if self._answers > before[0]:
             self._settings |= settings
         if len(self._moved) > before[1]:

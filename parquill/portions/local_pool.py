@@ -25,6 +25,7 @@ class LocalPool:
         self._key = key
 
     async def work(self, mailboxes: Sequence[Mailbox], commission: Handover) -> None:
+        """Start a process for each mailbox, and wait until all have ended."""
         await asyncio.gather(*(self._ask(mailbox, commission) for mailbox in mailboxes))
 
     async def _ask(self, mailbox: Mailbox, commission: Handover) -> None:

@@ -106,6 +106,7 @@ class WorkOrder:
 
     @property
     def output(self) -> str:
+        """The folder of the portion's own output."""
         return beside(self.place, "/out")
 
     @property
@@ -178,6 +179,7 @@ class WorkOrder:
         )
 
     def dump(self) -> bytes:
+        """Return the order as JSON; `load` reads it."""
         return json.dumps(dataclasses.asdict(self), default=sorted).encode()
 
     @classmethod

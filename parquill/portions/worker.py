@@ -45,7 +45,8 @@ class RunJob(Protocol):
         attach: Attach = ...,
         clock: Clock | None = ...,
         dependencies: RunDependencies = ...,
-    ) -> RunSummary: ...
+    ) -> RunSummary:
+        """Run a job, as `run_job` does."""
 
 
 async def ask_portion(

@@ -102,12 +102,15 @@ class Sink(io.RawIOBase):
         self.digest = hashlib.sha256()
 
     def writable(self) -> bool:
+        """Always true: it is opened for writing."""
         return True
 
     def tell(self) -> int:
+        """Return the bytes written so far."""
         return self.bytes
 
     def write(self, data: Any) -> int:
+        """Write bytes, and return how many."""
         piece = bytes(data)
         self._disk.write(self._raw, piece)
         self.digest.update(piece)

@@ -20,7 +20,8 @@ class FileEntry:
 class ByteSink(Protocol):
     """What a file is written to."""
 
-    def write(self, data: Any, /) -> int: ...
+    def write(self, data: Any, /) -> int:
+        """Write bytes, and return how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class Storage:
 
     @property
     def is_local(self) -> bool:
+        """Whether the folder lies on this machine's file systems."""
         return self._disk is not None
 
     @property
@@ -116,6 +117,7 @@ class Storage:
         return [entry for entry in self._entries(recursive="/" in pattern) if fits(entry.name)]
 
     def exists(self, name: str) -> bool:
+        """Whether a file of this name is there."""
         with self._reading(name):
             return bool(self._wait(lambda: self._info(name)).type == fs.FileType.File)
 
@@ -170,6 +172,8 @@ class Storage:
         return int(info.size)
 
     def read_bytes(self, name: str) -> bytes:
+        """Return a whole file."""
+
         def read() -> bytes:
             with self._filesystem.open_input_file(self._path(name)) as file:
                 return bytes(file.read())

@@ -25,10 +25,12 @@ class ExactMeter:
         self._tokenizer = tokenizer
 
     def measure(self, text: str) -> TextTokens:
+        """Count a text's tokens with the tokenizer."""
         count = len(self._tokenizer.encode(text, add_special_tokens=False))
         return float(count), count
 
     def measure_many(self, texts: Sequence[str]) -> ManyTokens:
+        """Count each text's tokens with the tokenizer, in one call."""
         encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         counts = np.fromiter((len(encoding) for encoding in encodings), np.int64, len(texts))
         return counts.astype(np.float64), counts
