@@ -26,6 +26,14 @@ def run(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None =
     It may be called where an event loop is running, in a notebook for example; `run_async` is its
     awaitable form. Why a run stopped early stands in the summary.
 
+    Args:
+        job: a job file's path, a mapping of the same form, or a `Job`.
+        overrides: `key.path=value` strings, or a mapping from key path to value.
+        options: what `parquill run` has flags for.
+
+    Returns:
+        What became of the rows, what was spent, and `exit_status` as the command would have it.
+
     Raises:
         UsageError: the job, its manifest or its output cannot be used; nothing was sent.
         StorageFaultError: the disk failed.
@@ -40,6 +48,14 @@ def run(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None =
 
 async def run_async(job: JobLike, overrides: Overrides = (), *, options: RunOptions | None = None) -> RunSummary:
     """Run a job to its end or its stop in the running event loop; the same call goes on where it stopped.
+
+    Args:
+        job: a job file's path, a mapping of the same form, or a `Job`.
+        overrides: `key.path=value` strings, or a mapping from key path to value.
+        options: what `parquill run` has flags for.
+
+    Returns:
+        What became of the rows, what was spent, and `exit_status` as the command would have it.
 
     Raises:
         UsageError: the job, its manifest or its output cannot be used; nothing was sent.
@@ -60,12 +76,33 @@ def _spread(job: Job, options: RunOptions | None) -> Coordinate | None:
 def estimate(job: JobLike, overrides: Overrides = (), *, options: EstimateOptions | None = None) -> Estimate:
     """Say what a job would cost and how long it would take; sends nothing unless `options.calibrate` is given.
 
-    Raises `UsageError` for what a run would be refused for, `KeyboardInterrupt` when it was interrupted.
+    Args:
+        job: a job file's path, a mapping of the same form, or a `Job`.
+        overrides: `key.path=value` strings, or a mapping from key path to value.
+        options: what `parquill estimate` has flags for.
+
+    Returns:
+        Rows, tokens, seconds, and the cost with its range, in pico-USD; `to_json` gives USD as decimal strings.
+
+    Raises:
+        UsageError: what a run would be refused for.
+        KeyboardInterrupt: the call was interrupted.
     """
     loaded = load_job(job, overrides)
     return wait_for(lambda _: estimate_job(loaded, options))
 
 
 def verify(job: JobLike, overrides: Overrides = ()) -> Verification:
-    """Prove that output and manifest match, and that the books balance; changes nothing."""
+    """Prove that output and manifest match, and that the books balance; changes nothing.
+
+    Args:
+        job: a job file's path, a mapping of the same form, or a `Job`.
+        overrides: `key.path=value` strings, or a mapping from key path to value.
+
+    Returns:
+        What holds and what does not; `holds` is false where anything does not match.
+
+    Raises:
+        UsageError: the job or its manifest cannot be read.
+    """
     return verify_job(load_job(job, overrides))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from importlib.metadata import version
@@ -19,6 +20,14 @@ def test_the_public_list_is_this() -> None:
     for name in [*VALUES, *CALLS]:
         assert getattr(parquill, name).__module__.startswith("parquill.")
     assert parquill.__version__ == version("parquill")
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_public_call_says_what_it_takes_returns_and_raises(name: str) -> None:
+    call = getattr(parquill, name)
+    said = inspect.getdoc(call) or ""
+    assert all(f"\n{section}:\n" in said for section in ("Args", "Returns", "Raises"))
+    assert [one for one in inspect.signature(call).parameters if f"    {one}: " not in said] == []
 
 
 def test_what_is_not_public_is_not_there() -> None:

@@ -27,12 +27,18 @@ def load_job(
 ) -> Job:
     """Read and check a job.
 
-    `source` is a YAML or JSON file, a mapping of the same form, or a `Job`, whose variables
-    were filled when it was loaded. `overrides` are `key.path=value` strings (the value is
-    YAML) or a mapping from key path to value. `{date}` in paths becomes `date`, by default
-    today's.
+    Args:
+        source: a YAML or JSON file, a mapping of the same form, or a `Job`, whose variables were filled when it
+            was loaded.
+        overrides: `key.path=value` strings (the value is YAML), or a mapping from key path to value.
+        environ: what `${NAME}` is filled from; by default the process's environment.
+        date: what `{date}` in paths becomes; by default today's.
 
-    Raises `JobError` naming the file, the key and what to do.
+    Returns:
+        The job, checked and frozen.
+
+    Raises:
+        JobError: names the file, the key and what to do.
     """
     filled = Filled(environ)
     name = "job"
