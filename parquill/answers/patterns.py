@@ -9,11 +9,23 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import Any
 
 BACKTRACKS = 10_000
 """Steps back that an expression with look-around may take for one value; beyond, the value does not fit."""
 
+LARGEST_PATTERN = 1 << 26
+"""Bytes that a compiled expression may have: `[\\p{L}\\p{N}]{0,1024}` has some 20 million."""
+UNUSABLE = "cannot be used: no regular expression of ECMA 262, which JSON Schema takes, or one that repeats too much"
+
 _PIECE = re.compile(r"\\.|\[|\]|\{\d+(?:,\d*)?\}|[{}]|\(\?P<|.", re.S)
+
+
+def bounded_backtracking() -> Any:
+    """Return the library's options for expressions with look-around."""
+    import jsonschema_rs  # noqa: PLC0415 - as below
+
+    return jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS, size_limit=LARGEST_PATTERN)
 
 
 def is_pattern(pattern: str) -> bool:
@@ -21,9 +33,7 @@ def is_pattern(pattern: str) -> bool:
     import jsonschema_rs  # noqa: PLC0415 - a job of plain text starts without it
 
     try:
-        jsonschema_rs.Draft7Validator(
-            {"pattern": pattern}, pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS)
-        )
+        jsonschema_rs.Draft7Validator({"pattern": pattern}, pattern_options=bounded_backtracking())
     except (ValueError, jsonschema_rs.ValidationError):
         return False
     return True

@@ -16,7 +16,7 @@ from parquill.answers import keywords
 from parquill.answers.arrow import arrow_type
 from parquill.answers.schema_cursor import MAX_DEPTH, RECURSIONS, SchemaCursor, SchemaLocation, TooManyNodesError
 from parquill.answers.schema_document import SchemaDocument, pointer
-from parquill.answers.schema_merge import RecursionCutError, UntypedError, flatten, merge
+from parquill.answers.schema_merge import ContradictionError, RecursionCutError, UntypedError, flatten, merge
 from parquill.answers.schema_objects import is_object, read_object
 from parquill.answers.schema_references import LocalReferences
 from parquill.answers.schema_tree import JSON_TEXT, Kind, Node
@@ -184,7 +184,10 @@ def _read_composed(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLo
         (part, place.down(word, i)) for word in ("anyOf", "oneOf") for i, part in enumerate(schema.get(word, ()))
     ]
     names = _types(base)
-    flats = [flatten(cursor, part, at)[0] for part, at in branches if isinstance(part, dict) and not _is_null(part)]
+    try:
+        flats = [flatten(cursor, part, at)[0] for part, at in branches if isinstance(part, dict) and not _is_null(part)]
+    except (RecursionCutError, UntypedError):
+        flats = []
     if names == ["object"] or (not names and flats and all(map(is_object, flats))):
         nullable = not names and len(flats) < len(branches)
         cursor.more_than_sent = True
@@ -198,8 +201,18 @@ def _read_composed(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLo
     word = "anyOf" if "anyOf" in schema else "oneOf"
     if beside:
         cursor.more_than_sent = True
-        schema = {**schema, word: [merge(beside, part) if isinstance(part, dict) else part for part in schema[word]]}
+        schema = {**schema, word: [_with_beside(beside, part) for part in schema[word]]}
     return _read_union(cursor, schema, place)
+
+
+def _with_beside(beside: dict[str, Any], part: Any) -> Any:
+    """Return a branch with the words beside the union; a branch that no value fits with them is `false`."""
+    if not isinstance(part, dict) or part.keys() & {"$ref", "allOf"}:
+        return part
+    try:
+        return merge(beside, part)
+    except ContradictionError:
+        return False
 
 
 def _is_null(part: Any) -> bool:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
-from parquill.answers.patterns import ecma_pattern
+from parquill.answers.patterns import UNUSABLE, ecma_pattern
 from parquill.errors import SchemaError
 
 MAX_SCHEMA_BYTES = 4_000_000
@@ -251,7 +251,7 @@ def _check_meta(document: SchemaDocument) -> None:
     except jsonschema_rs.ValidationError as error:
         said = error.message[:300]
         if said.endswith('is not a "regex"'):
-            said = f"{said[:-17]} cannot be used: it is no regular expression of ECMA 262, which JSON Schema takes"
+            said = f"{said[:-17]} {UNUSABLE}"
         raise document.fault(tuple(error.instance_path), said) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise document.fault(("$schema",), f"cannot be checked as draft {document.draft}: {error}") from None

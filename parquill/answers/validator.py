@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from parquill.answers.patterns import BACKTRACKS
+from parquill.answers.patterns import UNUSABLE, bounded_backtracking
 from parquill.answers.schema_document import Draft, SchemaDocument, refuse_to_fetch
 
 _SHOWN_FAULTS = 5
@@ -48,14 +48,14 @@ def compile_validator(document: SchemaDocument, at: str = "#") -> Validator:
         Draft.DRAFT202012: jsonschema_rs.Draft202012Validator,
     }
     schema: dict[str, Any] = document.root if at == "#" else {**document.root, "$ref": at}
-    linear, backtracking = jsonschema_rs.RegexOptions(), jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS)
     try:
-        compiled = _compiled(compilers[document.draft], schema, linear)
-    except jsonschema_rs.ValidationError:  # look-around in a pattern, most of the time
+        compiled = _compiled(compilers[document.draft], schema, jsonschema_rs.RegexOptions())
+    except jsonschema_rs.ValidationError:  # look-around in a pattern, or a large one
         try:
-            compiled = _compiled(compilers[document.draft], schema, backtracking)
+            compiled = _compiled(compilers[document.draft], schema, bounded_backtracking())
         except jsonschema_rs.ValidationError as error:
-            raise document.fault(tuple(error.instance_path), error.message[:300]) from None
+            said = UNUSABLE if error.message.endswith('is not a "regex"') else error.message[:300]
+            raise document.fault(tuple(error.instance_path), said) from None
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise document.fault((), f"cannot be compiled: {error}"[:300]) from None
     return Validator(compiled)
