@@ -85,6 +85,33 @@ def test_words_that_deny_an_enum_value_or_name_another_leave_it(values: tuple[st
 _JOINTS = st.sampled_from([" ", "/", ", ", " - ", " (", ": ", " or ", "\n", ". ", " because ", "; ", " is ", "**"])
 
 
+MOODS = make_check(
+    Node(Kind.ENUM, values=MOOD), compile_validator(make_document("mood", {"enum": list(MOOD)})), wrapped=True
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "repairs"),
+    [
+        ('{"answer": "positive"}', "positive", ()),
+        ("positive", "positive", ()),
+        ("Positive.", "positive", ("enum:",)),
+        ("```\npositive\n```", "positive", ("fence",)),
+        ('```json\n"positive"\n```', "positive", ("fence", "enum:")),
+        ("Mood: positive", "positive", ("enum:",)),
+        ("It is not positive.", None, ()),
+        ("positive, negative", None, ()),
+        ("", None, ()),
+    ],
+)
+def test_a_single_value_that_is_asked_for_inside_an_object_is_read_without_it(
+    text: str, value: str | None, repairs: tuple[str, ...]
+) -> None:
+    answer = parse_json(MOODS, text, Ending.COMPLETE)
+    assert (answer.value, answer.repairs) == (value, repairs)
+    assert not parse_json(MOODS, "positive", Ending.CUT).ok
+
+
 @given(pair=st.permutations(MOOD), before=st.sampled_from(["", "Mood: ", "It is "]), joint=_JOINTS, after=_JOINTS)
 def test_a_text_that_names_two_enum_values_is_never_read_as_one(
     pair: list[str], before: str, joint: str, after: str

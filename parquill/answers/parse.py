@@ -18,7 +18,7 @@ from parquill.answers.control import without_control
 from parquill.answers.model_check import ModelCheck
 from parquill.answers.normalize import Step, UnfitError, normaliser
 from parquill.answers.optional_nulls import null_remover
-from parquill.answers.repair import list_alone, read_objects
+from parquill.answers.repair import list_alone, read_objects, without_fence
 from parquill.answers.repetition import repetition_in, repetition_in_strings
 from parquill.answers.schema_document import refuse_to_fetch
 from parquill.answers.schema_tree import WRAPPER, Kind, Node, column_schema, wrapped
@@ -150,9 +150,9 @@ def parse_undamaged(check: Check, text: str) -> Answer | None:
 def _parse_slowly(check: Check, text: str, ending: Ending) -> Answer:
     bare, notes = without_control(text, plain=False)
     ended = ending in ENDED and not repetition_in(bare, cut_off=False)
-    if check.wrapped and (alone := list_alone(bare)) is not None:
-        value, around = alone
-        return choose(check, [value], text, (*notes, *around), ending)
+    alone = _alone(check.node, bare) if check.wrapped and ended else None
+    if alone is not None:
+        return choose(check, [alone[0]], text, (*notes, *alone[1]), ending)
     reading = read_objects(bare, ended=ended)
     breaks_off = reading.unclosed or (bool(reading.problem) and bare.count("{") > bare.count("}"))
     if breaks_off and ending in OPEN_ENDINGS:
@@ -166,6 +166,19 @@ def _parse_slowly(check: Check, text: str, ending: Ending) -> Answer:
     if reading.unclosed and not _is_whole(wrapped(check.node) if check.wrapped else check.node, reading.objects[0]):
         return failed(text, ending, "the end is missing: the last brackets, and maybe more")
     return choose(check, reading.objects, text, (*notes, *reading.notes), ending)
+
+
+_ONE_VALUE = frozenset({Kind.ENUM, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME})
+
+
+def _alone(node: Node, text: str) -> tuple[Any, tuple[str, ...]] | None:
+    """Return a list or a single value that stands without the object that it was asked for in, and the notes."""
+    if node.kind is Kind.ARRAY:
+        return list_alone(text)
+    if node.kind not in _ONE_VALUE or "{" in text:
+        return None
+    said, fenced = without_fence(text)
+    return said, ("fence",) if fenced else ()
 
 
 def _is_whole(node: Node, value: dict[str, Any]) -> bool:

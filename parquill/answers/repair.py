@@ -39,6 +39,7 @@ _MAX_OBJECTS = 50
 _INVISIBLE = "\ufeff\u200b\u2060"
 _STRING_ALONE = re.compile(r'(?:```\w*\s*)?("[^`]*"|\{\s*\\"[^`]*\})\s*(?:```)?\Z')
 """A JSON string that is the whole text, in a fence or not; its own quotation marks may be missing."""
+_FENCE_ALONE = re.compile(r"```(?:\w*\n)?([^`]*)```\Z")
 _OBJECT_START = re.compile(r"\{(?=\s*(?:[\"'“”‘’}]|//|/\*|[A-Za-z_]\w*[\"'”’]?\s*:))")
 _KEY = re.compile(r"[\"'“”‘’]\s*:")
 _GOES_ON = re.compile(r"[,:\]}\[{\"'\d]")
@@ -130,6 +131,12 @@ def _around_notes(outside: str) -> Iterator[str]:
         yield "prose"
     elif "[" in outside:
         yield "list"
+
+
+def without_fence(text: str) -> tuple[str, bool]:
+    """Return what stands in the code fence that is the whole text, and whether there is one."""
+    found = _FENCE_ALONE.match(text.strip())
+    return (found[1].strip(), True) if found else (text.strip(), False)
 
 
 def list_alone(text: str) -> tuple[list[Any], tuple[str, ...]] | None:
