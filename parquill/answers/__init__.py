@@ -16,6 +16,7 @@
     parse.py           completion -> Answer; strict_json.py (to the letter), exact_numbers.py, repair.py, json_slips.py,
                     python_literals.py and verify_repair.py (damaged text), unwrap.py (names around the answer),
                     coerce.py with inner_json.py, words_around.py, written_numbers.py and dates.py (values),
+                    union_repairs.py (the same inside unions),
                     normalize.py (normal form),
                     repetition.py, control.py (marks and thoughts around an answer), plain.py (no schema)
     reask.py        what a paid second try says and samples differently

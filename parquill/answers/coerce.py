@@ -32,7 +32,7 @@ from parquill.answers.words_around import bare, one_value, plain
 from parquill.answers.written_numbers import plain_number
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
-_NOTHING = frozenset({"", "null", "none", "n/a", "na", "nil", "undefined"})
+NOTHING = frozenset({"", "null", "none", "n/a", "na", "nil", "undefined"})
 _ONE_WORD = re.compile(r"\w[\w'’-]*")
 _HOLDING = frozenset({Kind.OBJECT, Kind.ARRAY, Kind.MAP})
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
@@ -126,7 +126,7 @@ def _mend_string(node: Node, text: str, where: str, notes: list[str]) -> Any:
 
 
 def _to_null(node: Node, text: str, where: str, notes: list[str]) -> str | None:
-    if not node.nullable or text.strip().casefold() not in _NOTHING:
+    if not node.nullable or text.strip().casefold() not in NOTHING:
         return text
     notes.append(f"null:{where}")
     return None
@@ -148,7 +148,7 @@ def _to_holding(node: Node, text: str, where: str, notes: list[str]) -> Any:
 def _is_one(item: Node, text: str) -> bool:
     """Whether a text is one item of a list: free text is, if it is one word that says something."""
     if item.kind is Kind.STRING:
-        return _ONE_WORD.fullmatch(text) is not None and text.casefold() not in _NOTHING
+        return _ONE_WORD.fullmatch(text) is not None and text.casefold() not in NOTHING
     return item.kind not in JSON_TEXT
 
 

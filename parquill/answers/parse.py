@@ -23,6 +23,7 @@ from parquill.answers.repetition import repetition_in, repetition_in_strings
 from parquill.answers.schema_document import refuse_to_fetch
 from parquill.answers.schema_tree import WRAPPER, Kind, Node, column_schema, wrapped
 from parquill.answers.strict_json import load_fast, same
+from parquill.answers.union_repairs import repair_unions
 from parquill.answers.unwrap import readings
 from parquill.answers.validator import describe
 from parquill.answers.words_around import DOUBT
@@ -218,13 +219,29 @@ def choose(check: Check, objects: Sequence[Any], text: str, notes: tuple[str, ..
 def _repaired(check: Check, found: Any, text: str, repairs: list[str]) -> Any:
     """Return what an object means, its repairs added to `repairs`; raises `UnfitError` with all of its faults."""
     candidate = coerce(check.node, found, "", repairs)
-    try:
-        value = check.fit(candidate)
-    except UnfitError as error:
-        raise UnfitError(*(check.faults(candidate) or error.args)) from None
+    value = _fitted(check, candidate, repairs)
     if DOUBT not in text and DOUBT in json.dumps(value, ensure_ascii=False):
         raise UnfitError("a backslash before a mark that JSON does not escape")
     return value
+
+
+def _fitted(check: Check, candidate: Any, repairs: list[str]) -> Any:
+    """Return a repaired value's normal form, with repairs inside unions only where it does not fit without them."""
+    try:
+        return check.fit(candidate)
+    except UnfitError as error:
+        first = error
+    for closed in (False, True):
+        notes: list[str] = []
+        mended = repair_unions(check.node, candidate, "", notes, closed=closed)
+        try:
+            value = check.fit(mended) if notes else None
+        except UnfitError:
+            continue
+        if notes:
+            repairs += notes
+            return value
+    raise UnfitError(*(check.faults(candidate) or first.args)) from None
 
 
 def accepted(value: Any, text: str, repairs: tuple[str, ...]) -> Answer:

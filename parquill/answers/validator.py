@@ -27,7 +27,7 @@ class Validator:
 
     def faults(self, value: Any) -> list[str]:
         """Say what does not fit, at most five things, each with its place in the answer."""
-        errors = list(self._compiled.iter_errors(value))
+        errors = [inner for error in self._compiled.iter_errors(value) for inner in _of_meant_branch(error)]
         more = [f"and {len(errors) - _SHOWN_FAULTS} more"] if len(errors) > _SHOWN_FAULTS else []
         return [*(describe(error.instance_path, error.message) for error in errors[:_SHOWN_FAULTS]), *more]
 
@@ -65,6 +65,22 @@ def _compiled(compiler: Callable[..., Any], schema: dict[str, Any], patterns: An
     return compiler(
         schema, validate_formats=True, mask="the value", pattern_options=patterns, retriever=refuse_to_fetch
     )
+
+
+def _of_meant_branch(error: Any) -> list[Any]:
+    """Return what is wrong by the one branch of a union whose fixed values and types the value has, else the error."""
+    branches = getattr(error.kind, "context", None)
+    if error.kind.name not in ("anyOf", "oneOf") or not branches:
+        return [error]
+    here = len(error.instance_path)
+    meant = [one for one in branches if one and not any(_tells_apart(inner, here) for inner in one)]
+    return [found for inner in meant[0] for found in _of_meant_branch(inner)] if len(meant) == 1 else [error]
+
+
+def _tells_apart(error: Any, here: int) -> bool:
+    """Tell whether an error shows that another branch is meant: another type, or another fixed value in the object."""
+    depth = len(error.instance_path) - here
+    return (error.kind.name == "type" and depth == 0) or (error.kind.name in ("const", "enum") and depth <= 1)
 
 
 def describe(path: Sequence[str | int], message: str) -> str:
