@@ -231,7 +231,7 @@ def test_a_schema_comes_from_a_pydantic_model(tmp_path: Path, monkeypatch: pytes
             ("shelf", WORDS),
         ]
     )
-    with pytest.raises(SchemaError, match="no pydantic model 'Kind'"):
+    with pytest.raises(SchemaError, match="no pydantic model, dataclass or TypedDict 'Kind'"):
         shape_of("answers_model_for_test:Kind")
 
 
