@@ -106,7 +106,7 @@ KNOWN = (
     Known(
         "answers of the emulator in another output are given to a real endpoint's rows",
         OTHER_OUTPUTS,
-        "and (provider == EMULATOR) == emulated",
+        "and is_emulated(provider) == emulated",
         "",
         ("tests/test_duplicates.py",),
     ),
