@@ -237,6 +237,7 @@ def test_what_may_be_no_answer_is_not_looked_into(found: dict[str, Any]) -> None
         (ROOT, '{"name": "x"}', {"name": "x"}, ["string:a"]),
         (WORDS, '["red", "blue"]', ["red", "blue"], ["string:a"]),
         (TEXT, ["x", "y"], ["x", "y"], []),
+        (Node(Kind.ARRAY, item=ROOT), {}, {}, []),
         (TEXT, [None], [None], []),
         (WORDS, "red, blue", "red, blue", []),
         (WORDS, "red blue", "red blue", []),

@@ -53,7 +53,7 @@ def coerce(node: Node, value: Any, where: str, notes: list[str]) -> Any:
 
 def _other_count(node: Node, value: Any, where: str, notes: list[str]) -> Any:
     """Take a list of one item for its item, and one item for a list."""
-    if value is None or node.kind in JSON_TEXT:
+    if value is None or value == {} or node.kind in JSON_TEXT:
         return value
     if node.kind is Kind.ARRAY and node.item is not None:
         notes.append(f"list:{where}")
