@@ -65,7 +65,7 @@ def dollars(amount_pico: int) -> str:
 
 def short_dollars(amount_pico: float) -> str:
     """Write an amount in three figures, for an axis or a comparison: $0, $0.05, $12; `amount_pico` in pico-USD."""
-    amount = Decimal(f"{amount_pico / PICO:.3g}")
+    amount = Decimal(f"{Decimal(amount_pico).scaleb(-12):.3g}")
     return f"${amount.normalize():,f}" if amount else "$0"
 
 
