@@ -53,7 +53,7 @@ JUDGES = (
     "tests/test_replies*.py",
     "tests/test_results*.py",
     "tests/test_retry*.py",
-    "tests/test_index*.py",
+    "tests/test_fingerprint_index*.py",
     "tests/test_verify*.py",
 )
 """Tests of the fast lane that may notice a change of them; the others would only take time."""
