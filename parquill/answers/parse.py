@@ -220,7 +220,7 @@ def _repaired(check: Check, found: Any, text: str, repairs: list[str]) -> Any:
     """Return what an object means, its repairs added to `repairs`; raises `UnfitError` with all of its faults."""
     candidate = coerce(check.node, found, "", repairs)
     value = _fitted(check, candidate, repairs)
-    if DOUBT not in text and DOUBT in json.dumps(value, ensure_ascii=False):
+    if "\\" in text and DOUBT not in text and DOUBT in json.dumps(value, ensure_ascii=False):
         raise UnfitError("a backslash before a mark that JSON does not escape")
     return value
 

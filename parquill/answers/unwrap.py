@@ -44,15 +44,16 @@ def readings(node: Node, found: Any) -> Iterator[tuple[Any, str]]:
 
     A call in words is not itself the answer, though its `name` may be a property's too.
     """
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or _call(found) is None:
         yield found, ""
+    if not isinstance(found, dict):
         return
     names = {plain(child.name) for child in node.fields}
     note = ""
     for _ in range(_MOST_LAYERS):
         call = _call(found)
         is_call = call is not None and plain(call[2]) not in names
-        if not is_call and (not note or any(plain(key) in names for key in found)):
+        if not is_call and (any(plain(key) in names for key in found) if note else call is not None):
             yield found, note
         step = (call and call[:2]) or _of_schema(node, found) or _only_member(names, found)
         if step is None:
