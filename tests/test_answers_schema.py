@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -221,7 +222,7 @@ class Thing(BaseModel):
 def test_a_schema_comes_from_a_pydantic_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "answers_model_for_test.py").write_text(MODEL)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.path", ["", str(ROOT)])
+    monkeypatch.setattr("sys.path", ["", str(ROOT), *sys.path])
     shape = shape_of("answers_model_for_test:Thing")
     assert shape.arrow_type == pa.struct(
         [

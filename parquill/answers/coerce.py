@@ -12,7 +12,7 @@ again. Each repair is noted as `what:where`, for instance `number:price` or `dat
 | `list` | a list of one item was taken for its item, or one item for the list |
 | `string` | JSON text was read where an object or a list is expected |
 | `date` | a date or time in a common form was brought to ISO 8601 |
-| `utc` | a time without a zone was taken as UTC |
+| `utc` | a time, or a date and time, without a zone was taken as UTC |
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from parquill.answers.words_around import bare, one_value, plain
 from parquill.answers.written_numbers import plain_number
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)")
+_LOCAL_TIME = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)(:[0-5]\d(?:\.\d+)?)?")
 NOTHING = frozenset({"", "null", "none", "n/a", "na", "nil", "undefined"})
 _ONE_WORD = re.compile(r"\w[\w'’-]*")
 _HOLDING = frozenset({Kind.OBJECT, Kind.ARRAY, Kind.MAP})
@@ -186,6 +187,12 @@ def _to_datetime(node: Node, text: str) -> tuple[str, str] | None:
     return note, iso_datetime(moment)
 
 
+def _to_format(node: Node, text: str) -> tuple[str, str]:
+    """Complete a time: JSON Schema wants seconds and a zone, which models leave out."""
+    found = _LOCAL_TIME.fullmatch(text.strip()) if node.format == "time" else None
+    return ("utc", f"{found[1]}{found[2] or ':00'}Z") if found else ("", text)
+
+
 _REPAIRS: dict[Kind, Callable[[Node, str], tuple[str, Any] | None]] = {
     Kind.INTEGER: _to_number,
     Kind.NUMBER: _to_number,
@@ -193,5 +200,6 @@ _REPAIRS: dict[Kind, Callable[[Node, str], tuple[str, Any] | None]] = {
     Kind.ENUM: _to_enum,
     Kind.DATE: _to_date,
     Kind.DATETIME: _to_datetime,
+    Kind.STRING: _to_format,
 }
-"""Plain strings have none: any text is a right value there, so nothing tells a wrong one."""
+"""Strings without a format have none: any text is a right value there, so nothing tells a wrong one."""

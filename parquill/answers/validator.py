@@ -6,6 +6,7 @@ with a bound on their steps; formats are asserted, and nothing is fetched.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,8 +64,27 @@ def compile_validator(document: SchemaDocument, at: str = "#") -> Validator:
 
 def _compiled(compiler: Callable[..., Any], schema: dict[str, Any], patterns: Any) -> Any:
     return compiler(
-        schema, validate_formats=True, mask="the value", pattern_options=patterns, retriever=refuse_to_fetch
+        schema,
+        validate_formats=True,
+        formats=_later_formats(),
+        mask="the value",
+        pattern_options=patterns,
+        retriever=refuse_to_fetch,
     )
+
+
+@functools.cache
+def _later_formats() -> dict[str, Callable[[str], bool]]:
+    """Return checks of the formats that the drafts before 2019-09 leave open, as the last draft has them.
+
+    Schemas of draft 7 name them all the same, and mean what it says.
+    """
+    import jsonschema_rs  # noqa: PLC0415 - as above
+
+    return {
+        name: jsonschema_rs.Draft202012Validator({"format": name}, validate_formats=True).is_valid
+        for name in ("uuid", "duration", "json-pointer")
+    }
 
 
 def _of_meant_branch(error: Any) -> list[Any]:
