@@ -226,6 +226,29 @@ def test_the_digest_of_a_schema_that_loaded_before_is_as_it_was() -> None:
     )
 
 
+def test_a_reference_to_any_value_is_any_value() -> None:
+    plain, linked = with_field({}), with_field({"$ref": "#/$defs/any"}, **{"$defs": {"any": True}})
+    assert shape_of(linked).digest_source == shape_of(plain).digest_source
+    assert shape_of(linked).notices == ("answer.a: no type is given, so it is kept as JSON text",)
+    with pytest.raises(SchemaError, match=r"#/properties/a/\$ref: no value fits `false`"):
+        shape_of(with_field({"$ref": "#/$defs/no"}, **{"$defs": {"no": False}}))
+
+
+@pytest.mark.parametrize("key", ["anyOf", "oneOf"])
+def test_a_branch_that_contradicts_what_stands_beside_the_union_is_none(key: str) -> None:
+    branches = [{"type": "array", "maxItems": 1}, {"type": ["string", "null"]}, {"type": "integer"}]
+    shape = shape_of(with_field({"type": ["integer", "string"], key: branches}))
+    assert [value_of(shape, f'{{"a": {text}}}') for text in ("3", '"x"', "[]")] == [{"a": 3}, {"a": "x"}, None]
+    bounded = shape_of(with_field({"minimum": 3, key: [{"type": "integer"}, {"type": "string", "minimum": 4}]}))
+    assert [value_of(bounded, f'{{"a": {text}}}') for text in ("3", "2", '"x"')] == [{"a": 3}, None, {"a": "x"}]
+
+
+def test_a_pattern_that_no_engine_takes_is_refused_with_its_place() -> None:
+    for field in ({"type": "string", "pattern": "("}, {"type": "object", "patternProperties": {"(": {}}}):
+        with pytest.raises(SchemaError, match=r"#/properties/a/pattern.*cannot be used: no regular expression"):
+            shape_of(with_field(field))
+
+
 def test_words_that_are_only_checked_are_part_of_the_digest() -> None:
     plain, checked = {"type": "integer"}, {"type": "integer", "not": {"const": 3}}
     assert shape_of(with_field(plain)).digest_source != shape_of(with_field(checked)).digest_source

@@ -33,7 +33,7 @@ class RecursionCutError(Exception):
 
 
 class UntypedError(Exception):
-    """What a schema says can only be checked: its values have no type of their own."""
+    """It is one of JSON Schema's own schemas, which stand outside the document."""
 
 
 def flatten(
@@ -44,7 +44,7 @@ def flatten(
     Raises:
         SchemaError: No value fits, or a reference leads to itself.
         RecursionCutError: It stands inside itself too often.
-        UntypedError: It is one of JSON Schema's own schemas, or a boolean.
+        UntypedError: It is one of JSON Schema's own schemas.
     """
     if not any(word in schema for word in _JOINS):
         return schema, place
@@ -93,8 +93,10 @@ def _followed(
         raise cursor.fault(at, f"{schema[word]!r} leads to itself and says nothing")
     if place.through.count(target.place) + (target.place == ()) > cursor.recursions:
         raise RecursionCutError
-    if not isinstance(target.schema, dict):
-        raise UntypedError
+    if target.schema is True:
+        return {}, place
+    if target.schema is False:
+        raise cursor.fault((*cursor.references.place_of(schema, place.schema), word), "no value fits `false`")
     there = replace(place, schema=target.place, through=(*place.through, target.place), depth=place.depth + 1)
     return flatten(cursor, target.schema, there, (*chain, target.place))
 
