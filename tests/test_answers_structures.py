@@ -234,6 +234,13 @@ def test_a_reference_to_any_value_is_any_value() -> None:
         shape_of(with_field({"$ref": "#/$defs/no"}, **{"$defs": {"no": False}}))
 
 
+def test_an_object_of_more_properties_than_columns_can_be_is_json_text() -> None:
+    shape = shape_of({"type": "object", "properties": {f"p{i}": INTEGER for i in range(2_500)}})
+    assert (shape.arrow_type, len(shape.notices)) == (TEXT, 1)
+    assert value_of(shape, '{"p7": 1}') == {"p7": 1}
+    assert value_of(shape, '{"p7": "x"}') is None
+
+
 @pytest.mark.parametrize("key", ["anyOf", "oneOf"])
 def test_a_branch_that_contradicts_what_stands_beside_the_union_is_none(key: str) -> None:
     branches = [{"type": "array", "maxItems": 1}, {"type": ["string", "null"]}, {"type": "integer"}]

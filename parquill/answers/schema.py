@@ -14,7 +14,14 @@ from typing import Any
 
 from parquill.answers import keywords
 from parquill.answers.arrow import arrow_type
-from parquill.answers.schema_cursor import MAX_DEPTH, RECURSIONS, SchemaCursor, SchemaLocation, TooManyNodesError
+from parquill.answers.schema_cursor import (
+    MAX_DEPTH,
+    MAX_NODES,
+    RECURSIONS,
+    SchemaCursor,
+    SchemaLocation,
+    TooManyNodesError,
+)
 from parquill.answers.schema_document import SchemaDocument, pointer
 from parquill.answers.schema_merge import ContradictionError, RecursionCutError, UntypedError, flatten, merge
 from parquill.answers.schema_objects import is_object, read_object
@@ -49,18 +56,35 @@ def read_document(document: SchemaDocument, answer: str = "answer") -> tuple[Nod
     """
     references = LocalReferences(document)
     words = read_words(document, references)
-    for depth, recursions in _SMALLER:
-        cursor = SchemaCursor(document, references, depth, recursions, more_than_sent=words.check_only)
-        try:
-            node = read_node(cursor, document.root, SchemaLocation(answer=answer))
-        except TooManyNodesError:
-            continue
-        break
+    node, cursor = _read_what_is_bearable(document, references, answer)
+    cursor.more_than_sent |= words.check_only
     more = len(cursor.notices) - _NAMED_TEXTS
     if more > 1:
         cursor.notices[_NAMED_TEXTS:] = [f"{more} more values inside {answer} are kept as JSON text"]
     cursor.notices[:0] = [*document.notices, *words.notices()]
     return node, cursor
+
+
+def _read_what_is_bearable(
+    document: SchemaDocument, references: LocalReferences, answer: str
+) -> tuple[Node, SchemaCursor]:
+    """Read to the largest depth at which the values are few enough; a search by halves, since each try takes long."""
+    place = SchemaLocation(answer=answer)
+    found: tuple[Node, SchemaCursor] | None = None
+    first, last, at = 0, len(_SMALLER) - 1, 0
+    while first <= last:
+        cursor = SchemaCursor(document, references, *_SMALLER[at])
+        try:
+            found = read_node(cursor, document.root, place), cursor
+            last = at - 1
+        except TooManyNodesError:
+            first = at + 1
+        at = (first + last) // 2
+    if found is not None:
+        return found
+    cursor = SchemaCursor(document, references)
+    node = _text(cursor, place, f"more than {MAX_NODES} values side by side")
+    return (Node(Kind.MAP, item=node) if is_object(document.root) else node), cursor
 
 
 def read_node(cursor: SchemaCursor, schema: Any, place: SchemaLocation) -> Node:
