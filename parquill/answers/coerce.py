@@ -183,8 +183,9 @@ def _to_datetime(node: Node, text: str) -> tuple[str, str] | None:
     if read is None:
         return None
     moment, zone_said = read
-    note = "" if _RFC3339.fullmatch(text) else "date" if zone_said else "utc"
-    return note, iso_datetime(moment)
+    if _RFC3339.fullmatch(text):
+        return "", text  # the schema is asked about what was said; `normalize.py` brings it to UTC
+    return "date" if zone_said else "utc", iso_datetime(moment)
 
 
 def _to_format(node: Node, text: str) -> tuple[str, str]:

@@ -262,7 +262,3 @@ def failed(text: str, ending: Ending, *errors: str) -> Answer:
     elif not text.strip():
         fault, errors = "empty", ("the answer is empty",)
     return Answer(False, None, text, errors=errors, fault=fault)
-
-
-def _place(fault: str) -> str:
-    return fault.partition(": ")[0]
