@@ -138,7 +138,7 @@ def _read_shape(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocat
         return Node(Kind.ANY, constraints=_picked(schema, "minimum", "maximum", "minLength", "maxLength", "pattern"))
     if len(names) > 1:
         parts = [({**_picked(schema, *keywords.words_for(kind)), "type": kind}, place) for kind in names]
-        return _join(cursor, _quietly(cursor, parts), False, place)
+        return _join(cursor, _quietly(cursor, parts), place)
     if names == ["object"]:
         return read_object(cursor, schema, place, read_node)
     if names == ["array"]:
@@ -251,11 +251,7 @@ def _read_union(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocat
         raise cursor.fault((*place.schema, word), "no value fits: every branch is `false`")
     if not parts:
         return _only_null(cursor, place)
-    node = (
-        read_node(cursor, *parts[0])
-        if len(parts) == 1
-        else _join(cursor, _quietly(cursor, parts), word == "oneOf", place)
-    )
+    node = read_node(cursor, *parts[0]) if len(parts) == 1 else _join(cursor, _quietly(cursor, parts), place)
     return replace(node, nullable=node.nullable or len(parts) < len(possible))
 
 
@@ -267,7 +263,7 @@ def _quietly(cursor: SchemaCursor, parts: list[tuple[Any, SchemaLocation]]) -> l
     return nodes
 
 
-def _join(cursor: SchemaCursor, nodes: list[Node], exclusive: bool, place: SchemaLocation) -> Node:
+def _join(cursor: SchemaCursor, nodes: list[Node], place: SchemaLocation) -> Node:
     """Make one node of a union's branches: their common type where there is one, else JSON text."""
     nullable = any(node.nullable for node in nodes)
     plain = all(not node.constraints and not node.values and node.kind in _SCALAR.values() for node in nodes)
@@ -278,7 +274,7 @@ def _join(cursor: SchemaCursor, nodes: list[Node], exclusive: bool, place: Schem
         values = dict.fromkeys(value for node in nodes for value in node.values)
         return Node(Kind.ENUM, nullable=nullable, values=tuple(values))
     cursor.say(place, f"a union ({', '.join(sorted(kinds))})")
-    return Node(Kind.UNION, nullable=nullable, branches=tuple(nodes), exclusive=exclusive)
+    return Node(Kind.UNION, nullable=nullable, branches=tuple(nodes))
 
 
 def _read_array(cursor: SchemaCursor, schema: dict[str, Any], place: SchemaLocation) -> Node:

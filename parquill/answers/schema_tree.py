@@ -64,8 +64,6 @@ class Node:
     item: Node | None = None
     """What an ARRAY or a MAP holds."""
     branches: tuple[Node, ...] = ()
-    exclusive: bool = False
-    """A UNION that came from `oneOf`: exactly one branch may fit."""
     format: str = ""
     """A format that decides no type (email, uri, …): checked in every answer, no part of the fingerprint."""
     extras: str = ""
