@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from typing import Any
 
 import pytest
 
 from parquill.answers.coerce import coerce
 from parquill.answers.schema_tree import Field, Kind, Node
+from tests.answer_schemas import shape_of, value_of, with_field
 
 NUMBER = Node(Kind.INTEGER)
 ENUM = Node(Kind.ENUM, values=("north-west", "North_West", "south"))
@@ -52,13 +55,17 @@ def test_a_key_that_fits_two_properties_is_given_to_neither() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "utc", "note"),
+    ("text", "read", "note"),
     [
-        ("2026-11-23T01:02:03+09:00", "2026-11-22T16:02:03Z", []),
+        ("2026-11-23T01:02:03+09:00", "2026-11-23T01:02:03+09:00", []),  # valid: normalize.py brings it to UTC
         ("2026-11-22 20:02:03 -0400", "2026-11-23T00:02:03Z", ["date:"]),
         ("2026-11-23T01:02:03Z", "2026-11-23T01:02:03Z", []),
         ("2026-11-23 01:02", "2026-11-23T01:02:00Z", ["utc:"]),
     ],
 )
-def test_times_are_brought_to_utc(text: str, utc: str, note: list[str]) -> None:
-    assert coerced(Node(Kind.DATETIME), text) == (utc, note)
+def test_times_in_another_form_are_repaired_in_utc(text: str, read: str, note: list[str]) -> None:
+    assert coerced(Node(Kind.DATETIME), text) == (read, note)
+    value = value_of(shape_of(with_field({"type": "string", "format": "date-time"})), json.dumps({"a": text}))
+    moment = dt.datetime.fromisoformat(text.replace(" -", "-"))
+    assert dt.datetime.fromisoformat(value["a"]) == (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
+    assert value["a"].endswith("Z")
