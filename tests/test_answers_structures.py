@@ -151,6 +151,17 @@ def test_openapi_s_nullable_is_understood_by_the_check_too() -> None:
     assert value_of(linked, '{"a": null}') == {"a": None}
 
 
+def test_numbers_under_keys_that_the_schema_does_not_name_are_as_exact_as_others() -> None:
+    shape = shape_of({"properties": {"a": {"type": "number"}}, "additionalProperties": True})
+    for text, number in (("1e18", 10.0**18), ("3.402823466E+38", 3.402823466e38), ("18446744073709551615", 2**64 - 1)):
+        value = value_of(shape, f'{{"a": 1, "b": [{{"c": {text}}}]}}')
+        assert value == {"a": 1, "b": [{"c": number}]}
+        (back,) = reading(shape.json_text)(pa.chunked_array([shape.to_arrow([value])]))
+        assert back == value
+    for text in ("18446744073709551617", "0.1234567890123456789012"):
+        assert value_of(shape, f'{{"a": 1, "b": {text}}}') is None
+
+
 def test_a_definition_inside_itself_has_columns_three_times_and_is_json_text_below() -> None:
     comment = {
         "type": "object",

@@ -39,6 +39,8 @@ def normaliser(node: Node) -> Step | None:
         return _text_step(null_remover(node))
     if node.kind is Kind.OBJECT:
         inner = {child.name: step for child in node.fields if (step := normaliser(child.node)) is not None}
+        if node.extras:
+            return _open_object_step(inner, frozenset(child.name for child in node.fields))
         return _object_step(inner) if inner else None
     step = normaliser(node.item) if node.item is not None else None
     return _array_step(step) if step else None
@@ -53,6 +55,12 @@ def _object_step(inner: dict[str, Step]) -> Step:
         return value
 
     return normal
+
+
+def _open_object_step(inner: dict[str, Step], named: frozenset[str]) -> Step:
+    """The keys that the schema does not name become JSON text."""
+    normal = _object_step(inner)
+    return lambda value: normal({key: item if key in named else _exact_tree(item) for key, item in value.items()})
 
 
 def _array_step(step: Step) -> Step:
