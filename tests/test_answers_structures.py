@@ -162,6 +162,11 @@ def test_numbers_under_keys_that_the_schema_does_not_name_are_as_exact_as_others
         assert value_of(shape, f'{{"a": 1, "b": {text}}}') is None
 
 
+def test_a_repair_beside_them_keeps_the_keys_that_the_schema_does_not_name() -> None:
+    shape = shape_of({"properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": True})
+    assert value_of(shape, '{"a": "1", "b": [2]}') == {"a": 1, "b": [2]}
+
+
 def test_a_definition_inside_itself_has_columns_three_times_and_is_json_text_below() -> None:
     comment = {
         "type": "object",

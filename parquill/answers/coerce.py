@@ -97,7 +97,7 @@ def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[
             renamed[key] = fits[0]
             notes.append(f"key:{_inside(where, fits[0])}")
     dropped = {key for key in set(unknown) - renamed.keys() if not _contradicts(value, key, wanted.get(forms[key], ()))}
-    if len(renamed) < len(missing):
+    if keep or len(renamed) < len(missing):
         dropped = set()
     notes.extend(f"dropped:{_inside(where, key)}" for key in unknown if key in dropped)
     return {renamed.get(key, key): item for key, item in value.items() if key not in dropped}
