@@ -19,7 +19,7 @@ MAX_CHARS = 40_000
 _ODD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\(?![\"'\\nrtbfu])")
 _STRING = re.compile(r"\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?", re.S)
 _DOUBTFUL = re.compile(r"\0\s*\0|\w\0|[#\\]")
-_ROUNDED = re.compile(r"[\d._]*\.[\d._]*(?<=[\d._]{16})|\d[\d._]*[eE]")
+_ROUNDED = re.compile(r"(?<![\d._])(?=[\d_]*+\.)[\d._]{16}|\d[._]*+[eE]")
 """Fractions of which Python's parser could lose digits, and numbers with an exponent."""
 _WORDS = {"true": True, "false": False, "null": None, "undefined": None}
 
