@@ -35,6 +35,7 @@ def test_each_construct_becomes_the_column_that_the_page_says(schema: str, colum
         ({"type": "object", "additonalProperties": False}, "additonalProperties.*additionalProperties"),
         ({"$ref": "https://example.org/x.json"}, r"a/\$ref: .*lies elsewhere"),
         ({"$ref": "#/$defs/none"}, r"a/\$ref: "),
+        ({"type": "integer", "maximum": 2**64}, "a/maximum: .*64 bits"),
         ({"type": "integer", "divisibleBy": 2}, "a/divisibleBy: .*multipleOf"),
         ({"allOf": [{"type": "integer"}, {"type": "string"}]}, "a/allOf: "),
     ],

@@ -122,9 +122,27 @@ def _check_size(name: str, given: dict[str, Any]) -> None:
     try:
         size = len(orjson.dumps(given))
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise SchemaError(f"{name}: not a JSON document: {error}") from None
+        if (large := _large_number(given, ())) is not None:
+            said = "a whole number of more than 64 bits, which no column holds; leave the bound out"
+            raise SchemaError(f"{name}: {pointer([*large])}: {said}") from None
+        raise SchemaError(f"{name}: #: not a JSON document: {error}") from None
     if size > MAX_SCHEMA_BYTES:
         raise SchemaError(f"{name}: #: {size} bytes, at most {MAX_SCHEMA_BYTES} are taken. Split the schema")
+
+
+_LARGEST_DEPTH = 255
+"""Levels that orjson writes."""
+
+
+def _large_number(value: Any, place: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return where the first whole number stands that has more than 64 bits."""
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**64 else place
+    if len(place) > _LARGEST_DEPTH:
+        return None
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_large_number(item, (*place, str(key))) for key, item in members)
+    return next((large for large in found if large is not None), None)
 
 
 _SCHEMA_WORDS = frozenset({"type", "properties", "$ref", "allOf", "anyOf", "oneOf", "enum", "const", "items"})
