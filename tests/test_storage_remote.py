@@ -163,9 +163,6 @@ def test_the_usual_environment_names_the_server_and_the_key(
     assert read_part(Storage.at("s3://bucket/env"), NAME).equals(TABLE)
 
 
-@pytest.mark.filterwarnings(  # moto's server of a bucket, on Python 3.13, when its reply is collected
-    "ignore:Exception ignored in.*BytesIO:pytest.PytestUnraisableExceptionWarning"
-)
 def test_other_readers_take_the_folder(storage: Storage, options: str, request: pytest.FixtureRequest) -> None:
     write_part(storage, NAME, TABLE, ABOUT)
     read = pq.read_table(f"s3://key:hush@bucket/{request.node.name}?{options}")
