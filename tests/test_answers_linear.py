@@ -101,9 +101,9 @@ def test_ten_times_the_control_text_takes_about_ten_times_the_time(piece: str) -
 
 
 def test_ten_times_the_unknown_keys_take_about_ten_times_the_time_to_repair() -> None:
-    node = Node(Kind.OBJECT, fields=())
+    node = Node(Kind.OBJECT, fields=())  # quadratic would be a hundred times; a busy machine doubles ten
     small, large = ({f"key {number}": 1 for number in range(count)} for count in (500, 5_000))
-    assert _seconds(lambda: coerce(node, large, "", [])) <= 15 * _seconds(lambda: coerce(node, small, "", []))
+    assert _seconds(lambda: coerce(node, large, "", [])) <= 40 * _seconds(lambda: coerce(node, small, "", []))
 
 
 def test_pieces_of_a_stream_are_joined_once() -> None:

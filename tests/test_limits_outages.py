@@ -48,9 +48,12 @@ def test_that_holds_for_every_length(kind: str, length: float, seed: int) -> Non
 def test_where_only_completions_fail_at_most_twenty_are_sent_however_long_it_takes(
     kind: str, length: float, seed: int
 ) -> None:
-    """So few cannot find it within a twentieth of an hour: each waits longer than the one before, by a factor."""
+    """So few cannot find it within a twentieth of an hour: each waits longer than the one before, by a factor.
+
+    Where 17 to 20 left before the first fault was back, three more look for its end: one would take an hour.
+    """
     one = seen(kind, length, seed, looks_answer=True)
-    assert one.into <= 20
+    assert one.into <= 23
     assert one.most_after <= one.most_before or not one.looks
 
 
