@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from parquill.limits.silence import Silence
@@ -44,16 +44,14 @@ def test_that_holds_for_every_length(kind: str, length: float, seed: int) -> Non
 
 
 @settings(max_examples=4, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@example("502", 2141.15854370768, 323660)  # 18 had left before the first fault was back
 @given(st.sampled_from(["502", "silent"]), st.floats(1.0, 3600.0), st.integers(0, 10**6))
 def test_where_only_completions_fail_at_most_twenty_are_sent_however_long_it_takes(
     kind: str, length: float, seed: int
 ) -> None:
-    """So few cannot find it within a twentieth of an hour: each waits longer than the one before, by a factor.
-
-    Where 17 to 20 left before the first fault was back, three more look for its end: one would take an hour.
-    """
+    """So few cannot find it within a twentieth of an hour: each waits longer than the one before, by a factor."""
     one = seen(kind, length, seed, looks_answer=True)
-    assert one.into <= 23
+    assert one.into <= 20
     assert one.most_after <= one.most_before or not one.looks
 
 

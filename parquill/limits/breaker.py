@@ -146,7 +146,7 @@ class Breaker:
         self._found = found
         if self.was_silent and not found:
             self._is_outage()
-        if (found and now >= self._next_at) or now >= self._blind_at:
+        if now >= (self._next_at if found else self._blind_at):
             self._unsent = 1
             self._blind_at = now + max(BLIND_AFTER, now - self._began)
         else:
