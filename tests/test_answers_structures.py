@@ -242,6 +242,13 @@ def test_the_digest_of_a_schema_that_loaded_before_is_as_it_was() -> None:
     )
 
 
+def test_a_property_that_alternatives_refer_to_alike_has_the_type_of_what_they_refer_to() -> None:
+    price = {"properties": {"price": {"$ref": "#/$defs/price"}}}
+    alternatives = [{**price, "required": ["price"]}, {**price, "required": ["a"]}]
+    shape = shape_of({"properties": {"a": STRING}, "anyOf": alternatives, "$defs": {"price": INTEGER}})
+    assert shape.arrow_type == pa.struct({"a": TEXT, "price": INT})
+
+
 def test_a_reference_to_any_value_is_any_value() -> None:
     plain, linked = with_field({}), with_field({"$ref": "#/$defs/any"}, **{"$defs": {"any": True}})
     assert shape_of(linked).digest_source == shape_of(plain).digest_source

@@ -13,7 +13,7 @@ from typing import Any
 
 from parquill.answers import keywords
 from parquill.answers.schema_cursor import SchemaCursor, SchemaLocation
-from parquill.answers.schema_merge import ContradictionError, RecursionCutError, UntypedError, flatten, merge
+from parquill.answers.schema_merge import RecursionCutError, UntypedError, flatten
 from parquill.answers.schema_tree import Field, Kind, Node
 
 EXTRAS = "additional_properties"
@@ -98,7 +98,7 @@ def _members(
     found = _Members(sure=dict(schema.get("properties", {})))
     _note_others(found, schema)
     for flat in _alternatives(cursor, schema, place, alternatives):
-        found.closed, closed = found.closed, flat.get("additionalProperties") is False
+        closed = flat.get("additionalProperties") is False
         _note_others(found, {word: held for word, held in flat.items() if not closed or word == "patternProperties"})
         for name, inner in flat.get("properties", {}).items():
             if name not in found.sure or (found.sure[name] in (True, {}) and inner is not False):
@@ -124,8 +124,7 @@ def _alternatives(
 ) -> Iterator[dict[str, Any]]:
     """Give every flat schema that may or may not hold: branches, `then`, `else`, dependent schemas, and theirs."""
     yield from given
-    left: list[Any] = [*given] if given else []
-    left.append(schema)
+    left: list[Any] = [*given, schema]
     while left:
         one = left.pop()
         held = [one.get("then"), one.get("else"), *one.get("dependentSchemas", {}).values()]
@@ -177,10 +176,7 @@ def _either(schemas: list[Any]) -> Any:
     if all(one.keys() & {"enum", "const"} for one in possible):
         values = [value for one in possible for value in ([one["const"]] if "const" in one else one["enum"])]
         return {"enum": [value for i, value in enumerate(values) if value not in values[:i]]}
-    try:
-        return merge(first, first) if all(one == first for one in more) else {"anyOf": possible}
-    except ContradictionError:
-        return {"anyOf": possible}
+    return first if all(one == first for one in more) else {"anyOf": possible}
 
 
 def _named(members: _Members, place: SchemaLocation, order: Any) -> Iterator[tuple[str, Any, SchemaLocation]]:
