@@ -32,6 +32,7 @@ be free.
 """
 
 from parquill.answers.answer_schema import AnswerSchema, load_answer_schema, parse_apart
+from parquill.answers.arrow import JSON_MEMBERS
 from parquill.answers.examples import example_turns
 from parquill.answers.output_modes import OutputMode, fallback_order, refuses_mode
 from parquill.answers.parse import Answer
@@ -41,6 +42,7 @@ from parquill.answers.schema_dialects import SchemaDialect, dialect_of, refused_
 from parquill.answers.schema_source import read_schema
 
 __all__ = [
+    "JSON_MEMBERS",
     "Answer",
     "AnswerSchema",
     "OutputMode",

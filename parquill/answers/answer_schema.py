@@ -250,10 +250,10 @@ def load_answer_schema(output: OutputSettings) -> AnswerSchema:
 
 def _schema_shape(output: OutputSettings, source: str | dict[str, Any]) -> AnswerSchema:
     _no_max_chars(output)
-    document = make_document(*read_schema(source))
+    model = find_model(source)
+    document = make_document(model.name, model.document) if model else make_document(*read_schema(source))
     node, cursor = read_document(document)
     asked_wrapped = node.kind not in (NodeKind.OBJECT, NodeKind.MAP) or node.nullable
-    model = find_model(source)
     check = make_check(node, compile_validator(document), wrapped=asked_wrapped, model=model)
     digest = orjson.dumps(digest_schema(wrapped(node) if asked_wrapped else node))
     if cursor.more_than_sent:

@@ -67,7 +67,7 @@ def lowering(node: Node) -> Lowering | None:
 
 
 JSON_MEMBERS = "\n{}"
-"""The last step of a path to a JSON object whose members belong to the object around it, as `results` reads it."""
+"""The last step of a path to a JSON object whose members belong to the object around it; no property is named so."""
 
 
 def json_text_paths(node: Node) -> tuple[tuple[str, ...], ...]:

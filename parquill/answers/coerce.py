@@ -42,9 +42,9 @@ _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 def coerce(node: Node, value: Any, where: str, notes: list[str]) -> Any:
     """Return the value with its repairs made, each added to `notes`; the value itself is left as it was."""
     if isinstance(value, str):
-        return _mend_string(node, value, where, notes)
+        return _repair_string(node, value, where, notes)
     if isinstance(value, dict) and node.kind is Kind.OBJECT:
-        return _mend_object(node, value, where, notes)
+        return _repair_object(node, value, where, notes)
     if isinstance(value, list) and node.kind is Kind.ARRAY and node.item is not None:
         return [coerce(node.item, item, f"{where}[{i}]", notes) for i, item in enumerate(value)]
     if isinstance(value, dict) and node.kind is Kind.MAP and node.item is not None:
@@ -65,16 +65,18 @@ def _other_count(node: Node, value: Any, where: str, notes: list[str]) -> Any:
     return value
 
 
-def _mend_object(node: Node, value: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
-    named = _mend_keys([child.name for child in node.fields], value, where, notes, keep=bool(node.extras))
+def _repair_object(node: Node, value: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    named = _repair_keys([child.name for child in node.fields], value, where, notes, keep=bool(node.extras))
     by_name = {child.name: child.node for child in node.fields}
     return {
-        key: coerce(by_name[key], item, _inside(where, key), notes) if key in by_name else item
+        key: coerce(by_name[key], item, inside(where, key), notes) if key in by_name else item
         for key, item in named.items()
     }
 
 
-def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[str], *, keep: bool) -> dict[str, Any]:
+def _repair_keys(
+    names: list[str], value: dict[str, Any], where: str, notes: list[str], *, keep: bool
+) -> dict[str, Any]:
     """Rename keys that are a missing property but for their form; drop unknown ones only if none is missing.
 
     An unknown key beside a missing property may be that property under another name: dropping it
@@ -95,11 +97,11 @@ def _mend_keys(names: list[str], value: dict[str, Any], where: str, notes: list[
         fits = [name for name in wanted.get(forms[key], ()) if name not in value]
         if len(fits) == 1 and rivals[forms[key]] == 1:
             renamed[key] = fits[0]
-            notes.append(f"key:{_inside(where, fits[0])}")
+            notes.append(f"key:{inside(where, fits[0])}")
     dropped = {key for key in set(unknown) - renamed.keys() if not _contradicts(value, key, wanted.get(forms[key], ()))}
     if keep or len(renamed) < len(missing):
         dropped = set()
-    notes.extend(f"dropped:{_inside(where, key)}" for key in unknown if key in dropped)
+    notes.extend(f"dropped:{inside(where, key)}" for key in unknown if key in dropped)
     return {renamed.get(key, key): item for key, item in value.items() if key not in dropped}
 
 
@@ -108,11 +110,12 @@ def _contradicts(value: dict[str, Any], key: str, names: Sequence[str]) -> bool:
     return any(name in value and not same(value[name], value[key]) for name in names)
 
 
-def _inside(where: str, key: str) -> str:
+def inside(where: str, key: str) -> str:
+    """Return the place of a member of what stands at a place."""
     return f"{where}.{key}" if where else key
 
 
-def _mend_string(node: Node, text: str, where: str, notes: list[str]) -> Any:
+def _repair_string(node: Node, text: str, where: str, notes: list[str]) -> Any:
     if node.kind in _HOLDING:
         return _to_holding(node, text, where, notes)
     repair = _REPAIRS.get(node.kind)

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import re
 
-_THOUGHTS = re.compile(r"\s*<(think|thinking|thought|thoughts|reasoning)>(.*?)</\1>", re.S | re.I)
+_NAMES = r"think|thinking|thought|thoughts|reasoning"
+"""How models name the marks around their thoughts."""
+_THOUGHTS = re.compile(rf"\s*<({_NAMES})>(.*?)</\1>", re.S | re.I)
 _UNOPENED = re.compile(r"(.*?)</(think|thinking)>", re.S | re.I)
 _UNCLOSED = re.compile(
-    r"\s*(?:<(?:think|thinking|thought|thoughts|reasoning)>|\[THINK\]|(?:<\|start\|>assistant)?<\|channel\|>(?!final))",
+    rf"\s*(?:<(?:{_NAMES})>|\[THINK\]|(?:<\|start\|>assistant)?<\|channel\|>(?!final))",
     re.I,
 )
 _BRACKETED = re.compile(r"\s*(\[THINK\])(.*?)\[/THINK\]", re.S)
 _CHANNEL = re.compile(
     r"\s*(?:<\|start\|>assistant)?<\|channel\|>(analysis|commentary)<\|message\|>(.*?)<\|(?:end|call)\|>", re.S
 )
-_SENTENCE = re.compile(r"[^{}\[\]\"<]*+(?=<(?:think|thinking|thought|thoughts|reasoning)>|\[THINK\])", re.I)
+_SENTENCE = re.compile(rf"[^{{}}\[\]\"<]*+(?=<(?:{_NAMES})>|\[THINK\])", re.I)
 _OPENING = re.compile(
     r"\s*(<bos>|<s>|<\|begin_of_text\|>|<start_of_turn>(?:model)?|<\|im_start\|>(?:assistant)?"
     r"|<\|start_header_id\|>assistant<\|end_header_id\|>|(?:<\|start\|>assistant)?<\|channel\|>final<\|message\|>|<end_of_turn>|<\|im_end\|>|<\|eot_id\|>)\n*"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from typing import Any
 
 ANNOTATIONS = frozenset(
     {
@@ -39,6 +40,11 @@ ARRAY_WORDS: frozenset[str] = FOR_TYPE["array"] | {
 }  # fmt: skip
 
 TYPES = ("object", "array", "string", "integer", "number", "boolean")
+
+
+def type_names(kinds: Any) -> list[str]:
+    """Return what the word `type` names, written as one name, as a list, or left out."""
+    return [kinds] if isinstance(kinds, str) else list(kinds or ())
 
 
 def words_for(kind: str) -> frozenset[str]:

@@ -19,10 +19,10 @@ from typing import Any
 import orjson
 
 from parquill.answers.normalize import UnfitError
+from parquill.answers.validator import describe, first_faults
 from parquill.errors import SchemaError
 
 _MODEL = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
-_SHOWN_FAULTS = 5
 _SHOWN_CHARS = 200
 
 
@@ -32,7 +32,7 @@ class ModelCheck:
     def __init__(self, name: str, adapter: Any, document: dict[str, Any]) -> None:
         """Take a model's adapter and its JSON Schema, `name` for messages."""
         self.document = document
-        self._name = name
+        self.name = name
         self._adapter = adapter
         self._keeps = _same_names(document, _written_schema(adapter) or document)
 
@@ -42,7 +42,7 @@ class ModelCheck:
         if self._keeps:
             return ()
         return (
-            f"output.schema: {self._name} writes fields under other names than it reads (validation_alias, "
+            f"output.schema: {self.name} writes fields under other names than it reads (validation_alias, "
             "serialization_alias): its validators are run, and what they change in an answer is not kept; "
             "give such fields one `alias` to keep it",
         )
@@ -67,7 +67,7 @@ class ModelCheck:
             raise
         except BaseException as error:  # foreign code: it may end the process (SystemExit), or raise its own kind
             said = f"{type(error).__name__}: {_text_of(error)}"[:_SHOWN_CHARS]
-            raise UnfitError(f"{self._name}: a validator failed with {said}") from None
+            raise UnfitError(f"{self.name}: a validator failed with {said}") from None
 
     def _dumped(self, instance: Any) -> Any:
         """Write the model as Python values, then as JSON: `mode="json"` would write a secret as asterisks."""
@@ -160,12 +160,11 @@ def _plain(value: Any) -> Any:
 
 def _faults(error: Any) -> list[str]:
     every = error.errors(include_url=False, include_context=False, include_input=False)
-    said = []
-    for one in every[:_SHOWN_FAULTS]:
-        where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one["loc"]).lstrip(".")
-        text = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")[:_SHOWN_CHARS]
-        said.append(f"{where}: {text}" if where else text)
-    return [*said, f"and {len(every) - _SHOWN_FAULTS} more"] if len(every) > _SHOWN_FAULTS else said
+    return first_faults((describe(one["loc"], _said(one["msg"])) for one in every), len(every))
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")[:_SHOWN_CHARS]
 
 
 def _text_of(error: BaseException) -> str:

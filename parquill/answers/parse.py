@@ -25,7 +25,7 @@ from parquill.answers.schema_tree import WRAPPER, Kind, Node, column_schema, wra
 from parquill.answers.strict_json import load_fast, same
 from parquill.answers.union_repairs import repair_unions
 from parquill.answers.unwrap import readings
-from parquill.answers.validator import describe
+from parquill.answers.validator import SHOWN_FAULTS, describe, first_faults
 from parquill.answers.words_around import DOUBT
 from parquill.finish_reasons import Ending
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 Fault = Literal["invalid", "truncated", "loop", "empty"]
 
-_SHOWN_ERRORS = 5
 LONG = 160
 """Shorter texts are not searched for loops."""
 
@@ -87,12 +86,16 @@ class Check:
     """The user's own model, which has the last word on an answer."""
 
     def fit(self, value: Any) -> Any:
-        """Return a valid value's normal form; raises `UnfitError` for any other."""
+        """Return a valid value's normal form.
+
+        Raises:
+            UnfitError: It does not fit; without words where `faults` has them, since most callers want none.
+        """
         if not self.column.is_valid(value):
-            raise UnfitError("; ".join(self.faults(value)))
+            raise UnfitError
         bare = value if self.without_nulls is None else self.without_nulls(value)
         if not self.validator.is_valid(bare):
-            raise UnfitError("; ".join(self.validator.faults(bare)))
+            raise UnfitError
         fitting = value if self.normal is None else self.normal(value)
         return fitting if self.model is None else self._by_model(self.model, fitting)
 
@@ -100,7 +103,7 @@ class Check:
         """Return what the user's model makes of an answer, in its normal form."""
         made = model.validated(value if self.without_nulls is None else self.without_nulls(value))
         if errors := list(self.column.iter_errors(made)):
-            said = (describe(error.instance_path, error.message) for error in errors[:_SHOWN_ERRORS])
+            said = (describe(error.instance_path, error.message) for error in errors[:SHOWN_FAULTS])
             raise UnfitError(
                 *(f"the model makes a value of it that its schema does not describe: {one}" for one in said)
             )
@@ -115,8 +118,7 @@ class Check:
         said += [
             text for text in self.validator.faults(bare) if text not in said and text.partition(": ")[0] not in places
         ]
-        more = (f"and {len(said) - _SHOWN_ERRORS} more",) if len(said) > _SHOWN_ERRORS else ()
-        return (*said[:_SHOWN_ERRORS], *more)
+        return tuple(first_faults(said, len(said)))
 
     def unwrapped(self, value: Any) -> Any:
         """Return an answer out of the object that it was asked for in."""
@@ -233,9 +235,9 @@ def _fitted(check: Check, candidate: Any, repairs: list[str]) -> Any:
         first = error
     for closed in (False, True):
         notes: list[str] = []
-        mended = repair_unions(check.node, candidate, "", notes, closed=closed)
+        repaired = repair_unions(check.node, candidate, "", notes, closed=closed)
         try:
-            value = check.fit(mended) if notes else None
+            value = check.fit(repaired) if notes else None
         except UnfitError:
             continue
         if notes:

@@ -22,7 +22,7 @@ from parquill.answers.schema_cursor import (
     SchemaLocation,
     TooManyNodesError,
 )
-from parquill.answers.schema_document import SchemaDocument, pointer
+from parquill.answers.schema_document import SchemaDocument
 from parquill.answers.schema_merge import ContradictionError, RecursionCutError, UntypedError, flatten, merge
 from parquill.answers.schema_objects import is_object, read_object
 from parquill.answers.schema_references import LocalReferences
@@ -96,22 +96,18 @@ def read_node(cursor: SchemaCursor, schema: Any, place: SchemaLocation) -> Node:
         schema = {}
     if place.depth > cursor.max_depth:
         return _text(cursor, place, f"nested deeper than {cursor.max_depth} levels")
-    at = pointer([*cursor.references.place_of(schema, place.schema)])
     try:
         flat, there = flatten(cursor, schema, place)
     except RecursionCutError:
-        return replace(
-            _text(cursor, place, f"a definition inside itself more than {cursor.recursions} times"), pointer=at
-        )
+        return _text(cursor, place, f"a definition inside itself more than {cursor.recursions} times")
     except UntypedError:
-        return replace(_text(cursor, place, "a schema of schemas"), pointer=at)
+        return _text(cursor, place, "a schema of schemas")
     node = _read_shape(cursor, flat, there)
     said = flat.get("description", "")
     return replace(
         node,
         description=(said if isinstance(said, str) else "") or node.description,
-        nullable=node.nullable or "null" in _listed(flat.get("type")),
-        pointer=at,
+        nullable=node.nullable or "null" in keywords.type_names(flat.get("type")),
     )
 
 
@@ -153,7 +149,7 @@ def _only_null(cursor: SchemaCursor, place: SchemaLocation) -> Node:
 
 def _types(schema: dict[str, Any]) -> list[str]:
     """Return the types less null, guessed from the words where none is given."""
-    names = _listed(schema.get("type"))
+    names = keywords.type_names(schema.get("type"))
     if not names:
         words = {"object": keywords.OBJECT_WORDS, "array": keywords.ARRAY_WORDS}
         names = [kind for kind in ("object", "array") if words[kind] & schema.keys()]
@@ -163,10 +159,6 @@ def _types(schema: dict[str, Any]) -> list[str]:
     return names
 
 
-def _listed(kinds: Any) -> list[str]:
-    return [kinds] if isinstance(kinds, str) else list(kinds or ())
-
-
 def _picked(schema: dict[str, Any], *words: str) -> dict[str, Any]:
     return {key: value for key, value in schema.items() if key in words}
 
@@ -174,7 +166,7 @@ def _picked(schema: dict[str, Any], *words: str) -> dict[str, Any]:
 def _read_values(cursor: SchemaCursor, schema: dict[str, Any], names: list[str], place: SchemaLocation) -> Node:
     values = [schema["const"]] if "const" in schema else schema["enum"]
     given = schema.get("type")
-    nullable = None in values and (given is None or "null" in _listed(given))
+    nullable = None in values and (given is None or "null" in keywords.type_names(given))
     kept = tuple(
         value for value in values if value is not None and (given is None or any(_is_of(value, name) for name in names))
     )

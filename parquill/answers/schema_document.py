@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
+from parquill.answers.keywords import type_names
 from parquill.answers.patterns import UNUSABLE, ecma_pattern
 from parquill.errors import SchemaError
 
@@ -254,7 +255,7 @@ def _with_null(schema: dict[str, Any]) -> dict[str, Any]:
         return outer | {"anyOf": [rest, {"type": "null"}]}
     kinds = rest.get("type")
     if kinds is not None:
-        named = [kinds] if isinstance(kinds, str) else list(kinds)
+        named = type_names(kinds)
         rest["type"] = named if "null" in named else [*named, "null"]
     if isinstance(rest.get("enum"), list) and None not in rest["enum"]:
         rest["enum"] = [*rest["enum"], None]

@@ -126,7 +126,7 @@ def _both_kept(word: str, one: Any, other: Any) -> Any:
 
 
 def _types(word: str, one: Any, other: Any) -> Any:
-    first, second = ([kinds] if isinstance(kinds, str) else list(kinds) for kinds in (one, other))
+    first, second = map(keywords.type_names, (one, other))
     both = [kind for kind in first if kind in second or (kind == "integer" and "number" in second)]
     both += [kind for kind in second if kind == "integer" and "number" in first and kind not in both]
     if not both:

@@ -68,8 +68,6 @@ class Node:
     """A format that decides no type (email, uri, …): checked in every answer, no part of the fingerprint."""
     extras: str = ""
     """Of an OBJECT: the field that holds other keys, as JSON text; "" where there may be none."""
-    pointer: str = ""
-    """Where the schema stands in its document, as `$ref` writes it."""
 
 
 @dataclass(frozen=True, slots=True)

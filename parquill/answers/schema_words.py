@@ -79,8 +79,7 @@ def _check_word(document: SchemaDocument, found: WordsRead, word: str, held: Any
 
 def _check_effect(document: SchemaDocument, found: WordsRead, schema: dict[str, Any], place: Place) -> None:
     """Note words for another type than the schema's, and words that are newer than its draft."""
-    kinds = schema.get("type")
-    given = {kinds} if isinstance(kinds, str) else set(kinds or ())
+    given = set(keywords.type_names(schema.get("type")))
     if given & {"integer", "number"}:
         given |= {"integer", "number"}
     for word in schema.keys() & keywords.RESTRICTING:

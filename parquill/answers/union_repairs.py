@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from parquill.answers.coerce import NOTHING, coerce
+from parquill.answers.coerce import NOTHING, coerce, inside
 from parquill.answers.schema_tree import Kind, Node
 from parquill.answers.strict_json import same
 
@@ -49,7 +49,7 @@ def repair_unions(node: Node, value: Any, where: str, notes: list[str], *, close
     changed = {}
     for key, child in inner.items():
         if key in value:
-            new = repair_unions(child, value[key], f"{where}.{key}" if where else key, notes, closed=closed)
+            new = repair_unions(child, value[key], inside(where, key), notes, closed=closed)
             if new is not value[key]:
                 changed[key] = new
     return {key: changed.get(key, item) for key, item in value.items()} if changed else value

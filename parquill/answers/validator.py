@@ -7,13 +7,15 @@ with a bound on their steps; formats are asserted, and nothing is fetched.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from parquill.answers.patterns import UNUSABLE, bounded_backtracking
 from parquill.answers.schema_document import Draft, SchemaDocument, refuse_to_fetch
 
-_SHOWN_FAULTS = 5
+SHOWN_FAULTS = 5
+"""Faults of one answer that are told."""
 
 
 class Validator:
@@ -29,12 +31,11 @@ class Validator:
     def faults(self, value: Any) -> list[str]:
         """Say what does not fit, at most five things, each with its place in the answer."""
         errors = [inner for error in self._compiled.iter_errors(value) for inner in _of_meant_branch(error)]
-        more = [f"and {len(errors) - _SHOWN_FAULTS} more"] if len(errors) > _SHOWN_FAULTS else []
-        return [*(describe(error.instance_path, error.message) for error in errors[:_SHOWN_FAULTS]), *more]
+        return first_faults((describe(error.instance_path, error.message) for error in errors), len(errors))
 
 
-def compile_validator(document: SchemaDocument, at: str = "#") -> Validator:
-    """Compile a document, or the schema at a JSON pointer in it.
+def compile_validator(document: SchemaDocument) -> Validator:
+    """Compile a document.
 
     Raises:
         SchemaError: A pattern cannot be used, or a reference leads outside.
@@ -48,12 +49,11 @@ def compile_validator(document: SchemaDocument, at: str = "#") -> Validator:
         Draft.DRAFT201909: jsonschema_rs.Draft201909Validator,
         Draft.DRAFT202012: jsonschema_rs.Draft202012Validator,
     }
-    schema: dict[str, Any] = document.root if at == "#" else {**document.root, "$ref": at}
     try:
-        compiled = _compiled(compilers[document.draft], schema, jsonschema_rs.RegexOptions())
+        compiled = _compiled(compilers[document.draft], document.root, jsonschema_rs.RegexOptions())
     except jsonschema_rs.ValidationError:  # look-around in a pattern, or a large one
         try:
-            compiled = _compiled(compilers[document.draft], schema, bounded_backtracking())
+            compiled = _compiled(compilers[document.draft], document.root, bounded_backtracking())
         except jsonschema_rs.ValidationError as error:
             said = UNUSABLE if error.message.endswith('is not a "regex"') else error.message[:300]
             raise document.fault(tuple(error.instance_path), said) from None
@@ -101,6 +101,12 @@ def _tells_apart(error: Any, here: int) -> bool:
     """Tell whether an error shows that another branch is meant: another type, or another fixed value in the object."""
     depth = len(error.instance_path) - here
     return (error.kind.name == "type" and depth == 0) or (error.kind.name in ("const", "enum") and depth <= 1)
+
+
+def first_faults(said: Iterable[str], count: int) -> list[str]:
+    """Return the first of `count` faults, at most five, and how many more there are."""
+    more = [f"and {count - SHOWN_FAULTS} more"] if count > SHOWN_FAULTS else []
+    return [*itertools.islice(said, SHOWN_FAULTS), *more]
 
 
 def describe(path: Sequence[str | int], message: str) -> str:

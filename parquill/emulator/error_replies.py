@@ -1,6 +1,6 @@
 """Errors as OpenRouter words them: status, body and headers of every refusal.
 
-A `ErrorReply` is raised where the fault is found and becomes the reply in one place. The
+An `ErrorReply` is raised where the fault is found and becomes the reply in one place. The
 texts and fields follow OpenRouter's documentation and captures of 2026.
 """
 

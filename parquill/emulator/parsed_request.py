@@ -1,7 +1,7 @@
 """Reading a chat request: what is asked, or the 400 that OpenRouter would answer.
 
 `read_request` checks the body by hand (a model of it would cost more time than the whole
-reply) and returns an `ParsedRequest`. It looks at nothing outside the body: pictures, limits, money
+reply) and returns a `ParsedRequest`. It looks at nothing outside the body: pictures, limits, money
 and models are checked elsewhere.
 """
 

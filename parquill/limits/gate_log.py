@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 class GateLog:
     """What one gate was last seen doing."""
 
-    __slots__ = ("_held", "_name", "_rate", "_shut", "_slots", "_throttled", "_tokens", "_trips")
+    __slots__ = ("_held", "_name", "_rate", "_shut", "_slots", "_throttled", "_tokens")
 
     def __init__(self, name: str, state: State) -> None:
         """Begin with the limits that the job names.
@@ -31,7 +31,7 @@ class GateLog:
         self._rate, self._tokens = _limit(state.requests.limit), _token_limit(state)
         self._slots = _found_slots(state)
         self._held = self._shut = False
-        self._throttled = self._trips = 0
+        self._throttled = 0
 
     def compare(self, state: State) -> None:
         """Write what has changed since the last call."""

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from parquill.answers import JSON_MEMBERS
 from parquill.chat import ImageFigures
 from parquill.results.item import CostSource, ItemResult, Status
 from parquill.results.parts import PartInfo
@@ -26,10 +27,6 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "images": lambda images: tuple(one and ImageFigures(**one) for one in images),
     "fingerprint": bytes.fromhex,
 }
-
-
-JSON_MEMBERS = "\n{}"
-"""The last step of a path to a JSON object whose members belong to the object around it; no property is named so."""
 
 
 def results_of(table: pa.Table, from_arrow: FromArrow | None = None) -> list[ItemResult]:

@@ -20,7 +20,7 @@ EQUIVALENT: dict[str, str] = {
     "state.breaker.wants_look(now) -> (state.line.count and state.breaker.wants_look(now))": (
         "a breaker that is shut wants no look; the question is left out for speed"
     ),
-    'parquill/replies/decoding.py _read: "\\\\u" in text and _mend_surrogates(value) -> (_mend_surrogates(value))': (
+    'parquill/replies/decoding.py _read: "\\\\u" in text and _join_surrogates(value) -> (_join_surrogates(value))': (
         "without an escape there is no half of a surrogate pair; the search is left out for speed"
     ),
     "parquill/ledger/archive.py lifted_rows: 8 -> 9 #2": "a byte has no ninth bit",
