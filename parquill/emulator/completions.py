@@ -74,39 +74,39 @@ async def read_body(http: web.BaseRequest) -> bytes:
 class Completions:
     """The route POST /chat/completions."""
 
-    def __init__(self, world: ServerState) -> None:
-        self._world = world
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
 
     async def serve(self, http: web.BaseRequest, generation_id: str) -> web.StreamResponse:
         """Answer one chat request; every one leaves exactly one line on the bill."""
-        world, exchange = self._world, Exchange(generation_id)
-        world.enter()
+        state, exchange = self._state, Exchange(generation_id)
+        state.enter()
         try:
             try:
                 accepted = await self._accept(http, exchange)
             except ErrorReply as refusal:
-                refusal = dialects.refusal(refusal, world.settings)
+                refusal = dialects.refusal(refusal, state.settings)
                 self._book(exchange, refusal.status, Charge(0, 0, 0, 0))
                 return delivery.refused(refusal, generation_id)
             return await self._reply(http, exchange, accepted)
         finally:
-            world.account.release(exchange.held)
-            world.leave()
+            state.account.release(exchange.held)
+            state.leave()
 
     async def _accept(self, http: web.BaseRequest, exchange: Exchange) -> Accepted:
-        world, settings = self._world, self._world.settings
-        exchange.key = world.account.authorize(http.headers.get("Authorization"))
+        state, settings = self._state, self._state.settings
+        exchange.key = state.account.authorize(http.headers.get("Authorization"))
         body = await read_body(http)
         exchange.digest = hashlib.sha256(body).digest()
         asked = dialects.fitted(read_request(body, settings.models[0]), settings)
         exchange.last, exchange.model = asked.last, asked.models[0]
         check_schema_words(asked, settings)
-        world.account.check_funds()
+        state.account.check_funds()
         models = route(asked, settings)
         exchange.model = models[0]
         if asked.images:
-            await check_images(asked.images, world.origins, fetches_urls=settings.fetches_urls)
-            settings = world.settings
+            await check_images(asked.images, state.origins, fetches_urls=settings.fetches_urls)
+            settings = state.settings
         max_tokens = output_cap(asked, settings)
         answer = write_answer(asked, settings, exchange.digest, max_tokens)
         return self._admitted(exchange, asked, answer, max_tokens, models[1:])
@@ -115,25 +115,25 @@ class Completions:
         self, exchange: Exchange, asked: ParsedRequest, answer: Answer, max_tokens: int, fallbacks: Sequence[str]
     ) -> Accepted:
         """Check rates and money, draw the fate and count the request: without a pause."""
-        world, settings, model = self._world, self._world.settings, exchange.model
+        state, settings, model = self._state, self._state.settings, exchange.model
         worst = charge_of(model, settings, asked.prompt_tokens, max_tokens)
         counted = settings.tokens_counted
         tokens = {"worst": max_tokens, "used": answer.completion_tokens, "answered": 0}[counted]
-        world.limits.check(settings, model, asked.prompt_tokens + tokens)
-        world.limits.check_running(settings, model, world.running)
-        exchange.held = world.account.hold(worst)
-        fate = world.fates.decide(exchange.digest, settings.misbehaviour)
+        state.limits.check(settings, model, asked.prompt_tokens + tokens)
+        state.limits.check_running(settings, model, state.running)
+        exchange.held = state.account.hold(worst)
+        fate = state.fates.decide(exchange.digest, settings.misbehaviour)
         if fate.kind in OF_PROVIDER and fallbacks:
             exchange.model = model = fallbacks[0]
         elif fate.kind is not None and misbehaving_replies.applies(fate, answer):
             exchange.fate = fate
             answer = misbehaving_replies.spoilt_answer(fate, answer, max_tokens)
             tokens = answer.completion_tokens if counted == "used" else tokens
-        world.limits.count(settings, model, 0 if counted == "answered" else asked.prompt_tokens + tokens)
+        state.limits.count(settings, model, 0 if counted == "answered" else asked.prompt_tokens + tokens)
         return Accepted(asked, answer, charge_of(model, settings, asked.prompt_tokens, answer.completion_tokens))
 
     async def _reply(self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted) -> web.StreamResponse:
-        world, kind = self._world, exchange.fate.kind
+        state, kind = self._state, exchange.fate.kind
         refusal = misbehaving_replies.refusal(exchange.fate, exchange.model, exchange.last) if kind else None
         status = refusal.status if refusal else 0 if kind in (Misbehaviour.RESET_EARLY, Misbehaviour.STALL) else 200
         billed = kind is None or kind in BILLED
@@ -141,10 +141,10 @@ class Completions:
         if kind == Misbehaviour.RESET_EARLY:
             return delivery.reset(http)
         if billed:
-            world.remember(entry, accepted.answer.finish_reason, streamed=accepted.asked.stream)
-        if world.settings.latency.median:
+            state.remember(entry, accepted.answer.finish_reason, streamed=accepted.asked.stream)
+        if state.settings.latency.median:
             rng = random.Random(exchange.digest[8:16])  # noqa: S311 - repeatable on purpose
-            await world.clock.sleep(sample(rng, world.settings.latency))
+            await state.clock.sleep(sample(rng, state.settings.latency))
         if refusal is not None:
             return delivery.refused(refusal, exchange.generation_id)
         return await self._answer(http, exchange, accepted, int(entry.time))
@@ -153,18 +153,18 @@ class Completions:
         self, http: web.BaseRequest, exchange: Exchange, accepted: Accepted, created: int
     ) -> web.StreamResponse:
         generation_id, fate, charge = exchange.generation_id, exchange.fate, accepted.charge
-        self._world.limits.count_answer(self._world.settings, charge.prompt_tokens + charge.completion_tokens)
+        self._state.limits.count_answer(self._state.settings, charge.prompt_tokens + charge.completion_tokens)
         if fate.kind == Misbehaviour.STALL:
-            await self._world.clock.sleep(self._world.settings.stall_seconds)
+            await self._state.clock.sleep(self._state.settings.stall_seconds)
             return delivery.reset(http)
         body = wire.completion(generation_id, created, exchange.model, accepted.answer, charge)
         if fate.kind is not None:
             body = misbehaving_replies.spoilt_body(fate, body)
         if accepted.asked.stream:
             return await self._stream(http, exchange, body)
-        data = misbehaving_replies.encoded(fate, dialects.completion(body, self._world.settings))
+        data = misbehaving_replies.encoded(fate, dialects.completion(body, self._state.settings))
         if fate.kind not in (Misbehaviour.SLOW_DRIP, Misbehaviour.RESET_LATE):
-            return delivery.whole(data, generation_id, self._world.limits.headers(self._world.settings))
+            return delivery.whole(data, generation_id, self._state.limits.headers(self._state.settings))
         step = -(-len(data) // 20)
         parts = [data[at : at + step] for at in range(0, len(data), step)]
         return await self._in_parts(http, exchange, parts, events=False)
@@ -184,14 +184,14 @@ class Completions:
             parts,
             exchange.generation_id,
             events=events,
-            clock=self._world.clock,
-            seconds=self._world.settings.drip_seconds if slow else 0.0,
+            clock=self._state.clock,
+            seconds=self._state.settings.drip_seconds if slow else 0.0,
             break_off=exchange.fate.kind == Misbehaviour.RESET_LATE,
         )
 
     def _book(self, exchange: Exchange, status: int, charge: Charge) -> LogEntry:
         entry = LogEntry(
-            time=self._world.clock.wall(),
+            time=self._state.clock.wall(),
             generation_id=exchange.generation_id,
             status=status,
             kind=exchange.fate.kind,
@@ -204,7 +204,7 @@ class Completions:
             cost_usd=usd(charge.pico),
             key=exchange.key,
         )
-        self._world.book(entry)
+        self._state.book(entry)
         return entry
 
 

@@ -20,12 +20,12 @@ from parquill.emulator.wire import PROVIDER
 from parquill.money import PICO
 
 
-def look_up(world: ServerState, path: str, authorization: str | None, generation_id: str) -> Any:
+def look_up(state: ServerState, path: str, authorization: str | None, generation_id: str) -> Any:
     """Return the body of a GET below the API's root; raises the `ErrorReply` it deserves.
 
     Models need no key. `generation_id` is the query's `id`.
     """
-    settings = world.settings
+    settings = state.settings
     if settings.dialect != "openrouter":
         if path == "/models":
             return dialects.model_list(settings)
@@ -33,20 +33,20 @@ def look_up(world: ServerState, path: str, authorization: str | None, generation
     if path in ("/models", "/models/user"):
         models = [model_entry(model, settings) for model in settings.models]
         return {"data": models, "links": {"next": None}, "total_count": len(models)}
-    return {"data": _one(world, path, authorization, generation_id)}
+    return {"data": _one(state, path, authorization, generation_id)}
 
 
-def _one(world: ServerState, path: str, authorization: str | None, generation_id: str) -> dict[str, Any]:
-    settings = world.settings
+def _one(state: ServerState, path: str, authorization: str | None, generation_id: str) -> dict[str, Any]:
+    settings = state.settings
     if path.startswith("/models/") and path.endswith("/endpoints"):
         return endpoints_entry(_known(path[len("/models/") : -len("/endpoints")], settings), settings)
     if path.startswith("/model/"):
         return model_entry(_known(path[len("/model/") :], settings), settings)
     if path in ("/key", "/credits", "/generation"):
-        label = world.account.authorize(authorization)
+        label = state.account.authorize(authorization)
         if path == "/key":
-            return _key(world, label)
-        return _credits(world) if path == "/credits" else _generation(world, generation_id)
+            return _key(state, label)
+        return _credits(state) if path == "/credits" else _generation(state, generation_id)
     raise classic(404, f"No such route: GET {path}", error_type="not_found")
 
 
@@ -57,10 +57,10 @@ def _known(quoted: str, settings: EmulatorSettings) -> str:
     return model
 
 
-def _key(world: ServerState, label: str) -> dict[str, Any]:
-    account, settings = world.account, world.settings
+def _key(state: ServerState, label: str) -> dict[str, Any]:
+    account, settings = state.account, state.settings
     used, limit = account.used_pico / PICO, settings.key_limit_usd
-    free_limit, free_used = settings.free_requests_per_day, world.limits.free_used_today()
+    free_limit, free_used = settings.free_requests_per_day, state.limits.free_used_today()
     return {
         "label": label,
         "limit": None if limit is None else float(limit),
@@ -90,37 +90,37 @@ def _key(world: ServerState, label: str) -> dict[str, Any]:
             "remaining": None if free_limit is None else max(0, free_limit - free_used),
         },
         "budgets": [],
-        "effective_budget": _budget(world),
+        "effective_budget": _budget(state),
     }
 
 
-def _budget(world: ServerState) -> dict[str, Any] | None:
-    limit = world.settings.guardrail_usd
+def _budget(state: ServerState) -> dict[str, Any] | None:
+    limit = state.settings.guardrail_usd
     if limit is None:
         return None
     return {
         "scope": "guardrail",
         "limit_usd": float(limit),
-        "spend_usd": world.account.used_pico / PICO,
-        "remaining_usd": world.account.remaining(limit) / PICO,
+        "spend_usd": state.account.used_pico / PICO,
+        "remaining_usd": state.account.remaining(limit) / PICO,
         "reset_interval": "daily",
-        "resets_at": midnight(world.clock.wall()),
+        "resets_at": midnight(state.clock.wall()),
     }
 
 
-def _credits(world: ServerState) -> dict[str, Any]:
-    credit = world.settings.credit_usd
-    if not world.settings.management_key:
+def _credits(state: ServerState) -> dict[str, Any]:
+    credit = state.settings.credit_usd
+    if not state.settings.management_key:
         raise classic(403, "Only management keys can perform this operation", error_type="permission_denied")
     return {
         "total_credits": None if credit is None else float(credit),
-        "total_usage": world.account.used_pico / PICO,
+        "total_usage": state.account.used_pico / PICO,
     }
 
 
-def _generation(world: ServerState, generation_id: str) -> dict[str, Any]:
-    known = world.generations.get(generation_id)
-    if known is None or world.clock.monotonic() - known.born < world.settings.generation_delay:
+def _generation(state: ServerState, generation_id: str) -> dict[str, Any]:
+    known = state.generations.get(generation_id)
+    if known is None or state.clock.monotonic() - known.born < state.settings.generation_delay:
         raise classic(404, f"Generation {generation_id} not found", error_type="not_found")
     return _described(known)
 

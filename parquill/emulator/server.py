@@ -36,26 +36,26 @@ class Emulator:
     """
 
     def __init__(self, settings: EmulatorSettings | None = None, clock: Clock | None = None) -> None:
-        self._world = ServerState(settings or EmulatorSettings(), clock or SystemClock())
-        self._completions = Completions(self._world)
+        self._state = ServerState(settings or EmulatorSettings(), clock or SystemClock())
+        self._completions = Completions(self._state)
         self._server: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._origin = ""
 
     async def start(self) -> None:
         """Listen; raises `UsageError` where the port is taken."""
-        settings = self._world.settings
+        settings = self._state.settings
         loop = asyncio.get_running_loop()
         self._server = web.Server(self._handle, access_log=None, keepalive_timeout=600.0)
         try:
             self._listener = await loop.create_server(self._server, settings.host, settings.port, backlog=2_048)
         except OSError as error:
             raise UsageError(f"emulator: cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
-        self._world.open_log()
+        self._state.open_log()
         port = self._listener.sockets[0].getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self._origin = f"http://{host}:{port}"
-        self._world.origins = (self._origin, f"http://localhost:{port}")
+        self._state.origins = (self._origin, f"http://localhost:{port}")
 
     async def close(self) -> None:
         """Stop listening and end open connections; what was accepted stays on the bill."""
@@ -65,7 +65,7 @@ class Emulator:
         if self._server is not None:
             await self._server.shutdown(timeout=0.05)
             self._server = None
-        self._world.log.close()
+        self._state.log.close()
 
     async def __aenter__(self) -> Emulator:
         await self.start()
@@ -89,20 +89,20 @@ class Emulator:
     @property
     def api_key(self) -> str:
         """A key that it accepts until `revoke_key`."""
-        return self._world.account.api_key
+        return self._state.account.api_key
 
     @property
     def settings(self) -> EmulatorSettings:
         """The settings as they are now."""
-        return self._world.settings
+        return self._state.settings
 
     def stats(self) -> EmulatorStats:
         """Return what was done so far."""
-        return self._world.stats()
+        return self._state.stats()
 
     def revoke_key(self) -> None:
         """Answer 401 to every key from now on."""
-        self._world.account.revoke()
+        self._state.account.revoke()
 
     def set_credit(self, usd: Decimal | None) -> None:
         """Set the credits that were bought in all, what is spent already included; None: endless."""
@@ -125,14 +125,14 @@ class Emulator:
 
     def plan(self, *kinds: Misbehaviour | None) -> None:
         """Give the next accepted chat requests these fates, in order of arrival; None: a good reply."""
-        self._world.fates.plan(kinds)
+        self._state.fates.plan(kinds)
 
     def change(self, **changes: Any) -> None:
         """Replace settings while running; what was counted and spent stays."""
-        self._world.settings = dataclasses.replace(self._world.settings, **changes)
+        self._state.settings = dataclasses.replace(self._state.settings, **changes)
 
     async def _handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        generation_id = self._world.new_id()
+        generation_id = self._state.new_id()
         path = http.raw_path.partition("?")[0]
         if path.startswith(PREFIX):
             return await self._picture(path[len(PREFIX) :], generation_id)
@@ -142,7 +142,7 @@ class Emulator:
                     return await self._route(http, path[len(prefix) :], generation_id)
             raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
         except ErrorReply as refusal:
-            return delivery.refused(dialects.refusal(refusal, self._world.settings), generation_id)
+            return delivery.refused(dialects.refusal(refusal, self._state.settings), generation_id)
         except ConnectionError:  # the client left before its request was whole
             return delivery.reset(http)
 
@@ -151,13 +151,13 @@ class Emulator:
             return await self._completions.serve(http, generation_id)
         if http.method != "GET":
             raise classic(404, f"No such route: {http.method} {path}", error_type="not_found")
-        found = look_up(self._world, path, http.headers.get("Authorization"), http.query.get("id", ""))
+        found = look_up(self._state, path, http.headers.get("Authorization"), http.query.get("id", ""))
         return delivery.plain(200, found, generation_id)
 
     async def _picture(self, name: str, generation_id: str) -> web.StreamResponse:
         served = await asyncio.to_thread(serve_picture, name)
         if served.seconds:
-            await self._world.clock.sleep(served.seconds)
+            await self._state.clock.sleep(served.seconds)
         headers = {delivery.GENERATION: generation_id, "Content-Type": served.content_type}
         if served.location is not None:
             headers["Location"] = served.location
