@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the lane, before tests are imported."""
+    """Choose the lane, before tests are imported, and hear interrupts, which a shell's background jobs ignore.
+
+    Processes of tests inherit what is ignored, so none of theirs would be interrupted.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile(THOROUGH if config.getoption("--thorough") else FAST)
 
 
